@@ -1,0 +1,88 @@
+/*
+ * aes_gcm_siv.h
+ *		AES-128-GCM-SIV and AES-256-GCM-SIV, RFC 8452.
+ */
+#ifndef PSEUDO_AES_GCM_SIV_H
+#define PSEUDO_AES_GCM_SIV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+
+#define PSEUDO_NONCE_LEN	12	/* bytes, RFC 8452 section 4 */
+#define PSEUDO_TAG_LEN		16	/* bytes, RFC 8452 section 4 */
+#define PSEUDO_BLOCK_LEN	16	/* bytes, an AES block */
+#define PSEUDO_MAX_ROUNDS	14
+
+/*
+ * A key-generating key, ready for use.  Plain data without pointers, so that
+ * it can live in memory that is locked and wiped; 16-byte aligned.
+ */
+typedef struct pseudo_siv_key
+{
+	_Alignas(16) uint8_t round_keys[(PSEUDO_MAX_ROUNDS + 1) * PSEUDO_BLOCK_LEN];
+	uint8_t		key[32];
+	size_t		key_len;		/* bytes, 16 or 32 */
+} pseudo_siv_key;
+
+/*
+ * One implementation of the algorithm.  All functions take what the public
+ * ones of the same name take.
+ */
+typedef struct pseudo_siv_impl
+{
+	const char *name;
+	int			(*supported) (void);
+	void		(*expand) (pseudo_siv_key *key);	/* key, key_len are set */
+	pseudo_status (*seal) (const pseudo_siv_key *key, const uint8_t *nonce,
+						   const uint8_t *aad, size_t aad_len,
+						   const uint8_t *in, size_t in_len, uint8_t *out);
+	pseudo_status (*open) (const pseudo_siv_key *key, const uint8_t *nonce,
+						   const uint8_t *aad, size_t aad_len,
+						   const uint8_t *in, size_t in_len, uint8_t *out);
+} pseudo_siv_impl;
+
+/* Every implementation compiled in, best first, NULL at the end. */
+extern const pseudo_siv_impl *const pseudo_siv_impls[];
+
+/*
+ * The implementation in use: the best that this processor supports, picked at
+ * the first call.  The environment variable PSEUDO_SIV_IMPL, which only the tests'
+ * programs read (see pseudo_siv_use), and -DPSEUDO_PORTABLE_ONLY restrict it.
+ */
+extern const pseudo_siv_impl *pseudo_siv_get_impl(void);
+
+/* Use the implementation of this name; 0 where there is none or the processor
+ * lacks it.  For tests and benchmarks: keys made before must be made again. */
+extern int	pseudo_siv_use(const char *name);
+
+/*
+ * Make a key-generating key from key_len (16 or 32) bytes.
+ * Errors: PSEUDO_BAD_KEY.
+ */
+extern pseudo_status pseudo_siv_key_init(pseudo_siv_key *key,
+										 const uint8_t *bytes, size_t key_len);
+
+/*
+ * Encrypt and authenticate, RFC 8452 section 4.  nonce is PSEUDO_NONCE_LEN
+ * bytes.  Writes in_len + PSEUDO_TAG_LEN bytes to out, which may be in itself
+ * but not overlap it otherwise.
+ * Errors: PSEUDO_TOO_LONG, PSEUDO_CRYPTO_FAILURE (portable only).
+ */
+extern pseudo_status pseudo_siv_seal(const pseudo_siv_key *key, const uint8_t *nonce,
+									 const uint8_t *aad, size_t aad_len,
+									 const uint8_t *in, size_t in_len, uint8_t *out);
+
+/*
+ * Decrypt and verify, RFC 8452 section 5.  in_len counts the tag; writes
+ * in_len - PSEUDO_TAG_LEN bytes to out, which may be in itself.  On any
+ * failure these bytes of out are zeroed.
+ * Errors: PSEUDO_NOT_AUTHENTIC (also where in_len is less than a tag),
+ * PSEUDO_TOO_LONG, PSEUDO_CRYPTO_FAILURE (portable only).
+ */
+extern pseudo_status pseudo_siv_open(const pseudo_siv_key *key, const uint8_t *nonce,
+									 const uint8_t *aad, size_t aad_len,
+									 const uint8_t *in, size_t in_len, uint8_t *out);
+
+#endif							/* PSEUDO_AES_GCM_SIV_H */

@@ -1,0 +1,121 @@
+/*
+ * keyring.h
+ *		A keyring in memory, and the JSON document it is read from and written to.
+ */
+#ifndef PSEUDO_KEYRING_H
+#define PSEUDO_KEYRING_H
+
+#include "postgres.h"
+
+#include "../core/nonce.h"
+#include "../core/pseudonym.h"
+
+#define PSEUDO_DOCUMENT_MAX	65536	/* bytes of a document */
+#define PSEUDO_WEAK_NONCE_KEY	16	/* a nonce key of fewer bytes is weak */
+#define PSEUDO_DERIVED_SLOTS	16	/* nonce keys of contexts kept a keyring */
+
+typedef enum PseudoKeyStatus
+{
+	PSEUDO_KEY_ENABLED,
+	PSEUDO_KEY_DISABLED,		/* kept, not used */
+	PSEUDO_KEY_DESTROYED,		/* no material left */
+	PSEUDO_KEY_UNUSABLE			/* a status or prefix that we do not know */
+} PseudoKeyStatus;
+
+typedef enum PseudoOutputPrefix
+{
+	PSEUDO_PREFIX_RAW,			/* the REST service's format */
+	PSEUDO_PREFIX_TINK			/* 0x01 and the key id first */
+} PseudoOutputPrefix;
+
+typedef struct PseudoKey
+{
+	pseudo_siv_key siv;
+	pseudo_nonce_key nonce;
+	uint32		id;
+	PseudoKeyStatus status;
+	PseudoOutputPrefix prefix;
+	int			siv_bits;		/* 128 or 256; 0 where there is no material */
+	int			nonce_key_len;	/* bytes; 0 where there is no material */
+} PseudoKey;
+
+/* The nonce key of a key in a context; a slot is reused in turn. */
+typedef struct PseudoDerivedKey
+{
+	pseudo_nonce_key nonce;
+	uint64		serial;			/* 0: empty */
+} PseudoDerivedKey;
+
+/*
+ * A keyring, in one block of secret memory.  Keys stand in descending order of id.
+ */
+typedef struct PseudoKeyring
+{
+	PseudoKey  *primary;
+	int			nkeys;
+	bool		one_key;		/* the service's document, without key ids */
+	uint64		last_serial;	/* of derived[] */
+	PseudoDerivedKey derived[PSEUDO_DERIVED_SLOTS];
+	PseudoKey	keys[FLEXIBLE_ARRAY_MEMBER];
+} PseudoKeyring;
+
+/* A document: bytes in secret memory (or NULL, 0 bytes, where there is none yet). */
+typedef struct PseudoDocument
+{
+	char	   *data;			/* from pseudo_secret_alloc */
+	Size		len;			/* bytes */
+} PseudoDocument;
+
+/*
+ * Read a document (UTF-8 JSON of at most PSEUDO_DOCUMENT_MAX bytes) into a keyring.
+ * Returns it, to be freed with pseudo_secret_free; or NULL with *fault set to a
+ * palloc'ed sentence that says which field of which key is wrong and never what is in
+ * it ("key 2: field \"encodedSecretKey\" is not base64").  *warnings (may be
+ * NULL) gets a list of palloc'ed sentences: keys with an unknown status or prefix.
+ * Leaves no key material in palloc'ed memory, also where memory runs out.
+ */
+extern PseudoKeyring *pseudo_keyring_parse(const char *data, Size len,
+										   char **fault, List **warnings);
+
+/* The key of this id, or NULL. */
+extern PseudoKey *pseudo_keyring_find(PseudoKeyring *keyring, uint32 id);
+
+/*
+ * Changes of a document: each returns the new document (to be freed with
+ * pseudo_secret_free), or a document with data NULL and *fault set.  All fields that we do not
+ * know are kept, in their place.  The result has been read back with pseudo_keyring_parse.
+ */
+
+/* What a new key is to be. */
+typedef struct PseudoNewKey
+{
+	PseudoOutputPrefix prefix;
+	bool		make_primary;	/* the first key is primary in any case */
+	const uint8 *secret;		/* 32 bytes */
+	const uint8 *nonce_key;		/* 32 bytes */
+} PseudoNewKey;
+
+/*
+ * Add a key to a document; NULL data or a document of white space or {} makes the
+ * first one.  *id gets its key id: the greatest yet seen, and one; 1 for the first.
+ * The first key with prefix raw makes the service's one-key document.  A one-key
+ * document becomes one with several keys, its own key being keyId 1, and keeps the service's four fields.
+ */
+extern PseudoDocument pseudo_document_add_key(const PseudoDocument *old, const PseudoNewKey *new_key,
+											  uint32 *id, char **fault);
+
+/* Make an enabled key primary.  Fault: no such key, not enabled. */
+extern PseudoDocument pseudo_document_set_primary(const PseudoDocument *old, uint32 id, char **fault);
+
+/*
+ * Set a key's status (not PSEUDO_KEY_UNUSABLE).  Destroying removes its material, also from the service's
+ * four fields.  Fault: no such key, the primary one, a destroyed one.
+ */
+extern PseudoDocument pseudo_document_set_status(const PseudoDocument *old, uint32 id,
+												 PseudoKeyStatus status, char **fault);
+
+/* "enabled", "disabled", "destroyed", "unusable"; "raw", "tink" */
+extern const char *pseudo_key_status_name(PseudoKeyStatus status);
+extern const char *pseudo_output_prefix_name(PseudoOutputPrefix prefix);
+
+#endif							/* PSEUDO_KEYRING_H */

@@ -1,0 +1,84 @@
+/*
+ * provider.h
+ *		Where documents come from: one small vtable a provider.
+ */
+#ifndef PSEUDO_PROVIDER_H
+#define PSEUDO_PROVIDER_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "keyring.h"
+
+/* What kind of failure a provider met; the cache decides by it (design, 2). */
+typedef enum PseudoFailureClass
+{
+	PSEUDO_FAIL_NONE = 0,
+	PSEUDO_FAIL_TRANSIENT,		/* network, I/O, throttling: old keys serve on */
+	PSEUDO_FAIL_BAD_DOCUMENT,	/* the same, with a WARNING */
+	PSEUDO_FAIL_REFUSED,		/* access denied, not found, deleted */
+	PSEUDO_FAIL_EMPTY			/* there is no document yet */
+} PseudoFailureClass;
+
+/* A failure in words, palloc'ed; never a value, never key material. */
+typedef struct PseudoFailure
+{
+	PseudoFailureClass class;
+	int			sqlstate;		/* packed, as ERRCODE_... */
+	char	   *message;
+	char	   *detail;			/* may be NULL */
+	char	   *hint;			/* may be NULL */
+} PseudoFailure;
+
+/* The options of one server, validated. */
+typedef struct PseudoOptions
+{
+	const char *server;			/* its name */
+	const struct PseudoProvider *provider;
+	int			refresh_interval;	/* seconds */
+	int			stale_limit;	/* seconds */
+	int			timeout;		/* milliseconds */
+	List	   *list;			/* DefElems, for pseudo_option() */
+} PseudoOptions;
+
+/* An option's text, or NULL. */
+extern const char *pseudo_option(const PseudoOptions *options, const char *name);
+
+typedef struct PseudoProvider
+{
+	const char *name;
+	const char *const *option_names;	/* its own, NULL at the end */
+
+	/* Check the options of a CREATE or ALTER SERVER, and the right of the
+	 * current user to set them; ereport()s.  Contacts nothing. */
+	void		(*validate) (const PseudoOptions *options);
+
+	/* Check that the current user may store; ereport()s. */
+	void		(*check_store_right) (const PseudoOptions *options);
+
+	/*
+	 * Load the document.  Returns it with *version (palloc'ed, what identifies
+	 * this state of the document in pseudo_keyrings) set, or data NULL and *failure
+	 * filled in.  May ereport() only for a cancel or lack of memory.
+	 */
+	PseudoDocument (*load) (const PseudoOptions *options, char **version,
+							PseudoFailure *failure);
+
+	/*
+	 * Change the document: load it (an empty one where there is none), call
+	 * change(), store what it returns so that concurrent callers lose nothing.
+	 * Returns the stored document, its *version set; ereport()s on failure.  change()
+	 * may be called again where the provider had to start over, and ereport()s itself.
+	 */
+	PseudoDocument (*change) (const PseudoOptions *options,
+							  PseudoDocument (*change) (const PseudoDocument *old, void *arg),
+							  void *arg, char **version);
+} PseudoProvider;
+
+extern const PseudoProvider pseudo_provider_file;
+
+/* The provider of this name, or NULL; all of them, NULL at the end. */
+extern const PseudoProvider *pseudo_provider_find(const char *name);
+extern const PseudoProvider *const pseudo_providers[];
+
+#endif							/* PSEUDO_PROVIDER_H */
