@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
 #include "../core/nonce.h"
 #include "../core/pseudonym.h"
 

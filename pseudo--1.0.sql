@@ -1,0 +1,145 @@
+/* pseudo--1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION pseudo" to load this file. \quit
+
+-- Keyrings: a keyring is a foreign server of this wrapper.
+
+CREATE FUNCTION pseudo_fdw_validator(options text[], catalog oid) RETURNS void
+AS 'MODULE_PATHNAME', 'pseudo_fdw_validator'
+LANGUAGE C STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION pseudo_fdw_validator(text[], oid)
+IS 'checks the options of a keyring; contacts no provider';
+
+CREATE FOREIGN DATA WRAPPER pseudo VALIDATOR pseudo_fdw_validator;
+COMMENT ON FOREIGN DATA WRAPPER pseudo
+IS 'keyrings of the extension pseudo; USAGE on a server is the right to use its keys';
+
+-- Pseudonyms.  There are two rights: EXECUTE on pseudonymize and EXECUTE on
+-- reidentify.  The other functions are open to PUBLIC and check the right that
+-- they need when they run.
+
+CREATE FUNCTION pseudonymize(
+	value text,
+	"deterministic" boolean DEFAULT false,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS text
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize'
+LANGUAGE C VOLATILE PARALLEL SAFE COST 2;
+COMMENT ON FUNCTION pseudonymize(text, boolean, text, text)
+IS 'the pseudonym of a value; equal values give equal pseudonyms where deterministic';
+
+CREATE FUNCTION reidentify(
+	pseudonym text,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS text
+AS 'MODULE_PATHNAME', 'pseudo_reidentify'
+LANGUAGE C STABLE PARALLEL SAFE COST 2;
+COMMENT ON FUNCTION reidentify(text, text, text)
+IS 'the value of a pseudonym; an error where it does not authenticate';
+
+CREATE FUNCTION try_reidentify(
+	pseudonym text,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS text
+AS 'MODULE_PATHNAME', 'pseudo_try_reidentify'
+LANGUAGE C STABLE PARALLEL SAFE COST 2;
+COMMENT ON FUNCTION try_reidentify(text, text, text)
+IS 'the value of a pseudonym; NULL where it is malformed or does not authenticate';
+
+CREATE FUNCTION pseudonymize_array(
+	"values" text[],
+	"deterministic" boolean DEFAULT false,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_array'
+LANGUAGE C VOLATILE PARALLEL SAFE COST 20;
+COMMENT ON FUNCTION pseudonymize_array(text[], boolean, text, text)
+IS 'pseudonymize for each element; NULL elements and the shape are kept';
+
+CREATE FUNCTION reidentify_array(
+	pseudonyms text[],
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'pseudo_reidentify_array'
+LANGUAGE C STABLE PARALLEL SAFE COST 20;
+COMMENT ON FUNCTION reidentify_array(text[], text, text)
+IS 'reidentify for each element; NULL elements and the shape are kept';
+
+CREATE FUNCTION try_reidentify_array(
+	pseudonyms text[],
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'pseudo_try_reidentify_array'
+LANGUAGE C STABLE PARALLEL SAFE COST 20;
+COMMENT ON FUNCTION try_reidentify_array(text[], text, text)
+IS 'try_reidentify for each element; NULL elements and the shape are kept';
+
+CREATE FUNCTION pseudonym_key_id(pseudonym text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'pseudo_pseudonym_key_id'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION pseudonym_key_id(text)
+IS 'the key id that the prefix of a pseudonym claims (not authenticated); NULL where there is none';
+
+REVOKE ALL ON FUNCTION pseudonymize(text, boolean, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION reidentify(text, text, text) FROM PUBLIC;
+
+-- Administration: each takes ownership of the server.
+
+CREATE FUNCTION pseudo_create_key(
+	keyring text DEFAULT 'pseudo',
+	output_prefix text DEFAULT 'tink',
+	make_primary boolean DEFAULT false)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pseudo_create_key'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pseudo_create_key(text, text, boolean)
+IS 'adds a new random key to a keyring and returns its key id; the first key is primary';
+
+CREATE FUNCTION pseudo_set_primary_key(keyring text, key_id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'pseudo_set_primary_key'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pseudo_set_primary_key(text, bigint)
+IS 'makes an enabled key the one that new pseudonyms are made with';
+
+CREATE FUNCTION pseudo_set_key_status(keyring text, key_id bigint, status text) RETURNS void
+AS 'MODULE_PATHNAME', 'pseudo_set_key_status'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pseudo_set_key_status(text, bigint, text)
+IS 'enables, disables or destroys a key that is not primary';
+
+CREATE FUNCTION pseudo_refresh(keyring text DEFAULT 'pseudo') RETURNS void
+AS 'MODULE_PATHNAME', 'pseudo_refresh'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pseudo_refresh(text)
+IS 'loads a keyring again, here at once and in every other backend after commit';
+
+CREATE FUNCTION pseudo_keyring_state(
+	OUT name name,
+	OUT provider text,
+	OUT loaded_at timestamptz,
+	OUT version text,
+	OUT primary_key_id bigint,
+	OUT key_ids bigint[],
+	OUT prefixes text[],
+	OUT statuses text[],
+	OUT key_bits integer[],
+	OUT nonce_key_bytes integer[],
+	OUT weak boolean,
+	OUT error text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pseudo_keyring_state'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 5 COST 1000;
+COMMENT ON FUNCTION pseudo_keyring_state()
+IS 'what the view pseudo_keyrings shows';
+
+CREATE VIEW pseudo_keyrings AS SELECT * FROM pseudo_keyring_state();
+GRANT SELECT ON pseudo_keyrings TO PUBLIC;
+COMMENT ON VIEW pseudo_keyrings
+IS 'the keyrings that the current user may use, as this backend sees them; never key material';

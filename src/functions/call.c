@@ -1,0 +1,260 @@
+/*
+ * call.c
+ *		Rights, keyring and arguments of a call, once per plan node and user.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "nodes/primnodes.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "call.h"
+
+/* See call.h. */
+void
+pseudo_report_null(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("argument \"%s\" must not be NULL", name)));
+}
+
+/*
+ * The function that stands for a right, in the schema of the function that
+ * is called: never by search_path.
+ */
+static Oid
+right_function(Oid called, PseudoRight right)
+{
+	static const Oid pseudonymize_args[] = {TEXTOID, BOOLOID, TEXTOID, TEXTOID};
+	static const Oid reidentify_args[] = {TEXTOID, TEXTOID, TEXTOID};
+	bool		writes = right == PSEUDO_RIGHT_PSEUDONYMIZE;
+	oidvector  *args = buildoidvector(writes ? pseudonymize_args : reidentify_args,
+									  writes ? 4 : 3);
+	const char *name = writes ? "pseudonymize" : "reidentify";
+	Oid			oid;
+
+	oid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						  CStringGetDatum(name), PointerGetDatum(args),
+						  ObjectIdGetDatum(get_func_namespace(called)));
+	if (!OidIsValid(oid))
+		elog(ERROR, "function %s of extension pseudo not found", name);
+	return oid;
+}
+
+/* Check that the current user has a right.  Errors: 42501. */
+static void
+check_right(Oid called, PseudoRight right)
+{
+	Oid			oid = right_function(called, right);
+	AclResult	result;
+
+#if PG_VERSION_NUM >= 160000	/* pg_proc_aclcheck became general */
+	result = object_aclcheck(ProcedureRelationId, oid, GetUserId(), ACL_EXECUTE);
+#else
+	result = pg_proc_aclcheck(oid, GetUserId(), ACL_EXECUTE);
+#endif
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(oid));
+}
+
+/* Is argument number no a constant of the plan? */
+static bool
+is_constant(FmgrInfo *flinfo, int no)
+{
+	FuncExpr   *expr = (FuncExpr *) flinfo->fn_expr;
+
+	return expr != NULL && IsA(expr, FuncExpr) && no < list_length(expr->args) &&
+		IsA(list_nth(expr->args, no), Const);
+}
+
+/* Is an argument the text that was kept? */
+static bool
+same_text(const text *kept, const text *arg)
+{
+	return kept != NULL &&
+		VARSIZE_ANY_EXHDR(kept) == VARSIZE_ANY_EXHDR(arg) &&
+		memcmp(VARDATA_ANY(kept), VARDATA_ANY(arg), VARSIZE_ANY_EXHDR(arg)) == 0;
+}
+
+/* Keep a copy of an argument in place of the one before. */
+static void
+keep_text(text **kept, text *arg, MemoryContext context)
+{
+	text	   *copy = MemoryContextAlloc(context, VARSIZE_ANY(arg));
+
+	memcpy(copy, arg, VARSIZE_ANY(arg));
+	if (*kept)
+		pfree(*kept);
+	*kept = copy;
+}
+
+/* Take a context argument: its bytes in UTF-8, and no derived nonce key yet. */
+static void
+set_context(PseudoCall *call, text *arg, MemoryContext mcxt)
+{
+	char	   *utf8 = NULL;
+	size_t		len = VARSIZE_ANY_EXHDR(arg);
+
+	if (pseudo_encoding_converts() && len > 0)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(mcxt);
+
+		utf8 = pseudo_to_utf8(VARDATA_ANY(arg), len, &len);
+		MemoryContextSwitchTo(caller);
+	}
+	keep_text(&call->context_arg, arg, mcxt);
+	if (call->context_utf8)
+		pfree(call->context_utf8);
+	call->context_utf8 = utf8;
+	call->context = (uint8 *) (utf8 ? utf8 : VARDATA_ANY(call->context_arg));
+	call->context_len = len;
+	call->derived = NULL;
+}
+
+/* See call.h. */
+void
+pseudo_call_renew(PseudoCall *call)
+{
+	call->generation = 0;
+	call->derived = NULL;
+	call->keyring = pseudo_cache_keyring(call->server);
+	call->generation = pseudo_generation;
+}
+
+/* See call.h. */
+PseudoCall *
+pseudo_call_prepare(FunctionCallInfo fcinfo, PseudoRight right,
+					int context_no, int keyring_no)
+{
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+	PseudoCall *call = flinfo->fn_extra;
+	text	   *context;
+	text	   *keyring;
+	MemoryContext caller;
+
+	if (PG_ARGISNULL(context_no))
+		pseudo_report_null("context");
+	if (PG_ARGISNULL(keyring_no))
+		pseudo_report_null("keyring");
+	context = PG_GETARG_TEXT_PP(context_no);
+	keyring = PG_GETARG_TEXT_PP(keyring_no);
+
+	if (call == NULL)
+	{
+		call = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(PseudoCall));
+		call->constant = is_constant(flinfo, context_no) &&
+			is_constant(flinfo, keyring_no);
+		flinfo->fn_extra = call;
+	}
+
+	/* A new statement sees what others have committed, in an open transaction too. */
+	if (call->statement != GetCurrentStatementStartTimestamp() ||
+		call->generation == 0)
+		AcceptInvalidationMessages();
+
+	if (!same_text(call->context_arg, context))
+		set_context(call, context, flinfo->fn_mcxt);
+	if (call->generation == pseudo_generation &&
+		call->userid == GetUserId() &&
+		call->statement == GetCurrentStatementStartTimestamp() &&
+		same_text(call->keyring_arg, keyring))
+		return call;
+
+	call->generation = 0;		/* until all is done */
+	check_right(flinfo->fn_oid, right);
+	keep_text(&call->keyring_arg, keyring, flinfo->fn_mcxt);
+	caller = MemoryContextSwitchTo(flinfo->fn_mcxt);
+	call->server = pseudo_cache_server(text_to_cstring(keyring));
+	MemoryContextSwitchTo(caller);
+	pseudo_cache_check_usage(call->server);
+	call->userid = GetUserId();
+	call->statement = GetCurrentStatementStartTimestamp();
+	pseudo_call_renew(call);
+	return call;
+}
+
+/* See call.h. */
+const pseudo_nonce_key *
+pseudo_call_nonce_key(PseudoCall *call)
+{
+	PseudoKeyring *keyring = call->keyring;
+	PseudoDerivedKey *slot;
+
+	if (call->context_len == 0)
+		return &keyring->primary->nonce;
+	if (likely(call->derived != NULL && call->derived->serial == call->derived_serial))
+		return &call->derived->nonce;
+
+	slot = &keyring->derived[++keyring->last_serial % PSEUDO_DERIVED_SLOTS];
+	pseudo_nonce_key_derive(&slot->nonce, &keyring->primary->nonce,
+							call->context, call->context_len);
+	slot->serial = keyring->last_serial;
+	call->derived = slot;
+	call->derived_serial = slot->serial;
+	return &slot->nonce;
+}
+
+/* See call.h. */
+bool
+pseudo_encoding_converts(void)
+{
+	return GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII;
+}
+
+/*
+ * Convert between two encodings.  PostgreSQL's own conversion shows the bytes
+ * of a character without equivalent in its error; ours does not.
+ */
+static char *
+convert(const char *s, size_t len, size_t *out_len, int from, int to)
+{
+	Oid			proc = FindDefaultConversionProc(from, to);
+	Size		room;
+	char	   *out;
+	int			done;
+
+	if (!OidIsValid(proc))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("default conversion function for encoding \"%s\" to \"%s\" does not exist",
+						pg_encoding_to_char(from), pg_encoding_to_char(to))));
+	if (len >= MaxAllocSize / MAX_CONVERSION_GROWTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("value is too long to be converted between encodings")));
+	room = len * MAX_CONVERSION_GROWTH + 1;
+	out = palloc(room);
+	done = pg_do_encoding_conversion_buf(proc, from, to,
+										 (unsigned char *) unconstify(char *, s), len,
+										 (unsigned char *) out, room, true);
+	if ((size_t) done != len)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+				 errmsg("value has a character in encoding \"%s\" without an equivalent in encoding \"%s\"",
+						pg_encoding_to_char(from), pg_encoding_to_char(to))));
+	*out_len = strlen(out);
+	return out;
+}
+
+/* See call.h. */
+char *
+pseudo_to_utf8(const char *s, size_t len, size_t *out_len)
+{
+	return convert(s, len, out_len, GetDatabaseEncoding(), PG_UTF8);
+}
+
+/* See call.h. */
+char *
+pseudo_from_utf8(const char *s, size_t len, size_t *out_len)
+{
+	return convert(s, len, out_len, PG_UTF8, GetDatabaseEncoding());
+}

@@ -1,0 +1,87 @@
+/*
+ * call.h
+ *		What every SQL function that uses keys does first: rights, keyring and
+ *		arguments, looked up once per plan node and user and not per row.
+ */
+#ifndef PSEUDO_CALL_H
+#define PSEUDO_CALL_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "access/xact.h"
+#include "../keyring/cache.h"
+
+/* The two rights: EXECUTE on one of these functions. */
+typedef enum PseudoRight
+{
+	PSEUDO_RIGHT_PSEUDONYMIZE,
+	PSEUDO_RIGHT_REIDENTIFY
+} PseudoRight;
+
+/*
+ * What a call site has learned, kept in fn_extra.  Holds no key material: nonce keys of
+ * contexts stay in the keyring's secret memory.
+ */
+typedef struct PseudoCall
+{
+	/* It holds while these hold ... */
+	uint64		generation;
+	Oid			userid;
+	TimestampTz statement;		/* its start: the next one looks again */
+	bool		constant;		/* context and keyring are constants of the plan */
+	/* ... and the arguments are these (as in the server encoding). */
+	text	   *context_arg;
+	text	   *keyring_arg;
+
+	ForeignServer *server;
+	PseudoKeyring *keyring;
+	char	   *context_utf8;	/* context_arg converted, where it has to be */
+	uint8	   *context;		/* in UTF-8: the AAD */
+	size_t		context_len;	/* bytes */
+	PseudoDerivedKey *derived;	/* slot of the primary's nonce key in this context */
+	uint64		derived_serial;
+} PseudoCall;
+
+/*
+ * The state of this call.  context_no and keyring_no are the numbers of these arguments.
+ * Errors: 22004 for a NULL one, 42501, 42704, and the provider's.
+ */
+extern PseudoCall *pseudo_call_prepare(FunctionCallInfo fcinfo, PseudoRight right,
+									   int context_no, int keyring_no);
+
+/* The same where nothing has changed since the last row; inlined for its sake. */
+static inline PseudoCall *
+pseudo_call(FunctionCallInfo fcinfo, PseudoRight right, int context_no, int keyring_no)
+{
+	PseudoCall *call = fcinfo->flinfo->fn_extra;
+
+	if (likely(call != NULL && call->constant &&
+			   call->generation == pseudo_generation &&
+			   call->userid == GetUserId() &&
+			   call->statement == GetCurrentStatementStartTimestamp()))
+		return call;
+	return pseudo_call_prepare(fcinfo, right, context_no, keyring_no);
+}
+
+/* Look the keyring up again, because another call may have loaded it anew. */
+extern void pseudo_call_renew(PseudoCall *call);
+
+/* The nonce key of the primary key in the call's context. */
+extern const pseudo_nonce_key *pseudo_call_nonce_key(PseudoCall *call);
+
+/* Report that an argument is NULL that must not be.  Errors: 22004. */
+extern void pseudo_report_null(const char *name) pg_attribute_noreturn();
+
+/* Does the database's encoding differ from UTF-8 in a way that can be converted? */
+extern bool pseudo_encoding_converts(void);
+
+/*
+ * Convert len bytes between the server encoding and UTF-8; returns palloc'ed bytes, *out_len long.
+ * Errors: 22P05 where a character has no equivalent (it is not shown).
+ */
+extern char *pseudo_to_utf8(const char *s, size_t len, size_t *out_len);
+extern char *pseudo_from_utf8(const char *s, size_t len, size_t *out_len);
+
+#endif							/* PSEUDO_CALL_H */

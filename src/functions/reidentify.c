@@ -1,0 +1,270 @@
+/*
+ * reidentify.c
+ *		reidentify() and try_reidentify(), for one pseudonym and for an array of
+ *		them, and pseudonym_key_id().
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "array.h"
+#include "call.h"
+
+/* Pseudonyms of up to this many characters are decoded on the stack. */
+#define SHORT_PSEUDONYM	1024
+
+PG_FUNCTION_INFO_V1(pseudo_reidentify);
+PG_FUNCTION_INFO_V1(pseudo_try_reidentify);
+PG_FUNCTION_INFO_V1(pseudo_reidentify_array);
+PG_FUNCTION_INFO_V1(pseudo_try_reidentify_array);
+PG_FUNCTION_INFO_V1(pseudo_pseudonym_key_id);
+
+/* Report a text that is no pseudonym; it is not shown. */
+static void pg_attribute_noreturn()
+report_malformed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			 errmsg("malformed pseudonym"),
+			 errdetail("A pseudonym is canonical base64 text of at least %d bytes.",
+					   PSEUDO_OVERHEAD)));
+}
+
+/* Report that OpenSSL failed. */
+static void pg_attribute_noreturn()
+report_crypto_failure(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INTERNAL_ERROR),
+			 errmsg("could not reidentify a pseudonym: OpenSSL failed")));
+}
+
+/*
+ * Open decoded bytes: with the tink key that the prefix names, else with every
+ * enabled raw key, highest key id first.  Writes the value to out and its length to *out_len.
+ * *named is the tink key that the prefix names, or NULL.
+ */
+static pseudo_status
+open_bytes(PseudoCall *call, const uint8 *bytes, size_t len,
+		   uint8 *out, size_t *out_len, PseudoKey **named)
+{
+	PseudoKeyring *keyring = call->keyring;
+	pseudo_status status;
+	uint32		id;
+
+	*named = NULL;
+	if (pseudo_prefix_read(bytes, len, &id))
+	{
+		PseudoKey  *key = pseudo_keyring_find(keyring, id);
+
+		if (key && key->prefix == PSEUDO_PREFIX_TINK)
+			*named = key;
+	}
+	if (*named && (*named)->status == PSEUDO_KEY_ENABLED)
+	{
+		status = pseudo_pseudonym_open(out, &(*named)->siv,
+									   call->context, call->context_len,
+									   bytes + PSEUDO_PREFIX_LEN, len - PSEUDO_PREFIX_LEN);
+		*out_len = len - PSEUDO_PREFIX_LEN - PSEUDO_OVERHEAD;
+		if (status != PSEUDO_NOT_AUTHENTIC)
+			return status;
+	}
+
+	*out_len = len - PSEUDO_OVERHEAD;
+	for (int i = 0; i < keyring->nkeys; i++)
+	{
+		PseudoKey  *key = &keyring->keys[i];
+
+		if (key->prefix != PSEUDO_PREFIX_RAW || key->status != PSEUDO_KEY_ENABLED)
+			continue;
+		status = pseudo_pseudonym_open(out, &key->siv, call->context, call->context_len,
+									   bytes, len);
+		if (status != PSEUDO_NOT_AUTHENTIC)
+			return status;
+	}
+	return PSEUDO_NOT_AUTHENTIC;
+}
+
+/* Report why no key opened a pseudonym; false where the caller takes NULL for it. */
+static void
+report_not_opened(const PseudoKey *named, bool or_null)
+{
+	if (named && named->status != PSEUDO_KEY_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("key %u of this pseudonym is %s", named->id,
+						pseudo_key_status_name(named->status)),
+				 named->status == PSEUDO_KEY_DISABLED ?
+				 errhint("The owner of the keyring can enable it with pseudo_set_key_status().") : 0));
+	if (!or_null)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("pseudonym does not authenticate"),
+				 errdetail("It was made with another key or context, or it has been changed."),
+				 errhint("Check the arguments \"context\" and \"keyring\".")));
+}
+
+/*
+ * Make a text of a value in UTF-8 that is in the room of result already: validated, and
+ * converted to the server encoding.  Errors: 22021, 22P05; the value is not shown.
+ */
+static text *
+value_to_text(text *result, size_t len)
+{
+	char	   *value = VARDATA(result);
+	int			encoding = pseudo_encoding_converts() ? PG_UTF8 : GetDatabaseEncoding();
+
+	if (!pg_verify_mbstr(encoding, value, len, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+				 errmsg("value of this pseudonym is not valid text in encoding \"%s\"",
+						pg_encoding_to_char(encoding))));
+	if (pseudo_encoding_converts())
+	{
+		value = pseudo_from_utf8(value, len, &len);
+		return cstring_to_text_with_len(value, len);
+	}
+	SET_VARSIZE(result, VARHDRSZ + len);
+	return result;
+}
+
+/*
+ * The value of a pseudonym, palloc'ed; or NULL where or_null and it is malformed or does not
+ * authenticate.  Errors: 22P02, 22000, 55000, 22021, 22P05.
+ */
+static text *
+open_value(PseudoCall *call, text *pseudonym, bool or_null)
+{
+	const char *in = VARDATA_ANY(pseudonym);
+	size_t		in_len = VARSIZE_ANY_EXHDR(pseudonym);
+	uint8		short_bytes[PSEUDO_BASE64_BYTES(SHORT_PSEUDONYM)];
+	uint8	   *bytes = in_len <= SHORT_PSEUDONYM ? short_bytes : palloc(PSEUDO_BASE64_BYTES(in_len));
+	size_t		len;
+	size_t		value_len;
+	text	   *result;
+	PseudoKey  *named;
+	pseudo_status status;
+
+	if (pseudo_base64_decode(bytes, &len, in, in_len) != PSEUDO_OK || len < PSEUDO_OVERHEAD)
+	{
+		if (or_null)
+			return NULL;
+		report_malformed();
+	}
+
+	result = palloc(VARHDRSZ + len - PSEUDO_OVERHEAD);
+	status = open_bytes(call, bytes, len, (uint8 *) VARDATA(result), &value_len, &named);
+	if (status == PSEUDO_NOT_AUTHENTIC)
+	{
+		/* The keyring may have a key by now that this backend has not. */
+		pseudo_cache_refresh_early(call->server->serverid);
+		if (call->generation != pseudo_generation)
+		{
+			pseudo_call_renew(call);
+			status = open_bytes(call, bytes, len, (uint8 *) VARDATA(result), &value_len, &named);
+		}
+	}
+	if (status == PSEUDO_CRYPTO_FAILURE)
+		report_crypto_failure();
+	if (status != PSEUDO_OK)
+	{
+		report_not_opened(named, or_null);
+		return NULL;
+	}
+	result = value_to_text(result, value_len);
+	if (bytes != short_bytes)
+		pfree(bytes);
+	return result;
+}
+
+/* What the two scalar functions share. */
+static Datum
+reidentify_one(FunctionCallInfo fcinfo, bool or_null)
+{
+	PseudoCall *call = pseudo_call(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 1, 2);
+	text	   *result;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	result = open_value(call, PG_GETARG_TEXT_PP(0), or_null);
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(result);
+}
+
+/*
+ * reidentify(pseudonym text, context text, keyring text)
+ */
+Datum
+pseudo_reidentify(PG_FUNCTION_ARGS)
+{
+	return reidentify_one(fcinfo, false);
+}
+
+/*
+ * try_reidentify(pseudonym text, context text, keyring text)
+ */
+Datum
+pseudo_try_reidentify(PG_FUNCTION_ARGS)
+{
+	return reidentify_one(fcinfo, true);
+}
+
+/* pseudo_map_array's function: arg tells whether a failure is NULL. */
+static text *
+open_element(PseudoCall *call, text *pseudonym, void *arg)
+{
+	return open_value(call, pseudonym, *(bool *) arg);
+}
+
+/* What the two array functions share. */
+static Datum
+reidentify_many(FunctionCallInfo fcinfo, bool or_null)
+{
+	PseudoCall *call = pseudo_call(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 1, 2);
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	PG_RETURN_ARRAYTYPE_P(pseudo_map_array(call, PG_GETARG_ARRAYTYPE_P(0),
+										   open_element, &or_null));
+}
+
+/*
+ * reidentify_array(pseudonyms text[], context text, keyring text)
+ */
+Datum
+pseudo_reidentify_array(PG_FUNCTION_ARGS)
+{
+	return reidentify_many(fcinfo, false);
+}
+
+/*
+ * try_reidentify_array(pseudonyms text[], context text, keyring text)
+ */
+Datum
+pseudo_try_reidentify_array(PG_FUNCTION_ARGS)
+{
+	return reidentify_many(fcinfo, true);
+}
+
+/*
+ * pseudonym_key_id(pseudonym text)
+ */
+Datum
+pseudo_pseudonym_key_id(PG_FUNCTION_ARGS)
+{
+	text	   *pseudonym = PG_GETARG_TEXT_PP(0);
+	size_t		in_len = VARSIZE_ANY_EXHDR(pseudonym);
+	uint8	   *bytes = palloc(PSEUDO_BASE64_BYTES(in_len) + 1);
+	size_t		len;
+	uint32		id;
+
+	if (pseudo_base64_decode(bytes, &len, VARDATA_ANY(pseudonym), in_len) != PSEUDO_OK ||
+		len < PSEUDO_OVERHEAD)
+		report_malformed();
+	if (!pseudo_prefix_read(bytes, len, &id))
+		PG_RETURN_NULL();
+	PG_RETURN_INT64((int64) id);
+}

@@ -1,0 +1,543 @@
+/*
+ * cache.c
+ *		Which keyring serves a call, and how long it stays.
+ *
+ * A backend keeps one entry a server.  The invalidation callbacks only count;
+ * the place of use compares the counts, loads and frees.  Old keys are freed only after
+ * new ones have been read, and every replacement changes pseudo_generation,
+ * which makes all callers look their keyring up again.
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "catalog/pg_foreign_server.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "cache.h"
+#include "secret.h"
+
+#define REFUSED_RETRY	60000	/* milliseconds until a refusal is asked again */
+#define EARLY_PAUSE		60000	/* milliseconds between fruitless early refreshes */
+#define FIRST_RETRY		1000	/* milliseconds after the first transient failure */
+#define MAX_RETRY		60000
+
+typedef struct CacheEntry
+{
+	Oid			serverid;		/* hash key */
+	uint32		hashvalue;		/* of the server in its syscache */
+	uint64		changes;		/* counted by the callback */
+	uint64		seen;			/* changes, when last loaded */
+	PseudoKeyring *keyring;		/* NULL: none */
+	char	   *version;		/* in TopMemoryContext */
+	char	   *error;			/* of the last failed attempt, likewise */
+	char	   *options;		/* those that it was loaded with, as nodeToString() */
+	TimestampTz loaded_at;
+	int64		loaded_ms;		/* times by the monotonic clock, milliseconds */
+	int64		next_ms;		/* no load before, unless something changed */
+	int64		early_ms;		/* no early refresh before */
+	int			refusals;		/* in a row */
+	int			failures;		/* transient ones in a row */
+} CacheEntry;
+
+uint64		pseudo_generation = 1;
+
+static HTAB *entries = NULL;
+static bool weak_warned = false;
+
+/* Milliseconds of the monotonic clock. */
+static int64
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Invalidation callback: note which servers changed; free nothing here. */
+static void
+server_changed(Datum arg pg_attribute_unused(), int cacheid pg_attribute_unused(),
+			   uint32 hashvalue)
+{
+	HASH_SEQ_STATUS scan;
+	CacheEntry *entry;
+
+	pseudo_generation++;
+	hash_seq_init(&scan, entries);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (hashvalue == 0 || entry->hashvalue == hashvalue)
+			entry->changes++;
+	}
+}
+
+/* Invalidation callback: rights may have changed. */
+static void
+rights_changed(Datum arg pg_attribute_unused(), int cacheid pg_attribute_unused(),
+			   uint32 hashvalue pg_attribute_unused())
+{
+	pseudo_generation++;
+}
+
+/* See cache.h. */
+void
+pseudo_cache_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(CacheEntry)};
+
+	entries = hash_create("pseudo keyrings", 8, &ctl, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, server_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, rights_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, rights_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, rights_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, rights_changed, (Datum) 0);
+}
+
+/* See cache.h. */
+ForeignServer *
+pseudo_cache_server(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+
+	if (server == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("keyring \"%s\" does not exist", name),
+				 errhint("A keyring is a foreign server: CREATE SERVER %s FOREIGN DATA WRAPPER %s OPTIONS (...).",
+						 quote_identifier(name), PSEUDO_WRAPPER)));
+	if (strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, PSEUDO_WRAPPER) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("server \"%s\" is not a keyring", name),
+				 errhint("A keyring is a foreign server of the foreign-data wrapper %s.",
+						 PSEUDO_WRAPPER)));
+	return server;
+}
+
+/* See cache.h. */
+bool
+pseudo_cache_may_use(Oid serverid)
+{
+#if PG_VERSION_NUM >= 160000	/* pg_foreign_server_aclcheck became general */
+	return object_aclcheck(ForeignServerRelationId, serverid,
+						   GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+#else
+	return pg_foreign_server_aclcheck(serverid, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
+/* See cache.h. */
+void
+pseudo_cache_check_usage(ForeignServer *server)
+{
+	if (!pseudo_cache_may_use(server->serverid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for keyring \"%s\"", server->servername),
+				 errhint("GRANT USAGE ON FOREIGN SERVER %s TO %s;",
+						 quote_identifier(server->servername),
+						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+}
+
+/* Forget an entry's keys. */
+static void
+drop_keys(CacheEntry *entry)
+{
+	PseudoKeyring *old = entry->keyring;
+
+	pseudo_generation++;
+	entry->keyring = NULL;
+	pseudo_secret_free(old);
+}
+
+/* Replace a string or NULL kept in TopMemoryContext. */
+static void
+keep_string(char **kept, const char *value)
+{
+	char	   *copy = value ? MemoryContextStrdup(TopMemoryContext, value) : NULL;
+
+	if (*kept)
+		pfree(*kept);
+	*kept = copy;
+}
+
+/* Was an entry loaded with the options that the server has now? */
+static bool
+has_options(CacheEntry *entry, ForeignServer *server)
+{
+	return entry->options && strcmp(entry->options, nodeToString(server->options)) == 0;
+}
+
+/* Free the entries of servers that have been dropped. */
+static void
+sweep(void)
+{
+	HASH_SEQ_STATUS scan;
+	CacheEntry *entry;
+
+	hash_seq_init(&scan, entries);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->changes == entry->seen ||
+			SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(entry->serverid)))
+			continue;
+		drop_keys(entry);
+		keep_string(&entry->version, NULL);
+		keep_string(&entry->error, NULL);
+		keep_string(&entry->options, NULL);
+		hash_search(entries, &entry->serverid, HASH_REMOVE, NULL);
+	}
+}
+
+/* The entry of a server, made where there is none. */
+static CacheEntry *
+get_entry(Oid serverid)
+{
+	bool		found;
+	CacheEntry *entry;
+
+	entry = hash_search(entries, &serverid, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset(entry, 0, sizeof(CacheEntry));
+		entry->serverid = serverid;
+		entry->hashvalue = GetSysCacheHashValue1(FOREIGNSERVEROID,
+												 ObjectIdGetDatum(serverid));
+	}
+	return entry;
+}
+
+/* A time that falls at random within the last tenth of an interval. */
+static int64
+jittered(int64 interval_ms)
+{
+	return interval_ms - (int64) (pg_prng_double(&pg_global_prng_state) * interval_ms / 10);
+}
+
+/* Warn, once a backend, of a nonce key that is short enough to be found. */
+static void
+warn_weak(const char *server, PseudoKeyring *keyring)
+{
+	for (int i = 0; i < keyring->nkeys && !weak_warned; i++)
+	{
+		PseudoKey  *key = &keyring->keys[i];
+
+		if (key->nonce_key_len == 0 || key->nonce_key_len >= PSEUDO_WEAK_NONCE_KEY ||
+			key->status != PSEUDO_KEY_ENABLED)
+			continue;
+		weak_warned = true;
+		ereport(WARNING,
+				(errmsg("keyring \"%s\": key %u has a weak nonce key of %d bytes",
+						server, key->id, key->nonce_key_len),
+				 errdetail("Two known pairs give a nonce key under %d bytes up to a search, and with it a dictionary test on every deterministic pseudonym made under this key.",
+						   PSEUDO_WEAK_NONCE_KEY),
+				 errhint("Create a new key, make it primary and pseudonymize the old values again.")));
+	}
+}
+
+/* Warn of keys that the new document lost without a destroyed entry. */
+static void
+warn_lost(const char *server, PseudoKeyring *old, const char *old_version,
+		  PseudoKeyring *new, const char *new_version)
+{
+	for (int i = 0; old && i < old->nkeys; i++)
+	{
+		if (pseudo_keyring_find(new, old->keys[i].id) == NULL)
+			ereport(WARNING,
+					(errmsg("keyring \"%s\": key %u is gone from the document",
+							server, old->keys[i].id),
+					 errdetail("Version %s has it, version %s has not.",
+							   old_version, new_version),
+					 errhint("Pseudonyms under this key cannot be read any more: restore the key from version %s, or add a destroyed entry for it.",
+							 old_version)));
+	}
+}
+
+/*
+ * Put a new keyring into an entry; takes it over.  Everything that can fail
+ * for lack of memory comes first.
+ */
+static void
+put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
+			PseudoKeyring *keyring, const char *version)
+{
+	PseudoKeyring *old = entry->keyring;
+	char	   *old_version = entry->version ? pstrdup(entry->version) : NULL;
+	bool		same_options = has_options(entry, server);
+	int64		now = now_ms();
+
+	PG_TRY();
+	{
+		keep_string(&entry->version, version);
+		keep_string(&entry->error, NULL);
+		if (!same_options)
+		{
+			MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+			List	   *copy = copyObject(server->options);
+
+			MemoryContextSwitchTo(caller);
+			keep_string(&entry->options, NULL);
+			entry->options = copy;
+		}
+	}
+	PG_CATCH();
+	{
+		pseudo_secret_free(keyring);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	pseudo_generation++;
+	entry->keyring = keyring;
+	entry->loaded_at = GetCurrentTimestamp();
+	entry->loaded_ms = now;
+	entry->next_ms = now + jittered((int64) options->refresh_interval * 1000);
+	entry->refusals = 0;
+	entry->failures = 0;
+
+	/* A WARNING can be thrown by a cancel in a client's send: old keys first. */
+	PG_TRY();
+	{
+		if (same_options)
+			warn_lost(server->servername, old, old_version, keyring, version);
+		warn_weak(server->servername, keyring);
+	}
+	PG_FINALLY();
+	{
+		pseudo_secret_free(old);
+	}
+	PG_END_TRY();
+}
+
+/* Report a provider's failure. */
+static void
+report_failure(int elevel, ForeignServer *server, const PseudoFailure *failure)
+{
+	ereport(elevel,
+			(errcode(failure->sqlstate),
+			 errmsg("keyring \"%s\": %s", server->servername, failure->message),
+			 failure->detail ? errdetail("%s", failure->detail) : 0,
+			 failure->hint ? errhint("%s", failure->hint) : 0));
+}
+
+/* Ask the provider for a keyring; NULL and *failure where it has none. */
+static PseudoKeyring *
+load(ForeignServer *server, const PseudoOptions *options, char **version,
+	 PseudoFailure *failure)
+{
+	PseudoDocument document;
+	PseudoKeyring *volatile keyring = NULL;
+	char	   *fault = NULL;
+	List	   *warnings = NIL;
+	ListCell   *cell;
+
+	memset(failure, 0, sizeof(PseudoFailure));
+	document = options->provider->load(options, version, failure);
+	if (document.data == NULL)
+		return NULL;
+
+	PG_TRY();
+	{
+		keyring = pseudo_keyring_parse(document.data, document.len, &fault, &warnings);
+	}
+	PG_FINALLY();
+	{
+		pseudo_secret_free(document.data);
+	}
+	PG_END_TRY();
+
+	if (keyring == NULL)
+	{
+		failure->class = PSEUDO_FAIL_BAD_DOCUMENT;
+		failure->sqlstate = ERRCODE_INVALID_PARAMETER_VALUE;
+		failure->message = psprintf("the document is not a keyring: %s", fault);
+		return NULL;
+	}
+	PG_TRY();
+	{
+		foreach(cell, warnings)
+			ereport(WARNING,
+					(errmsg("keyring \"%s\": %s", server->servername,
+							(char *) lfirst(cell))));
+	}
+	PG_CATCH();
+	{
+		pseudo_secret_free(keyring);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return keyring;
+}
+
+/*
+ * Decide what a failure means: returns true where the old keys serve on, else
+ * drops them.  strict: a refusal counts at once (pseudo_refresh).
+ */
+static bool
+serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
+		 const PseudoFailure *failure, bool strict)
+{
+	int64		now = now_ms();
+	int64		pause;
+
+	keep_string(&entry->error, failure->message);
+	if (entry->keyring == NULL)
+		return false;
+
+	if (failure->class == PSEUDO_FAIL_REFUSED)
+	{
+		if (++entry->refusals >= 2 || strict)
+		{
+			drop_keys(entry);
+			return false;
+		}
+		entry->next_ms = now + REFUSED_RETRY;
+		report_failure(WARNING, server, failure);
+		return true;
+	}
+
+	entry->refusals = 0;
+	if (now - entry->loaded_ms > (int64) options->stale_limit * 1000)
+	{
+		drop_keys(entry);
+		return false;
+	}
+	pause = Min((int64) FIRST_RETRY << Min(entry->failures, 10), MAX_RETRY);
+	entry->failures++;
+	entry->next_ms = now + pause / 2 +
+		(int64) (pg_prng_double(&pg_global_prng_state) * pause / 2);
+	report_failure(failure->class == PSEUDO_FAIL_TRANSIENT ? LOG : WARNING,
+				   server, failure);
+	return true;
+}
+
+/*
+ * Load an entry's keyring again.  Returns false where that failed and no old
+ * keys serve on; *failure says why.
+ */
+static bool
+reload(CacheEntry *entry, ForeignServer *server, PseudoFailure *failure, bool strict)
+{
+	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
+	uint64		changes = entry->changes;
+	PseudoKeyring *keyring;
+	char	   *version = NULL;
+	bool		ok = true;
+
+	/* Other options mean another keyring: the old keys may not stand in. */
+	if (entry->keyring && !has_options(entry, server))
+		drop_keys(entry);
+
+	keyring = load(server, options, &version, failure);
+	if (keyring)
+		put_keyring(entry, server, options, keyring, version);
+	else
+		ok = serve_on(entry, server, options, failure, strict);
+	entry->seen = changes;		/* later ones are still to be seen */
+	return ok;
+}
+
+/* Bring an entry up to date where it has to be; as reload() otherwise. */
+static bool
+update(CacheEntry *entry, ForeignServer *server, PseudoFailure *failure)
+{
+	if (entry->keyring && entry->changes == entry->seen && now_ms() < entry->next_ms)
+		return true;
+	return reload(entry, server, failure, false);
+}
+
+/* See cache.h. */
+PseudoKeyring *
+pseudo_cache_keyring(ForeignServer *server)
+{
+	CacheEntry *entry;
+	PseudoFailure failure;
+
+	sweep();
+	entry = get_entry(server->serverid);
+	if (!update(entry, server, &failure))
+		report_failure(ERROR, server, &failure);
+	return entry->keyring;
+}
+
+/* See cache.h. */
+void
+pseudo_cache_refresh_early(Oid serverid)
+{
+	CacheEntry *entry = get_entry(serverid);
+	char	   *old_version;
+	PseudoFailure failure;
+
+	if (now_ms() < entry->early_ms || entry->version == NULL)
+		return;
+
+	/* Pause first: an error in the middle must not make this a loop. */
+	entry->early_ms = now_ms() + EARLY_PAUSE;
+	old_version = pstrdup(entry->version);
+	if (!reload(entry, GetForeignServer(serverid), &failure, false))
+		report_failure(ERROR, GetForeignServer(serverid), &failure);
+	if (strcmp(old_version, entry->version) != 0)
+		entry->early_ms = 0;
+	pfree(old_version);
+}
+
+/* See cache.h. */
+void
+pseudo_cache_refresh_now(ForeignServer *server)
+{
+	CacheEntry *entry = get_entry(server->serverid);
+	PseudoFailure failure = {0};
+
+	if (!reload(entry, server, &failure, true))
+		report_failure(ERROR, server, &failure);
+	entry->early_ms = 0;
+}
+
+/* See cache.h. */
+void
+pseudo_cache_install(ForeignServer *server, PseudoDocument *document, const char *version)
+{
+	CacheEntry *entry = get_entry(server->serverid);
+	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
+	PseudoKeyring *volatile keyring = NULL;
+	char	   *fault = NULL;
+
+	PG_TRY();
+	{
+		keyring = pseudo_keyring_parse(document->data, document->len, &fault, NULL);
+	}
+	PG_FINALLY();
+	{
+		pseudo_secret_free(document->data);
+		document->data = NULL;
+	}
+	PG_END_TRY();
+	if (keyring == NULL)
+		elog(ERROR, "keyring \"%s\": the document just stored is not a keyring: %s",
+			 server->servername, fault);
+	put_keyring(entry, server, options, keyring, version);
+}
+
+/* See cache.h. */
+void
+pseudo_cache_describe(ForeignServer *server, PseudoCacheState *state)
+{
+	CacheEntry *entry;
+	PseudoFailure failure;
+
+	sweep();
+	entry = get_entry(server->serverid);
+	update(entry, server, &failure);
+	state->keyring = entry->keyring;
+	state->loaded_at = entry->loaded_at;
+	state->version = entry->version;
+	state->error = entry->error;
+}

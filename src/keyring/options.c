@@ -1,0 +1,190 @@
+/*
+ * options.c
+ *		The options of a keyring's foreign server, and their validator.
+ *
+ * Options hold no secret: any role can read them in pg_foreign_server.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "access/reloptions.h"
+#include "catalog/pg_foreign_server.h"
+#include "commands/defrem.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/guc.h"
+
+#include "options.h"
+
+#define DEFAULT_REFRESH_INTERVAL	3600	/* seconds */
+#define DEFAULT_STALE_LIMIT			86400	/* seconds */
+#define DEFAULT_TIMEOUT				5000	/* milliseconds */
+
+#define MAX_INTERVAL	(30 * 86400)	/* seconds */
+#define MAX_TIMEOUT		300000		/* milliseconds */
+
+PG_FUNCTION_INFO_V1(pseudo_fdw_validator);
+
+/* The options that every provider takes. */
+static const char *const common_options[] = {
+	"provider", "refresh_interval", "stale_limit", "timeout", NULL
+};
+
+/* Does a NULL-terminated list hold this name? */
+static bool
+list_has(const char *const *names, const char *name)
+{
+	for (; *names; names++)
+	{
+		if (strcmp(*names, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Append the names of a NULL-terminated list, comma-separated. */
+static void
+append_names(StringInfo buf, const char *const *names)
+{
+	for (; *names; names++)
+		appendStringInfo(buf, "%s%s", buf->len > 0 ? ", " : "", *names);
+}
+
+/* The names of all providers, comma-separated. */
+static char *
+provider_names(void)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; pseudo_providers[i]; i++)
+		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "", pseudo_providers[i]->name);
+	return buf.data;
+}
+
+/*
+ * A time option in a GUC's units; value is in base units of flags (GUC_UNIT_S
+ * or GUC_UNIT_MS) and must be from min to max.
+ */
+static void
+read_time(DefElem *def, int *value, int flags, int min, int max)
+{
+	const char *hint = NULL;
+	const char *unit = flags == GUC_UNIT_S ? "s" : "ms";
+
+	if (!parse_int(defGetString(def), value, flags, &hint))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\"", def->defname),
+				 hint ? errhint("%s", _(hint)) :
+				 errhint("Give a whole number with a unit, such as \"30min\".")));
+	if (*value < min || *value > max)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" is out of range", def->defname),
+				 errhint("Valid values are %d%s to %d%s.", min, unit, max, unit)));
+}
+
+/* Report an option that this provider does not take, with those it takes. */
+static void
+report_unknown_option(const PseudoProvider *provider, const char *name)
+{
+	StringInfoData valid;
+
+	initStringInfo(&valid);
+	append_names(&valid, common_options);
+	append_names(&valid, provider->option_names);
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+			 errmsg("invalid option \"%s\"", name),
+			 errhint("Valid options for provider \"%s\" are: %s.",
+					 provider->name, valid.data)));
+}
+
+/* The provider that the options name. */
+static const PseudoProvider *
+read_provider(List *list)
+{
+	ListCell   *cell;
+
+	foreach(cell, list)
+	{
+		DefElem    *def = (DefElem *) lfirst(cell);
+		const PseudoProvider *provider;
+
+		if (strcmp(def->defname, "provider") != 0)
+			continue;
+		provider = pseudo_provider_find(defGetString(def));
+		if (provider == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid value for option \"provider\""),
+					 errhint("Valid providers are: %s.", provider_names())));
+		return provider;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("option \"provider\" is required"),
+			 errhint("Valid providers are: %s.", provider_names())));
+}
+
+/* See options.h. */
+PseudoOptions *
+pseudo_options_read(const char *server, List *list)
+{
+	PseudoOptions *options = palloc0(sizeof(PseudoOptions));
+	ListCell   *cell;
+
+	options->server = server;
+	options->provider = read_provider(list);
+	options->refresh_interval = DEFAULT_REFRESH_INTERVAL;
+	options->stale_limit = DEFAULT_STALE_LIMIT;
+	options->timeout = DEFAULT_TIMEOUT;
+	options->list = list;
+
+	foreach(cell, list)
+	{
+		DefElem    *def = (DefElem *) lfirst(cell);
+
+		if (strcmp(def->defname, "refresh_interval") == 0)
+			read_time(def, &options->refresh_interval, GUC_UNIT_S, 1, MAX_INTERVAL);
+		else if (strcmp(def->defname, "stale_limit") == 0)
+			read_time(def, &options->stale_limit, GUC_UNIT_S, 0, MAX_INTERVAL);
+		else if (strcmp(def->defname, "timeout") == 0)
+			read_time(def, &options->timeout, GUC_UNIT_MS, 100, MAX_TIMEOUT);
+		else if (!list_has(common_options, def->defname) &&
+				 !list_has(options->provider->option_names, def->defname))
+			report_unknown_option(options->provider, def->defname);
+	}
+	return options;
+}
+
+/*
+ * Validator of the wrapper `pseudo`: the options of a server, complete as they
+ * will be; no others.
+ * Errors: HV00D unknown option, 22023 invalid value or missing option,
+ * 42501 a right that the provider asks for.
+ */
+Datum
+pseudo_fdw_validator(PG_FUNCTION_ARGS)
+{
+	List	   *list = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid			catalog = PG_GETARG_OID(1);
+	PseudoOptions *options;
+
+	if (catalog != ForeignServerRelationId)
+	{
+		if (list != NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("invalid option \"%s\"",
+							((DefElem *) linitial(list))->defname),
+					 errhint("Options belong on the foreign server, which is the keyring.")));
+		PG_RETURN_VOID();
+	}
+
+	options = pseudo_options_read("", list);
+	options->provider->validate(options);
+	PG_RETURN_VOID();
+}

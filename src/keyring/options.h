@@ -1,0 +1,22 @@
+/*
+ * options.h
+ *		The options of a keyring's foreign server.
+ */
+#ifndef PSEUDO_OPTIONS_H
+#define PSEUDO_OPTIONS_H
+
+#include "postgres.h"
+
+#include "foreign/foreign.h"
+#include "provider.h"
+
+/* The wrapper whose servers are keyrings. */
+#define PSEUDO_WRAPPER	"pseudo"
+
+/*
+ * The options of a server, read into palloc'ed memory of the current context.
+ * Errors: as the validator's, for catalogs edited by hand.
+ */
+extern PseudoOptions *pseudo_options_read(const char *server, List *list);
+
+#endif							/* PSEUDO_OPTIONS_H */
