@@ -126,7 +126,7 @@ pseudo_call_renew(PseudoCall *call)
 {
 	call->generation = 0;
 	call->derived = NULL;
-	call->keyring = pseudo_cache_keyring(call->server);
+	call->keyring = pseudo_cache_keyring(GetForeignServer(call->serverid));
 	call->generation = pseudo_generation;
 }
 
@@ -139,7 +139,7 @@ pseudo_call_prepare(FunctionCallInfo fcinfo, PseudoRight right,
 	PseudoCall *call = flinfo->fn_extra;
 	text	   *context;
 	text	   *keyring;
-	MemoryContext caller;
+	ForeignServer *server;
 
 	if (PG_ARGISNULL(context_no))
 		pseudo_report_null("context");
@@ -172,10 +172,9 @@ pseudo_call_prepare(FunctionCallInfo fcinfo, PseudoRight right,
 	call->generation = 0;		/* until all is done */
 	check_right(flinfo->fn_oid, right);
 	keep_text(&call->keyring_arg, keyring, flinfo->fn_mcxt);
-	caller = MemoryContextSwitchTo(flinfo->fn_mcxt);
-	call->server = pseudo_cache_server(text_to_cstring(keyring));
-	MemoryContextSwitchTo(caller);
-	pseudo_cache_check_usage(call->server);
+	server = pseudo_cache_server(text_to_cstring(keyring));
+	pseudo_cache_check_usage(server);
+	call->serverid = server->serverid;
 	call->userid = GetUserId();
 	call->statement = GetCurrentStatementStartTimestamp();
 	pseudo_call_renew(call);

@@ -35,7 +35,7 @@ typedef struct PseudoCall
 	text	   *context_arg;
 	text	   *keyring_arg;
 
-	ForeignServer *server;
+	Oid			serverid;
 	PseudoKeyring *keyring;
 	char	   *context_utf8;	/* context_arg converted, where it has to be */
 	uint8	   *context;		/* in UTF-8: the AAD */

@@ -159,7 +159,7 @@ open_value(PseudoCall *call, text *pseudonym, bool or_null)
 	if (status == PSEUDO_NOT_AUTHENTIC)
 	{
 		/* The keyring may have a key by now that this backend has not. */
-		pseudo_cache_refresh_early(call->server->serverid);
+		pseudo_cache_refresh_early(call->serverid);
 		if (call->generation != pseudo_generation)
 		{
 			pseudo_call_renew(call);

@@ -40,8 +40,9 @@ typedef struct CacheEntry
 	char	   *error;			/* of the last failed attempt, likewise */
 	char	   *options;		/* those that it was loaded with, as nodeToString() */
 	TimestampTz loaded_at;
-	int64		loaded_ms;		/* times by the monotonic clock, milliseconds */
-	int64		next_ms;		/* no load before, unless something changed */
+	int64		next_ms;		/* no load before, unless something changed;
+								 * monotonic clock, milliseconds, as all _ms */
+	int64		failing_ms;		/* the first of the failures in a row */
 	int64		early_ms;		/* no early refresh before */
 	int			refusals;		/* in a row */
 	int			failures;		/* transient ones in a row */
@@ -279,14 +280,7 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 		keep_string(&entry->version, version);
 		keep_string(&entry->error, NULL);
 		if (!same_options)
-		{
-			MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
-			List	   *copy = copyObject(server->options);
-
-			MemoryContextSwitchTo(caller);
-			keep_string(&entry->options, NULL);
-			entry->options = copy;
-		}
+			keep_string(&entry->options, nodeToString(server->options));
 	}
 	PG_CATCH();
 	{
@@ -298,7 +292,6 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	pseudo_generation++;
 	entry->keyring = keyring;
 	entry->loaded_at = GetCurrentTimestamp();
-	entry->loaded_ms = now;
 	entry->next_ms = now + jittered((int64) options->refresh_interval * 1000);
 	entry->refusals = 0;
 	entry->failures = 0;
@@ -405,7 +398,9 @@ serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
 	}
 
 	entry->refusals = 0;
-	if (now - entry->loaded_ms > (int64) options->stale_limit * 1000)
+	if (entry->failures == 0)
+		entry->failing_ms = now;
+	if (now - entry->failing_ms >= (int64) options->stale_limit * 1000)
 	{
 		drop_keys(entry);
 		return false;

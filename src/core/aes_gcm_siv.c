@@ -1,0 +1,90 @@
+/*
+ * aes_gcm_siv.c
+ *		AES-GCM-SIV, RFC 8452: which implementation serves, and the limits that
+ *		all of them share.  The algorithm itself is in aes_gcm_siv_x86.c and
+ *		aes_gcm_siv_portable.c.
+ */
+#include "aes_gcm_siv.h"
+#include "internal.h"
+
+const pseudo_siv_impl *const pseudo_siv_impls[] = {
+#ifdef PSEUDO_HAVE_X86
+	&pseudo_siv_x86,
+#endif
+	&pseudo_siv_portable,
+	NULL
+};
+
+static const pseudo_siv_impl *siv_impl = NULL;
+
+/* The implementation in use, the best that this processor supports. */
+const pseudo_siv_impl *
+pseudo_siv_get_impl(void)
+{
+	if (siv_impl == NULL)
+	{
+		const pseudo_siv_impl *const *impl = pseudo_siv_impls;
+
+		while (!(*impl)->supported())	/* the last one always is */
+			impl++;
+		siv_impl = *impl;
+	}
+	return siv_impl;
+}
+
+/* Use the implementation called name from now on; 0 where that cannot be. */
+int
+pseudo_siv_use(const char *name)
+{
+	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
+	{
+		if (strcmp((*impl)->name, name) == 0 && (*impl)->supported())
+		{
+			siv_impl = *impl;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* Make a key-generating key of key_len bytes. */
+pseudo_status
+pseudo_siv_key_init(pseudo_siv_key *key, const uint8_t *bytes, size_t key_len)
+{
+	if (key_len != 16 && key_len != 32)
+		return PSEUDO_BAD_KEY;
+
+	memset(key, 0, sizeof(*key));
+	memcpy(key->key, bytes, key_len);
+	key->key_len = key_len;
+	pseudo_siv_get_impl()->expand(key);
+	return PSEUDO_OK;
+}
+
+/* Encrypt in_len bytes and append the tag. */
+pseudo_status
+pseudo_siv_seal(const pseudo_siv_key *key, const uint8_t *nonce,
+				const uint8_t *aad, size_t aad_len,
+				const uint8_t *in, size_t in_len, uint8_t *out)
+{
+	if ((uint64_t) in_len > PSEUDO_SIV_MAX_LEN || (uint64_t) aad_len > PSEUDO_SIV_MAX_LEN)
+		return PSEUDO_TOO_LONG;
+	return pseudo_siv_get_impl()->seal(key, nonce, aad, aad_len, in, in_len, out);
+}
+
+/* Decrypt in_len bytes, of which the last PSEUDO_TAG_LEN are the tag, and verify. */
+pseudo_status
+pseudo_siv_open(const pseudo_siv_key *key, const uint8_t *nonce,
+				const uint8_t *aad, size_t aad_len,
+				const uint8_t *in, size_t in_len, uint8_t *out)
+{
+	if (in_len < PSEUDO_TAG_LEN)
+		return PSEUDO_NOT_AUTHENTIC;
+	if ((uint64_t) in_len - PSEUDO_TAG_LEN > PSEUDO_SIV_MAX_LEN ||
+		(uint64_t) aad_len > PSEUDO_SIV_MAX_LEN)
+	{
+		wipe(out, in_len - PSEUDO_TAG_LEN);
+		return PSEUDO_TOO_LONG;
+	}
+	return pseudo_siv_get_impl()->open(key, nonce, aad, aad_len, in, in_len, out);
+}

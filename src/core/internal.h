@@ -1,0 +1,75 @@
+/*
+ * internal.h
+ *		What the files of the core share with each other, and with nobody else:
+ *		byte order, wiping, and the implementations of AES-GCM-SIV.
+ */
+#ifndef PSEUDO_CORE_INTERNAL_H
+#define PSEUDO_CORE_INTERNAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "aes_gcm_siv.h"
+
+/* The most bytes of plaintext, and of AAD: RFC 8452 section 6. */
+#define PSEUDO_SIV_MAX_LEN	(UINT64_C(1) << 36)
+
+#if defined(__x86_64__) && !defined(PSEUDO_PORTABLE_ONLY)
+#define PSEUDO_HAVE_X86 1
+extern const pseudo_siv_impl pseudo_siv_x86;
+#endif
+extern const pseudo_siv_impl pseudo_siv_portable;
+
+/* Zero len bytes at p, in a way that the compiler may not leave out. */
+static inline void
+wipe(void *p, size_t len)
+{
+	memset(p, 0, len);
+	__asm__ volatile("" : : "r" (p) : "memory");
+}
+
+/* Read 4 bytes at p, little-endian. */
+static inline uint32_t
+load32_le(const uint8_t *p)
+{
+	return (uint32_t) p[0] | (uint32_t) p[1] << 8 |
+		(uint32_t) p[2] << 16 | (uint32_t) p[3] << 24;
+}
+
+/* Read 8 bytes at p, little-endian. */
+static inline uint64_t
+load64_le(const uint8_t *p)
+{
+	return (uint64_t) load32_le(p) | (uint64_t) load32_le(p + 4) << 32;
+}
+
+/* Write v to 4 bytes at p, little-endian. */
+static inline void
+store32_le(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t) v;
+	p[1] = (uint8_t) (v >> 8);
+	p[2] = (uint8_t) (v >> 16);
+	p[3] = (uint8_t) (v >> 24);
+}
+
+/* Write v to 8 bytes at p, little-endian. */
+static inline void
+store64_le(uint8_t *p, uint64_t v)
+{
+	store32_le(p, (uint32_t) v);
+	store32_le(p + 4, (uint32_t) (v >> 32));
+}
+
+/* Write v to 4 bytes at p, big-endian. */
+static inline void
+store32_be(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t) (v >> 24);
+	p[1] = (uint8_t) (v >> 16);
+	p[2] = (uint8_t) (v >> 8);
+	p[3] = (uint8_t) v;
+}
+
+#endif							/* PSEUDO_CORE_INTERNAL_H */

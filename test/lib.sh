@@ -1,0 +1,198 @@
+# shellcheck shell=bash
+# What test/demo.sh and test/run.sh share: finding or installing the tools,
+# building and installing the extension, and a throwaway cluster.  Sourced, not run.
+#
+# The machine's own clusters are never started, stopped or changed.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+build=$root/build
+log=$build/log.txt			# of what runs silently; shown where it fails
+
+SUDO=
+[ "$(id -u)" -eq 0 ] || SUDO=sudo
+
+# No setting of the caller's may lead psql to another server.
+for name in "${!PG@}"; do
+	[ "$name" = PG_CONFIG ] || unset "$name"
+done
+
+die() {
+	printf '\n%s: %s\n' "$(basename "$0")" "$*" >&2
+	exit 1
+}
+
+# Run a command silently; where it fails, show the end of what it said.
+quietly() {
+	local start
+	start=$(wc -c < "$log")
+	printf '\n$ %s\n' "$*" >> "$log"
+	"$@" >> "$log" 2>&1 < /dev/null && return 0
+	printf '\nThis failed: %s\n' "$*" >&2
+	tail -c "+$((start + 1))" "$log" | tail -n 40 >&2
+	return 1
+}
+
+# Make the build folder, our own also where an earlier run was another user's.
+open_build_folder() {
+	[ -w "$root" ] || [ -w "$build" ] || die "the folder $root cannot be written to by $(id -un)"
+	mkdir -p "$build"
+	if [ ! -w "$build" ] || { [ -e "$log" ] && [ ! -w "$log" ]; }; then
+		$SUDO chown "$(id -u)" "$build"
+		rm -f "$log"
+	fi
+	: > "$log"
+}
+
+have() { command -v "$1" > /dev/null 2>&1; }
+
+# Print the pg_config to build with: the newest that has a server and its headers.
+find_pg_config() {
+	local candidate
+	if [ -n "${PG_CONFIG:-}" ]; then
+		command -v "$PG_CONFIG"
+		return
+	fi
+	for candidate in $(printf '%s\n' /usr/lib/postgresql/*/bin/pg_config | sort -t/ -k5,5nr); do
+		if [ -x "$candidate" ] &&
+		   [ -x "$("$candidate" --bindir)/initdb" ] &&
+		   [ -e "$("$candidate" --includedir-server)/postgres.h" ] &&
+		   [ -e "$("$candidate" --pgxs)" ]; then
+			echo "$candidate"
+			return
+		fi
+	done
+	return 1
+}
+
+has_openssl_headers() {
+	echo '#include <openssl/evp.h>' | cc -E - > /dev/null 2>&1
+}
+
+# Install packages; the package lists are fetched once.
+lists_fresh=
+apt_install() {
+	have apt-get || die "missing: $*; this script installs packages on Debian only"
+	[ -z "$SUDO" ] || have sudo || die "missing: $*; install them, or run this as root or with sudo"
+	echo "Installing with apt-get: $*"
+	[ -n "$lists_fresh" ] || quietly $SUDO apt-get update || return 1
+	lists_fresh=yes
+	quietly $SUDO env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends "$@"
+}
+
+# What building and running the extension needs.
+need_base_tools() {
+	local missing=() version
+	have make || missing+=(make)
+	have gcc || missing+=(gcc libc6-dev)
+	if ! has_openssl_headers; then missing+=(libssl-dev); fi
+	if ! PG_CONFIG=$(find_pg_config); then
+		have apt-get || die "PostgreSQL with its server headers is missing; PG_CONFIG may name its pg_config"
+		if [ -z "$(apt-cache depends postgresql 2>/dev/null)" ]; then
+			quietly $SUDO apt-get update || die "apt-get update failed"
+			lists_fresh=yes
+		fi
+		version=$(apt-cache depends postgresql | grep -oE 'postgresql-[0-9]+' | head -n 1 | cut -d- -f2)
+		[ -n "$version" ] || die "apt-cache knows no PostgreSQL package"
+		missing+=("postgresql-$version" "postgresql-server-dev-$version")
+	fi
+	if [ ${#missing[@]} -gt 0 ]; then
+		apt_install "${missing[@]}" || die "installing failed; all of it is in $log"
+		[ -n "${PG_CONFIG:-}" ] || PG_CONFIG=$(find_pg_config) || die "still no pg_config"
+	fi
+	export PG_CONFIG
+	bindir=$("$PG_CONFIG" --bindir)
+	pgxs=$("$PG_CONFIG" --pgxs)
+}
+
+# make with this pg_config; without bitcode where its compiler is not installed.
+pgxs_make() {
+	local clang flags=()
+	clang=$(sed -n 's/^CLANG *= *//p' "$(dirname "$pgxs")/../Makefile.global")
+	[ -n "$clang" ] && have "$clang" || flags=(with_llvm=no)
+	make -C "$root" PG_CONFIG="$PG_CONFIG" "${flags[@]}" "$@"
+}
+
+# Build in place.  PGXS knows nothing of headers, nor that PostgreSQL changed.
+build_extension() {
+	local stamp=$build/built-with
+	if [ ! -e "$root/pseudo.so" ] || [ ! -w "$root/pseudo.so" ] ||
+	   [ "$(cat "$stamp" 2>/dev/null)" != "$("$PG_CONFIG" --version --pgxs)" ] ||
+	   [ -n "$(find "$root/src" "$root/Makefile" \( -name '*.h' -o -name Makefile \) -newer "$root/pseudo.so")" ]; then
+		find "$root/src" \( -name '*.o' -o -name '*.bc' \) -delete
+		rm -f "$root/pseudo.so"
+	fi
+	quietly pgxs_make -j "$(nproc)" all || die "the build failed; all of it is in $log"
+	"$PG_CONFIG" --version --pgxs > "$stamp"
+}
+
+# Before PostgreSQL 18 an extension can only be loaded from PostgreSQL's own folders.
+install_extension() {
+	quietly $SUDO bash -c '
+		. "$1/test/lib.sh"
+		PG_CONFIG=$2 pgxs=$3
+		pgxs_make install' bash "$root" "$PG_CONFIG" "$pgxs" ||
+		die "installing the extension failed; all of it is in $log"
+}
+
+# Who runs servers: PostgreSQL refuses root.
+server_user=$(id -un)
+if [ "$(id -u)" -eq 0 ]; then
+	server_user=nobody
+fi
+
+# Run a command as the server's user, in a folder that it can read.
+as_server() {
+	if [ "$(id -u)" -eq 0 ]; then
+		(cd / && HOME=$work exec runuser -u "$server_user" -- "$@")
+	else
+		"$@"
+	fi
+}
+
+# Make $work, a new folder of the server's user: under build/ where that user can
+# reach it, else in the folder for temporary files; and $sockets, whose path is short.
+make_work_folder() {
+	local tmp=${TMPDIR:-/tmp}
+	if [ "$(id -u)" -eq 0 ] && id postgres > /dev/null 2>&1; then server_user=postgres; fi
+	work=$(mktemp -d "$build/$1.XXXXXX")
+	chown "$server_user" "$work"
+	if ! as_server test -w "$work"; then
+		rmdir "$work"
+		work=$(mktemp -d "$tmp/pseudo-$1.XXXXXX")
+		chown "$server_user" "$work"
+		as_server test -w "$work" || die "no folder that $server_user can write to; set TMPDIR"
+		echo "(The user $server_user cannot reach $build: the cluster is in $work.)"
+	fi
+	[ ${#tmp} -le 60 ] && as_server test -w "$tmp" || tmp=/tmp
+	sockets=$(mktemp -d "$tmp/pseudo.XXXXXX")
+	chown "$server_user" "$sockets"
+}
+
+# Start a cluster in $work, on a socket in $sockets only.  Arguments go to the server.
+start_cluster() {
+	local options="-c listen_addresses='' -c unix_socket_directories='$sockets' -c fsync=off -c timezone=UTC" option
+	for option in "$@"; do options+=" -c $option"; done
+	quietly as_server "$bindir/initdb" -D "$work/data" -U postgres -A trust -E UTF8 \
+		--locale=C.UTF-8 --no-sync || die "initdb failed"
+	quietly as_server "$bindir/pg_ctl" -D "$work/data" -l "$work/server.log" -w \
+		-o "$options" start || {
+		tail -n 20 "$work/server.log" >&2
+		die "the server did not start"
+	}
+}
+
+# Stop the cluster and remove its folders.
+remove_cluster() {
+	if [ -n "${work:-}" ] && [ -e "$work/data/postmaster.pid" ]; then
+		as_server "$bindir/pg_ctl" -D "$work/data" -m immediate -w stop > /dev/null 2>&1 || true
+	fi
+	[ -z "${work:-}" ] || rm -rf "$work"
+	[ -z "${sockets:-}" ] || rm -rf "$sockets"
+	work= sockets=
+}
+
+# psql on the cluster, without the caller's psqlrc.
+run_psql() {
+	PGCLIENTENCODING=UTF8 PGOPTIONS='' "$bindir/psql" -X -q -h "$sockets" -U postgres -v ON_ERROR_STOP=1 "$@"
+}
