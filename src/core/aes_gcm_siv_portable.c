@@ -281,7 +281,7 @@ portable_open(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aa
 		status = tags_equal(tag, work.tag) ? PSEUDO_OK : PSEUDO_NOT_AUTHENTIC;
 	EVP_CIPHER_CTX_free(work.aes);
 	wipe(&work, sizeof(work));
-	if (status != PSEUDO_OK && text_len > 0)
+	if (status != PSEUDO_OK)
 		wipe(out, text_len);
 	return status;
 }

@@ -120,7 +120,7 @@ store_partial(uint8_t *p, __m128i v, size_t len)
 	{
 		uint64_t	high = (uint64_t) _mm_cvtsi128_si64(_mm_unpackhi_epi64(v, v));
 		unsigned	shift = (unsigned) (8 * (15 - len));
-		uint64_t	last = len == 8 ? low : low >> (56 - shift) | high << shift << 8;
+		uint64_t	last = low >> (56 - shift) | high << shift << 8;
 
 		memcpy(p, &low, 8);
 		memcpy(p + len - 8, &last, 8);

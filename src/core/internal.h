@@ -25,7 +25,8 @@ extern const pseudo_siv_impl pseudo_siv_portable;
 static inline void
 wipe(void *p, size_t len)
 {
-	memset(p, 0, len);
+	if (len > 0)
+		memset(p, 0, len);
 	__asm__ volatile("" : : "r" (p) : "memory");
 }
 

@@ -9,8 +9,11 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "access/xact.h"
+#include "miscadmin.h"
+#if PG_VERSION_NUM >= 160000	/* VARDATA and its like moved out of postgres.h */
+#include "varatt.h"
+#endif
 #include "../keyring/cache.h"
 
 /* The two rights: EXECUTE on one of these functions. */
