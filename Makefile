@@ -11,6 +11,7 @@ OBJS = \
 	src/core/nonce.o \
 	src/core/pseudonym.o \
 	src/keyring/cache.o \
+	src/keyring/json.o \
 	src/keyring/keyring.o \
 	src/keyring/options.o \
 	src/keyring/provider.o \

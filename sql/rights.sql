@@ -299,7 +299,7 @@ REVOKE pg_read_server_files FROM regress_pseudo_owner;
 SET ROLE regress_pseudo_owner;
 SELECT t.err(format($$ALTER SERVER owned OPTIONS (SET path %L)$$, :'path_b'));
 RESET ROLE;
--- The view shows every role the keyrings, and the state only of those it may use; nobody any material.
+-- The view shows each role the keyrings that it may use, and nobody any material.
 SET ROLE regress_pseudo_none;
 SELECT name, provider, loaded_at IS NULL, version IS NULL, primary_key_id, key_ids, prefixes, statuses, key_bits, nonce_key_bytes, weak, error FROM pseudo_keyrings ORDER BY name COLLATE "C";
 SET ROLE regress_pseudo_p;

@@ -128,6 +128,7 @@ build_extension() {
 
 # Before PostgreSQL 18 an extension can only be loaded from PostgreSQL's own folders.
 install_extension() {
+	# shellcheck disable=SC2016
 	quietly $SUDO bash -c '
 		. "$1/test/lib.sh"
 		PG_CONFIG=$2 pgxs=$3
@@ -169,10 +170,9 @@ make_work_folder() {
 	chown "$server_user" "$sockets"
 }
 
-# Start a cluster in $work, on a socket in $sockets only.  Arguments go to the server.
+# Start a cluster in $work, on a socket in $sockets only.
 start_cluster() {
-	local options="-c listen_addresses='' -c unix_socket_directories='$sockets' -c fsync=off -c timezone=UTC" option
-	for option in "$@"; do options+=" -c $option"; done
+	local options="-c listen_addresses='' -c unix_socket_directories='$sockets' -c fsync=off"
 	quietly as_server "$bindir/initdb" -D "$work/data" -U postgres -A trust -E UTF8 \
 		--locale=C.UTF-8 --no-sync || die "initdb failed"
 	quietly as_server "$bindir/pg_ctl" -D "$work/data" -l "$work/server.log" -w \
@@ -189,10 +189,10 @@ remove_cluster() {
 	fi
 	[ -z "${work:-}" ] || rm -rf "$work"
 	[ -z "${sockets:-}" ] || rm -rf "$sockets"
-	work= sockets=
+	work='' sockets=''
 }
 
 # psql on the cluster, without the caller's psqlrc.
 run_psql() {
-	PGCLIENTENCODING=UTF8 PGOPTIONS='' "$bindir/psql" -X -q -h "$sockets" -U postgres -v ON_ERROR_STOP=1 "$@"
+	PGCLIENTENCODING=UTF8 "$bindir/psql" -X -q -h "$sockets" -U postgres -v ON_ERROR_STOP=1 "$@"
 }

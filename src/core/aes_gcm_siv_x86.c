@@ -653,9 +653,7 @@ x86_expand(pseudo_siv_key *key)
 static int
 x86_supported(void)
 {
-	__builtin_cpu_init();
-	return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul") &&
-		__builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1");
+	return cpu_has(CPU_AES | CPU_PCLMULQDQ | CPU_SSSE3 | CPU_SSE4_1);
 }
 
 const pseudo_siv_impl pseudo_siv_x86 = {

@@ -21,6 +21,31 @@ extern const pseudo_siv_impl pseudo_siv_x86;
 #endif
 extern const pseudo_siv_impl pseudo_siv_portable;
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* Bits of CPUID leaf 1, register ECX. */
+#define CPU_PCLMULQDQ	(1u << 1)
+#define CPU_SSSE3		(1u << 9)
+#define CPU_SSE4_1		(1u << 19)
+#define CPU_AES			(1u << 25)
+
+/*
+ * Whether the processor has all of these features.  Not __builtin_cpu_supports:
+ * its hidden symbol of libgcc could not be resolved from inlined bitcode.
+ */
+static inline int
+cpu_has(unsigned features)
+{
+	unsigned	eax,
+				ebx,
+				ecx,
+				edx;
+
+	return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & features) == features;
+}
+#endif
+
 /* Zero len bytes at p, in a way that the compiler may not leave out. */
 static inline void
 wipe(void *p, size_t len)

@@ -220,7 +220,7 @@ open_store(void)
 #ifdef MADV_DONTDUMP
 		(void) madvise(page, sizeof(*page), MADV_DONTDUMP);
 #endif
-#ifdef MADV_WIPEONFORK
+#if defined(MADV_WIPEONFORK) && !defined(PSEUDO_PORTABLE_ONLY)
 		wiped_on_fork = madvise(page, sizeof(*page), MADV_WIPEONFORK) == 0;
 #endif
 	}

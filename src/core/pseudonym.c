@@ -9,7 +9,7 @@
 #include "nonce.h"
 #include "pseudonym.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(PSEUDO_PORTABLE_ONLY)
 #define HAVE_SSSE3 1
 #include <immintrin.h>
 #define SSSE3_TARGET	__attribute__((target("ssse3")))
@@ -38,7 +38,18 @@ static const uint8_t value_plus_one[256] = {
 
 #ifdef HAVE_SSSE3
 
-/* Add value where low <= v <= high, as signed bytes, else 0; to be summed up. */
+/* Whether this processor has SSSE3; CPUID is slow, so it is asked once. */
+static inline bool
+have_ssse3(void)
+{
+	static int	answer = -1;
+
+	if (answer < 0)
+		answer = cpu_has(CPU_SSSE3);
+	return answer > 0;
+}
+
+/* All ones in each byte of v that is low to high, else zeros. */
 #define IN_RANGE(v, low, high) \
 	_mm_and_si128(_mm_cmpgt_epi8((v), _mm_set1_epi8((low) - 1)), \
 				  _mm_cmpgt_epi8(_mm_set1_epi8((high) + 1), (v)))
@@ -140,7 +151,7 @@ void
 pseudo_base64_encode(char *out, const uint8_t *in, size_t len)
 {
 #ifdef HAVE_SSSE3
-	if (len >= 16 && __builtin_cpu_supports("ssse3"))
+	if (len >= 16 && have_ssse3())
 	{
 		size_t		done = encode_ssse3(out, in, len);
 
@@ -212,7 +223,7 @@ pseudo_base64_decode(uint8_t *out, size_t *out_len, const char *in, size_t len)
 	if (len % 4 != 0)
 		return PSEUDO_MALFORMED;
 #ifdef HAVE_SSSE3
-	if (len > 16 && __builtin_cpu_supports("ssse3"))
+	if (len > 16 && have_ssse3())
 	{
 		size_t		done = decode_ssse3(out, in, len);
 

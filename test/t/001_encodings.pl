@@ -1,0 +1,70 @@
+# A value is sealed in UTF-8 whatever the server encoding; SQL_ASCII takes the bytes as they are.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Pseudo;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = start_server('encodings');
+my $path = add_keyring($node, 'pseudo', '{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}');
+
+for my $encoding ('LATIN1', 'SQL_ASCII', 'EUC_JP')
+{
+	my $database = lc $encoding;
+	$node->safe_psql('postgres', "CREATE DATABASE $database ENCODING '$encoding' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
+	$node->safe_psql($database, "CREATE SCHEMA pseudo; CREATE EXTENSION pseudo SCHEMA pseudo;
+		CREATE SERVER pseudo FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path '$path')");
+}
+
+# of these bytes: 'Zoë' in UTF-8, in LATIN1; '東京' in UTF-8; 'x' in the context 'Zürich' in UTF-8
+my $zoe = 'YWJhOTU2YmY1NTUxe2PmoZO13Aa3RCigUW/iv7l4Bb8=';
+my $zoe_latin1 = 'ZGVlMDMxODYwZWY2bbvzJcVDTTaJI69dCM2GQF8i7Q==';
+my $tokyo = 'MGIyNmMyZjVmNDc07Bt7/9RGAhhVaYmbIsMK38AHC7elng==';
+my $zurich = 'N2M1MTEwNDc3MmZk0c35BstCDAbxP+x2oKSt3ws=';
+my $zero = 'Mjc4MmNmNzM3YjE3ZXc5T91eDnOnv3Yk9mg6GU09vQ==';
+my $zoe_sql = q{convert_from('\x5a6fc3ab', 'UTF8')};
+my $tokyo_sql = q{convert_from('\xe69db1e4baac', 'UTF8')};
+my $zurich_sql = q{convert_from('\x5ac3bc72696368', 'UTF8')};
+
+for my $database ('postgres', 'latin1')
+{
+	is($node->safe_psql($database, "SELECT pseudo.pseudonymize($zoe_sql, true)"), $zoe, "$database: one pseudonym");
+	is($node->safe_psql($database, "SELECT pseudo.reidentify('$zoe') = $zoe_sql, length(pseudo.reidentify('$zoe'))"), 't|3', "$database: and back");
+	is($node->safe_psql($database, "SELECT pseudo.pseudonymize('x', true, $zurich_sql), pseudo.reidentify('$zurich', $zurich_sql)"), "$zurich|x", "$database: the context too");
+	is($node->safe_psql($database, "SELECT pseudo.pseudonymize_array(ARRAY[$zoe_sql, NULL], true), pseudo.reidentify_array('{$zoe}') = ARRAY[$zoe_sql]"), "{$zoe,NULL}|t", "$database: in arrays");
+	is($node->safe_psql($database, "SELECT pseudo.reidentify(pseudo.pseudonymize(repeat($zoe_sql, 50000))) = repeat($zoe_sql, 50000)"), 't', "$database: long values");
+	for my $function ('reidentify(', 'try_reidentify(', 'reidentify_array(ARRAY[', 'try_reidentify_array(ARRAY[')
+	{
+		my $end = $function =~ /\[/ ? '])' : ')';
+		my $error = error_of($node, $database, "SELECT pseudo.$function'$zoe_latin1'$end");
+		like($error, qr/^22021: /, "$database: $function bad UTF-8");
+		unlike($error, qr/0x|eb|Zo/i, "$database: $function shows no byte of it");
+		like(error_of($node, $database, "SELECT pseudo.$function'$zero'$end"), qr/^22021: /, "$database: $function a zero byte");
+	}
+}
+
+for my $database ('postgres', 'euc_jp')
+{
+	is($node->safe_psql($database, "SELECT pseudo.pseudonymize($tokyo_sql, true)"), $tokyo, "$database: one pseudonym");
+	is($node->safe_psql($database, "SELECT pseudo.reidentify('$tokyo') = $tokyo_sql, length(pseudo.reidentify('$tokyo'))"), 't|2', "$database: and back");
+}
+
+for my $function ('reidentify(', 'try_reidentify(', 'reidentify_array(ARRAY[', 'try_reidentify_array(ARRAY[')
+{
+	my $end = $function =~ /\[/ ? '])' : ')';
+	my $error = error_of($node, 'latin1', "SELECT pseudo.$function'$tokyo'$end");
+	like($error, qr/^22P05: /, "latin1: $function no such character");
+	unlike($error, qr/0x/, "latin1: $function shows no byte of it");
+}
+
+is($node->safe_psql('sql_ascii', "SELECT pseudo.pseudonymize(E'Zo\\xc3\\xab', true)"), $zoe, 'sql_ascii: UTF-8 bytes');
+is($node->safe_psql('sql_ascii', "SELECT pseudo.pseudonymize(E'Zo\\xeb', true)"), $zoe_latin1, 'sql_ascii: other bytes');
+is($node->safe_psql('sql_ascii', "SELECT pseudo.reidentify('$zoe_latin1') = E'Zo\\xeb', pseudo.reidentify('$zoe') = E'Zo\\xc3\\xab'"), 't|t', 'sql_ascii: and back');
+like(error_of($node, 'sql_ascii', "SELECT pseudo.reidentify('$zero')"), qr/^22021: /, 'sql_ascii: a zero byte');
+
+$node->stop;
+done_testing();

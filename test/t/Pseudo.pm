@@ -1,0 +1,98 @@
+# What the TAP tests share: a server with the extension, keyring files, sessions that stay open.
+package Pseudo;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use IPC::Run ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+
+our @EXPORT = qw(start_server put_file add_keyring session ask leave error_of);
+
+# A running server with database "postgres" in UTF-8 and the extension in schema pseudo.
+sub start_server
+{
+	my ($name, $conf) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(extra => [ '--no-locale', '--encoding=UTF8' ]);
+	$node->append_conf('postgresql.conf', $conf // '');
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE SCHEMA pseudo; CREATE EXTENSION pseudo SCHEMA pseudo');
+	return $node;
+}
+
+# Write a file as an administrator should: mode 0600, in one step.
+sub put_file
+{
+	my ($path, $content) = @_;
+
+	open my $file, '>:raw', "$path.new" or die "$path.new: $!";
+	chmod 0600, "$path.new";
+	print $file $content;
+	close $file or die "$path.new: $!";
+	rename "$path.new", $path or die "$path: $!";
+}
+
+# A keyring of a file; returns the file's path.
+sub add_keyring
+{
+	my ($node, $name, $document, %options) = @_;
+	my $path = $options{path} // $node->data_dir . "/$name.json";
+	my $more = join '', map { ", $_ '$options{$_}'" } grep { $_ ne 'path' } sort keys %options;
+
+	put_file($path, $document) if defined $document;
+	$node->safe_psql('postgres',
+		"CREATE SERVER $name FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path '$path'$more)");
+	return $path;
+}
+
+# A psql that stays open.
+sub session
+{
+	my ($node, $database) = @_;
+	my $self = { in => '', out => '', err => '' };
+
+	$self->{run} = IPC::Run::start(
+		[ 'psql', '-XAtq', '-d', $node->connstr($database // 'postgres') ],
+		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err},
+		IPC::Run::timeout(180));
+	ask($self, '\set VERBOSITY verbose');
+	return $self;
+}
+
+# Run SQL in a session; returns what it gives, errors and warnings as "SQLSTATE: message".
+sub ask
+{
+	my ($self, $sql) = @_;
+
+	$self->{out} = $self->{err} = '';
+	$self->{in} .= "$sql\n;\n\\echo == done\n\\warn == done\n";
+	$self->{run}->pump until $self->{out} =~ /^== done$/m && $self->{err} =~ /^== done$/m;
+	my ($out, $err) = ($self->{out}, $self->{err});
+	s/^== done\n//m for $out, $err;
+	my @said = $err =~ /^(?:psql:\S+ )?(?:ERROR|WARNING|NOTICE|FATAL):\s+(.*)$/mg;
+	chomp $out;
+	return join "\n", grep { length } $out, @said;
+}
+
+sub leave
+{
+	my ($self) = @_;
+
+	$self->{in} .= "\\q\n";
+	$self->{run}->finish;
+}
+
+# What a statement in a session of its own fails with, as "SQLSTATE: message".
+sub error_of
+{
+	my ($node, $database, $sql) = @_;
+	my ($code, $out, $err) = $node->psql($database, "\\set VERBOSITY verbose\n$sql");
+
+	return $err =~ /ERROR:\s+(.*)/ ? $1 : "no error: $out";
+}
+
+1;

@@ -1,0 +1,318 @@
+/*
+ * vectors.c
+ *		Run a file of AES-GCM-SIV test vectors through every implementation.
+ *
+ * A row is key, nonce, aad, plaintext, ciphertext||tag in hex, separated by tabs;
+ * "-" is empty.  One row is one test: seal, open, both in place, and every
+ * altered input refused.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE				/* getline */
+#endif
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "../../src/core/aes_gcm_siv.h"
+
+#define COLUMNS 5
+
+/* Rows with at most this many bytes have every bit flipped, others 256 of them. */
+#define SHORT_ROW 512
+
+typedef struct bytes
+{
+	uint8_t    *p;				/* exactly len bytes, so that tools see overruns */
+	size_t		len;
+} bytes;
+
+enum
+{
+	KEY, NONCE, AAD, TEXT, SEALED
+};
+
+/* Stop at a row that cannot be read. */
+static void
+malformed(unsigned long line, const char *why)
+{
+	fprintf(stderr, "line %lu: %s\n", line, why);
+	exit(2);
+}
+
+/* len bytes of memory, filled; never NULL. */
+static uint8_t *
+allocate(size_t len, int fill)
+{
+	uint8_t    *p = malloc(len > 0 ? len : 1);
+
+	if (p == NULL)
+	{
+		fprintf(stderr, "out of memory\n");
+		exit(2);
+	}
+	if (len > 0)
+		memset(p, fill, len);
+	return p;
+}
+
+/* The value of a hex digit, -1 for others. */
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* Read one column of len characters. */
+static bytes
+parse_hex(const char *text, size_t len, unsigned long line)
+{
+	bytes		b = {NULL, 0};
+
+	if (len == 0)
+		malformed(line, "empty column, \"-\" expected");
+	if (len == 1 && text[0] == '-')
+	{
+		b.p = allocate(0, 0);
+		return b;
+	}
+	if (len % 2 != 0)
+		malformed(line, "odd number of hex digits");
+	b.len = len / 2;
+	b.p = allocate(b.len, 0);
+	for (size_t i = 0; i < b.len; i++)
+	{
+		int			high = hex_digit(text[2 * i]);
+		int			low = hex_digit(text[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			malformed(line, "not a hex digit");
+		b.p[i] = (uint8_t) (high << 4 | low);
+	}
+	return b;
+}
+
+/* Read the columns of a row; false where the line has none. */
+static bool
+parse_row(bytes *row, char *text, size_t len, unsigned long line)
+{
+	char	   *end = text + len;
+
+	while (end > text && (end[-1] == '\n' || end[-1] == '\r'))
+		end--;
+	if (text == end || text[0] == '#')
+		return false;
+
+	for (int i = 0; i < COLUMNS; i++)
+	{
+		char	   *tab = memchr(text, '\t', (size_t) (end - text));
+
+		if ((tab == NULL) != (i == COLUMNS - 1))
+			malformed(line, "five columns expected");
+		if (tab == NULL)
+			tab = end;
+		row[i] = parse_hex(text, (size_t) (tab - text), line);
+		text = tab + 1;
+	}
+	if (row[KEY].len != 16 && row[KEY].len != 32)
+		malformed(line, "a key has 16 or 32 bytes");
+	if (row[NONCE].len != PSEUDO_NONCE_LEN)
+		malformed(line, "a nonce has 12 bytes");
+	if (row[SEALED].len != row[TEXT].len + PSEUDO_TAG_LEN)
+		malformed(line, "ciphertext and tag do not match the plaintext's length");
+	return true;
+}
+
+/* Whether the implementation refuses the row and zeroes the output. */
+static bool
+refuses(const pseudo_siv_key *key, const bytes *row)
+{
+	size_t		n = row[TEXT].len;
+	uint8_t    *out = allocate(n, 0xa5);
+	bool		ok;
+
+	ok = pseudo_siv_open(key, row[NONCE].p, row[AAD].p, row[AAD].len,
+						 row[SEALED].p, row[SEALED].len, out) == PSEUDO_NOT_AUTHENTIC;
+	for (size_t i = 0; i < n; i++)
+		ok = ok && out[i] == 0;
+	free(out);
+
+	/* In place too, on a copy. */
+	out = allocate(row[SEALED].len, 0);
+	memcpy(out, row[SEALED].p, row[SEALED].len);
+	ok = ok && pseudo_siv_open(key, row[NONCE].p, row[AAD].p, row[AAD].len,
+							   out, row[SEALED].len, out) == PSEUDO_NOT_AUTHENTIC;
+	for (size_t i = 0; i < n; i++)
+		ok = ok && out[i] == 0;
+	free(out);
+	return ok;
+}
+
+/* Whether each flipped bit of a column makes open refuse. */
+static bool
+refuses_flips(const pseudo_siv_key *key, const bytes *row, int column)
+{
+	size_t		bits = row[column].len * 8;
+	size_t		step = row[TEXT].len + row[AAD].len <= SHORT_ROW ? 1 : bits / 256 + 1;
+
+	for (size_t bit = 0; bit < bits; bit += step)
+	{
+		bool		ok;
+
+		row[column].p[bit / 8] ^= (uint8_t) (1 << bit % 8);
+		ok = refuses(key, row);
+		row[column].p[bit / 8] ^= (uint8_t) (1 << bit % 8);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+/* Whether the implementation in use does all that a row asks. */
+static bool
+run_row(const bytes *row)
+{
+	pseudo_siv_key key;
+	size_t		n = row[TEXT].len;
+	size_t		n_sealed = row[SEALED].len;
+	uint8_t    *out = allocate(n_sealed, 0xa5);
+	uint8_t    *opened = allocate(n, 0xa5);
+	bytes		shorter[COLUMNS];
+	bool		ok;
+
+	ok = pseudo_siv_key_init(&key, row[KEY].p, row[KEY].len) == PSEUDO_OK;
+
+	/* Into another place. */
+	ok = ok && pseudo_siv_seal(&key, row[NONCE].p, row[AAD].p, row[AAD].len,
+							   row[TEXT].p, n, out) == PSEUDO_OK;
+	ok = ok && memcmp(out, row[SEALED].p, n_sealed) == 0;
+	ok = ok && pseudo_siv_open(&key, row[NONCE].p, row[AAD].p, row[AAD].len,
+							   row[SEALED].p, n_sealed, opened) == PSEUDO_OK;
+	ok = ok && memcmp(opened, row[TEXT].p, n) == 0;
+
+	/* In place. */
+	memcpy(out, row[TEXT].p, n);
+	ok = ok && pseudo_siv_seal(&key, row[NONCE].p, row[AAD].p, row[AAD].len,
+							   out, n, out) == PSEUDO_OK;
+	ok = ok && memcmp(out, row[SEALED].p, n_sealed) == 0;
+	ok = ok && pseudo_siv_open(&key, row[NONCE].p, row[AAD].p, row[AAD].len,
+							   out, n_sealed, out) == PSEUDO_OK;
+	ok = ok && memcmp(out, row[TEXT].p, n) == 0;
+
+	/* Altered or cut off. */
+	ok = ok && refuses_flips(&key, row, SEALED);
+	ok = ok && refuses_flips(&key, row, NONCE);
+	ok = ok && refuses_flips(&key, row, AAD);
+	memcpy(shorter, row, sizeof(shorter));
+	if (n > 0)
+	{
+		shorter[SEALED].len--;
+		shorter[TEXT].len--;
+		ok = ok && refuses(&key, shorter);
+	}
+	for (size_t i = 0; i < PSEUDO_TAG_LEN; i++)
+		ok = ok && pseudo_siv_open(&key, row[NONCE].p, row[AAD].p, row[AAD].len,
+								   row[SEALED].p, i, opened) == PSEUDO_NOT_AUTHENTIC;
+
+	free(out);
+	free(opened);
+	return ok;
+}
+
+/* Read the file into an array of rows; the number of them. */
+static size_t
+read_rows(const char *path, bytes (**rows)[COLUMNS])
+{
+	FILE	   *file = fopen(path, "r");
+	char	   *text = NULL;
+	size_t		room = 0;
+	size_t		n = 0;
+	size_t		rows_room = 0;
+	unsigned long line = 0;
+	ssize_t		len;
+
+	if (file == NULL)
+	{
+		perror(path);
+		exit(2);
+	}
+	*rows = NULL;
+	while ((len = getline(&text, &room, file)) >= 0)
+	{
+		line++;
+		if (n == rows_room)
+		{
+			void	   *more;
+
+			rows_room = rows_room * 2 + 64;
+			more = realloc(*rows, rows_room * sizeof(**rows));
+			if (more == NULL)
+				malformed(line, "out of memory");
+			*rows = more;
+		}
+		if (parse_row((*rows)[n], text, (size_t) len, line))
+			n++;
+	}
+	if (ferror(file))
+	{
+		perror(path);
+		exit(2);
+	}
+	fclose(file);
+	free(text);
+	return n;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *only = getenv("PSEUDO_SIV_IMPL");
+	bytes		(*rows)[COLUMNS];
+	size_t		n;
+	bool		all_passed = true;
+	bool		any = false;
+
+	if (argc != 2)
+	{
+		fprintf(stderr, "usage: vectors FILE\n");
+		return 2;
+	}
+	n = read_rows(argv[1], &rows);
+
+	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
+	{
+		size_t		passed = 0;
+
+		if (only != NULL && only[0] != '\0' && strcmp(only, (*impl)->name) != 0)
+			continue;
+		if (!pseudo_siv_use((*impl)->name))
+			continue;
+		any = true;
+		for (size_t i = 0; i < n; i++)
+		{
+			if (run_row(rows[i]))
+				passed++;
+			else
+				fprintf(stderr, "%s: row %zu failed\n", (*impl)->name, i + 1);
+		}
+		printf("%s: %zu passed, %zu failed\n", (*impl)->name, passed, n - passed);
+		all_passed = all_passed && passed == n;
+	}
+	if (!any)
+		fprintf(stderr, "no implementation to test\n");
+	if (n == 0)
+		fprintf(stderr, "no row in %s\n", argv[1]);
+
+	for (size_t i = 0; i < n; i++)
+		for (int c = 0; c < COLUMNS; c++)
+			free(rows[i][c].p);
+	free(rows);
+	return all_passed && any && n > 0 ? 0 : 1;
+}
