@@ -120,7 +120,7 @@ FROM (SELECT i, sha256(convert_to('person ' || i, 'UTF8')) AS dice FROM generate
 
 CREATE TABLE repairs AS
 SELECT i AS id, p.vin, date '2025-01-01' + i % 365 AS day, 40 + i * 7919 % 1960 AS price
-FROM generate_series(1, 50000) i JOIN people p ON p.id = 1 + i::bigint * 104729 % 100000;
+FROM generate_series(1, 50000) i JOIN people p ON p.id = 1 + i::bigint * 104729 % 12503;
 ALTER TABLE people ADD PRIMARY KEY (id);
 ANALYZE people, repairs;
 END

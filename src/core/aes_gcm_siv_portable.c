@@ -117,8 +117,11 @@ polyval_block(polyval *p, const uint8_t *block)
 	p->s[1] = v3;
 }
 
-/* Add len bytes, padded with zeros to whole blocks. */
-static void
+/*
+ * Add len bytes, padded with zeros to whole blocks.  Not inlined, so that what
+ * the compiler spills is below the frame of seal and open, where burn_stack reaches.
+ */
+static __attribute__((noinline)) void
 polyval_update(polyval *p, const uint8_t *bytes, size_t len)
 {
 	for (; len >= PSEUDO_BLOCK_LEN; len -= PSEUDO_BLOCK_LEN, bytes += PSEUDO_BLOCK_LEN)
@@ -131,6 +134,15 @@ polyval_update(polyval *p, const uint8_t *bytes, size_t len)
 		polyval_block(p, last);
 		wipe(last, sizeof(last));
 	}
+}
+
+/* Clear the stack below the caller, where functions that it called had secrets. */
+static __attribute__((noinline)) void
+burn_stack(void)
+{
+	uint8_t		below[1024];
+
+	wipe(below, sizeof(below));
 }
 
 /* ---- AES ---- */
@@ -188,20 +200,20 @@ static bool
 make_tag(siv_work *work, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
 		 const uint8_t *text, size_t text_len)
 {
-	uint8_t		block[PSEUDO_BLOCK_LEN];
+	uint8_t    *block = work->blocks;
 
 	polyval_update(&work->poly, aad, aad_len);
 	polyval_update(&work->poly, text, text_len);
 	store64_le(block, (uint64_t) aad_len * 8);
 	store64_le(block + 8, (uint64_t) text_len * 8);
-	polyval_block(&work->poly, block);
+	polyval_update(&work->poly, block, PSEUDO_BLOCK_LEN);
 
 	store64_le(block, work->poly.s[0]);
 	store64_le(block + 8, work->poly.s[1]);
 	for (int i = 0; i < PSEUDO_NONCE_LEN; i++)
 		block[i] ^= nonce[i];
 	block[15] &= 0x7f;
-	return aes_encrypt(work->aes, work->tag, block, sizeof(block));
+	return aes_encrypt(work->aes, work->tag, block, PSEUDO_BLOCK_LEN);
 }
 
 /* Encrypt or decrypt len bytes with the key stream that the tag selects. */
@@ -251,6 +263,7 @@ portable_seal(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aa
 		memcpy(out + in_len, work.tag, PSEUDO_TAG_LEN);
 	EVP_CIPHER_CTX_free(work.aes);
 	wipe(&work, sizeof(work));
+	burn_stack();
 	return ok ? PSEUDO_OK : PSEUDO_CRYPTO_FAILURE;
 }
 
@@ -281,6 +294,7 @@ portable_open(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aa
 		status = tags_equal(tag, work.tag) ? PSEUDO_OK : PSEUDO_NOT_AUTHENTIC;
 	EVP_CIPHER_CTX_free(work.aes);
 	wipe(&work, sizeof(work));
+	burn_stack();
 	if (status != PSEUDO_OK)
 		wipe(out, text_len);
 	return status;

@@ -10,8 +10,10 @@
  * depend on each other only through round keys.  Long values take eight blocks
  * at a time.
  *
- * Round keys and powers of the authentication key are held in one siv_work on
- * the stack, wiped at the end.  Bytes of plaintext stay in registers.
+ * All that is secret in memory is in one siv_work on the stack, wiped at the end
+ * together with the registers.  FROM_MEMORY keeps the compiler from holding
+ * round keys in more registers than there are, which would spill them to where
+ * nobody wipes.
  */
 #include "internal.h"
 
@@ -41,11 +43,15 @@
 		} \
 	} while (0)
 
+/* What is read from memory is read anew below this. */
+#define FROM_MEMORY()	__asm__ volatile("" : : : "memory")
+
 /* All that is derived for one message. */
 typedef struct siv_work
 {
 	__m128i		round_keys[PSEUDO_MAX_ROUNDS + 1];
 	__m128i		powers[WIDE_BLOCKS];	/* of the authentication key: H, H^2, ... */
+	__m128i		sum;			/* of POLYVAL so far, between functions */
 } siv_work;
 
 /* 16 bytes set, 16 bytes clear: loaded at 16 - n, the mask of n bytes. */
@@ -215,6 +221,7 @@ expand_256(__m128i *round_keys, __m128i a, __m128i b)
 SIV_INLINE __m128i
 encrypt_block(const __m128i *round_keys, __m128i b, const int rounds)
 {
+	FROM_MEMORY();
 	b = _mm_xor_si128(b, round_keys[0]);
 #define ROUND(r) b = _mm_aesenc_si128(b, round_keys[r]);
 	FOR_EACH_ROUND(ROUND, rounds);
@@ -225,10 +232,10 @@ encrypt_block(const __m128i *round_keys, __m128i b, const int rounds)
 /* ---- Derive keys, RFC 8452 section 4 ---- */
 
 /*
- * Derive the message keys: the authentication key is returned, the encryption
- * key's schedule goes to work.
+ * Derive the message keys: the authentication key goes to work->powers[0], the
+ * encryption key's schedule to work->round_keys.
  */
-SIV_INLINE __m128i
+SIV_INLINE void
 derive_keys(siv_work *work, const pseudo_siv_key *key, const uint8_t *nonce, const int rounds)
 {
 	const __m128i *round_keys = (const __m128i *) (const void *) key->round_keys;
@@ -241,8 +248,10 @@ derive_keys(siv_work *work, const pseudo_siv_key *key, const uint8_t *nonce, con
 	__m128i		b3 = _mm_add_epi32(b2, one);
 	__m128i		b4 = _mm_add_epi32(b3, one);
 	__m128i		b5 = _mm_add_epi32(b4, one);
-	__m128i		k = round_keys[0];
+	__m128i		k;
 
+	FROM_MEMORY();
+	k = round_keys[0];
 	b0 = _mm_xor_si128(b0, k);
 	b1 = _mm_xor_si128(b1, k);
 	b2 = _mm_xor_si128(b2, k);
@@ -250,6 +259,7 @@ derive_keys(siv_work *work, const pseudo_siv_key *key, const uint8_t *nonce, con
 	b4 = _mm_xor_si128(b4, k);
 	b5 = _mm_xor_si128(b5, k);
 #define ROUND(r) \
+	FROM_MEMORY(); \
 	k = round_keys[r]; \
 	b0 = _mm_aesenc_si128(b0, k); \
 	b1 = _mm_aesenc_si128(b1, k); \
@@ -273,13 +283,14 @@ derive_keys(siv_work *work, const pseudo_siv_key *key, const uint8_t *nonce, con
 	}
 	else
 		expand_128(work->round_keys, b2);
-
-	/* From here on round keys are read from memory, not kept and spilled elsewhere. */
+	work->powers[0] = _mm_unpacklo_epi64(b0, b1);
 	__asm__ volatile("" : : "r" (work) : "memory");
-	return _mm_unpacklo_epi64(b0, b1);
 }
 
-/* Clear what derive_keys and raise_powers left; wide says whether the latter ran. */
+/*
+ * Clear all that is secret: work, of whose powers but the first are there only if
+ * wide, and the registers, which a signal or the dynamic linker would save.
+ */
 SIV_INLINE void
 wipe_work(siv_work *work, const int rounds, int wide)
 {
@@ -293,13 +304,26 @@ wipe_work(siv_work *work, const int rounds, int wide)
 		CLEAR(14)
 	}
 #undef CLEAR
+	work->powers[0] = zero;
 	if (wide)
 	{
 #define CLEAR(i) work->powers[i] = zero;
 		FOR_EACH_BLOCK(CLEAR)
 #undef CLEAR
+		work->sum = zero;
 	}
-	__asm__ volatile("" : : "r" (work) : "memory");
+	__asm__ volatile(
+					 "pxor %%xmm0, %%xmm0\n\tpxor %%xmm1, %%xmm1\n\t"
+					 "pxor %%xmm2, %%xmm2\n\tpxor %%xmm3, %%xmm3\n\t"
+					 "pxor %%xmm4, %%xmm4\n\tpxor %%xmm5, %%xmm5\n\t"
+					 "pxor %%xmm6, %%xmm6\n\tpxor %%xmm7, %%xmm7\n\t"
+					 "pxor %%xmm8, %%xmm8\n\tpxor %%xmm9, %%xmm9\n\t"
+					 "pxor %%xmm10, %%xmm10\n\tpxor %%xmm11, %%xmm11\n\t"
+					 "pxor %%xmm12, %%xmm12\n\tpxor %%xmm13, %%xmm13\n\t"
+					 "pxor %%xmm14, %%xmm14\n\tpxor %%xmm15, %%xmm15"
+					 : : "r" (work)
+					 : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+					 "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 }
 
 /* ---- POLYVAL, RFC 8452 section 3 ---- */
@@ -329,13 +353,13 @@ dot(__m128i a, __m128i b)
 				  _mm_clmulepi64_si128(a, b, 0x11));
 }
 
-/* Compute the powers 1 to 8 of the authentication key h. */
+/* Compute the powers 2 to 8 of the authentication key. */
 SIV_NOINLINE void
-raise_powers(siv_work *work, __m128i h)
+raise_powers(siv_work *work)
 {
 	__m128i    *p = work->powers;
+	__m128i		h = p[0];
 
-	p[0] = h;
 	p[1] = dot(h, h);
 	p[2] = dot(p[1], h);
 	p[3] = dot(p[1], p[1]);
@@ -355,6 +379,14 @@ raise_powers(siv_work *work, __m128i h)
 		middle = _mm_xor_si128(middle, _mm_clmulepi64_si128(b_, h_, 0x10)); \
 		high = _mm_xor_si128(high, _mm_clmulepi64_si128(b_, h_, 0x11)); \
 	} while (0);
+
+/* Add one block to POLYVAL's sum s. */
+SIV_INLINE __m128i
+absorb_block(const siv_work *work, __m128i s, __m128i block)
+{
+	FROM_MEMORY();
+	return dot(_mm_xor_si128(s, block), work->powers[0]);
+}
 
 /* POLYVAL over len bytes, a multiple of eight blocks, continuing from s. */
 SIV_NOINLINE __m128i
@@ -383,7 +415,7 @@ absorb_wide(const siv_work *work, __m128i s, const uint8_t *p, size_t len)
 
 /* POLYVAL over len bytes, padded with zeros to whole blocks, continuing from s. */
 SIV_INLINE __m128i
-absorb(const siv_work *work, __m128i h, __m128i s, const uint8_t *p, size_t len, int wide)
+absorb(const siv_work *work, __m128i s, const uint8_t *p, size_t len, int wide)
 {
 	if (wide && len >= 16 * WIDE_BLOCKS)
 	{
@@ -394,15 +426,15 @@ absorb(const siv_work *work, __m128i h, __m128i s, const uint8_t *p, size_t len,
 		len -= n;
 	}
 	for (; len >= 16; len -= 16, p += 16)
-		s = dot(_mm_xor_si128(s, load_block(p)), h);
+		s = absorb_block(work, s, load_block(p));
 	if (len > 0)
-		s = dot(_mm_xor_si128(s, load_partial(p, len)), h);
+		s = absorb_block(work, s, load_partial(p, len));
 	return s;
 }
 
 /* From POLYVAL over all but the lengths to the tag. */
 SIV_INLINE __m128i
-make_tag(const siv_work *work, __m128i h, __m128i s, const uint8_t *nonce,
+make_tag(const siv_work *work, __m128i s, const uint8_t *nonce,
 		 size_t aad_len, size_t text_len, const int rounds)
 {
 	__m128i		lengths = _mm_set_epi64x((long long) ((uint64_t) text_len * 8),
@@ -410,7 +442,7 @@ make_tag(const siv_work *work, __m128i h, __m128i s, const uint8_t *nonce,
 	__m128i		n = _mm_set_epi64x((long long) load32(nonce + 8), (long long) load64(nonce));
 	const __m128i clear_top = _mm_set_epi64x(INT64_MAX, -1);
 
-	s = dot(_mm_xor_si128(s, lengths), h);
+	s = absorb_block(work, s, lengths);
 	s = _mm_and_si128(_mm_xor_si128(s, n), clear_top);
 	return encrypt_block(work->round_keys, s, rounds);
 }
@@ -465,15 +497,15 @@ encrypt_wide(const siv_work *work, __m128i counter, const uint8_t *in, uint8_t *
 
 /*
  * Decrypt len bytes, a multiple of eight blocks, and run POLYVAL over the
- * plaintext, continuing from *s; the next counter is returned.
+ * plaintext, continuing from work->sum; the next counter is returned.
  */
 SIV_NOINLINE __m128i
-decrypt_wide(const siv_work *work, __m128i counter, __m128i *s, const uint8_t *in,
+decrypt_wide(siv_work *work, __m128i counter, const uint8_t *in,
 			 uint8_t *out, size_t len, const int rounds)
 {
 	const __m128i *round_keys = work->round_keys;
 	const __m128i *powers = work->powers;
-	__m128i		sum = *s;
+	__m128i		sum = work->sum;
 
 	for (; len > 0; len -= 16 * WIDE_BLOCKS, in += 16 * WIDE_BLOCKS, out += 16 * WIDE_BLOCKS)
 	{
@@ -493,7 +525,7 @@ decrypt_wide(const siv_work *work, __m128i counter, __m128i *s, const uint8_t *i
 #undef ADD
 		sum = reduce(low, middle, high);
 	}
-	*s = sum;
+	work->sum = sum;
 	return counter;
 }
 
@@ -529,7 +561,7 @@ encrypt_text(const siv_work *work, __m128i counter, const uint8_t *in, uint8_t *
 
 /* Decrypt len bytes and run POLYVAL over the plaintext, continuing from s. */
 SIV_INLINE __m128i
-decrypt_text(const siv_work *work, __m128i h, __m128i s, __m128i counter,
+decrypt_text(siv_work *work, __m128i s, __m128i counter,
 			 const uint8_t *in, uint8_t *out, size_t len, const int rounds, int wide)
 {
 	const __m128i one = _mm_cvtsi32_si128(1);
@@ -539,7 +571,9 @@ decrypt_text(const siv_work *work, __m128i h, __m128i s, __m128i counter,
 	{
 		size_t		n = len - len % (16 * WIDE_BLOCKS);
 
-		counter = decrypt_wide(work, counter, &s, in, out, n, rounds);
+		work->sum = s;
+		counter = decrypt_wide(work, counter, in, out, n, rounds);
+		s = work->sum;
 		in += n;
 		out += n;
 		len -= n;
@@ -549,7 +583,7 @@ decrypt_text(const siv_work *work, __m128i h, __m128i s, __m128i counter,
 		b = encrypt_block(work->round_keys, counter, rounds);
 		b = _mm_xor_si128(b, load_block(in));
 		store_block(out, b);
-		s = dot(_mm_xor_si128(s, b), h);
+		s = absorb_block(work, s, b);
 		counter = _mm_add_epi32(counter, one);
 	}
 	if (len > 0)
@@ -557,7 +591,7 @@ decrypt_text(const siv_work *work, __m128i h, __m128i s, __m128i counter,
 		b = encrypt_block(work->round_keys, counter, rounds);
 		b = keep_bytes(_mm_xor_si128(b, load_partial(in, len)), len);
 		store_partial(out, b, len);
-		s = dot(_mm_xor_si128(s, b), h);
+		s = absorb_block(work, s, b);
 	}
 	return s;
 }
@@ -571,16 +605,16 @@ seal_rounds(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aad,
 {
 	siv_work	work;
 	int			wide = aad_len >= WIDE_LEN || in_len >= WIDE_LEN;
-	__m128i		h = derive_keys(&work, key, nonce, rounds);
 	__m128i		s = _mm_setzero_si128();
 	__m128i		tag;
 
+	derive_keys(&work, key, nonce, rounds);
 	if (wide)
-		raise_powers(&work, h);
+		raise_powers(&work);
 	if (aad_len > 0)
-		s = absorb(&work, h, s, aad, aad_len, wide);
-	s = absorb(&work, h, s, in, in_len, wide);
-	tag = make_tag(&work, h, s, nonce, aad_len, in_len, rounds);
+		s = absorb(&work, s, aad, aad_len, wide);
+	s = absorb(&work, s, in, in_len, wide);
+	tag = make_tag(&work, s, nonce, aad_len, in_len, rounds);
 	encrypt_text(&work, first_counter(tag), in, out, in_len, rounds);
 	store_block(out + in_len, tag);
 	wipe_work(&work, rounds, wide);
@@ -596,20 +630,21 @@ open_rounds(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aad,
 	size_t		text_len = in_len - PSEUDO_TAG_LEN;
 	int			wide = aad_len >= WIDE_LEN || text_len >= WIDE_LEN;
 	__m128i		tag = load_block(in + text_len);
-	__m128i		h = derive_keys(&work, key, nonce, rounds);
 	__m128i		s = _mm_setzero_si128();
 	__m128i		expected;
+	int			equal;
 
+	derive_keys(&work, key, nonce, rounds);
 	if (wide)
-		raise_powers(&work, h);
+		raise_powers(&work);
 	if (aad_len > 0)
-		s = absorb(&work, h, s, aad, aad_len, wide);
-	s = decrypt_text(&work, h, s, first_counter(tag), in, out, text_len, rounds, wide);
-	expected = make_tag(&work, h, s, nonce, aad_len, text_len, rounds);
-	wipe_work(&work, rounds, wide);
-
+		s = absorb(&work, s, aad, aad_len, wide);
+	s = decrypt_text(&work, s, first_counter(tag), in, out, text_len, rounds, wide);
+	expected = make_tag(&work, s, nonce, aad_len, text_len, rounds);
 	/* All sixteen bytes are compared at once, so time tells nothing. */
-	if (_mm_movemask_epi8(_mm_cmpeq_epi8(tag, expected)) != 0xffff)
+	equal = _mm_movemask_epi8(_mm_cmpeq_epi8(tag, expected));
+	wipe_work(&work, rounds, wide);
+	if (equal != 0xffff)
 	{
 		wipe(out, text_len);
 		return PSEUDO_NOT_AUTHENTIC;

@@ -296,18 +296,20 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	entry->refusals = 0;
 	entry->failures = 0;
 
-	/* A WARNING can be thrown by a cancel in a client's send: old keys first. */
+	/* Sending a WARNING can fail: the old keys must not outlive that. */
 	PG_TRY();
 	{
 		if (same_options)
 			warn_lost(server->servername, old, old_version, keyring, version);
 		warn_weak(server->servername, keyring);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		pseudo_secret_free(old);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	pseudo_secret_free(old);
 }
 
 /* Report a provider's failure. */

@@ -642,22 +642,24 @@ close_editor(Editor *editor)
 static void
 check_document(PseudoDocument *document, char **fault)
 {
-	PseudoKeyring *volatile keyring = NULL;
+	PseudoKeyring *keyring;
 
 	PG_TRY();
 	{
 		keyring = pseudo_keyring_parse(document->data, document->len, fault, NULL);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		if (keyring == NULL)
-		{
-			pseudo_secret_free(document->data);
-			document->data = NULL;
-		}
-		pseudo_secret_free(keyring);
+		pseudo_secret_free(document->data);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	if (keyring == NULL)
+	{
+		pseudo_secret_free(document->data);
+		document->data = NULL;
+	}
+	pseudo_secret_free(keyring);
 }
 
 /* Put one step's result in the place of the document before it, and read it. */

@@ -375,6 +375,43 @@ check_replaceable(const char *path)
 				 errhint("Whoever owns it manages its keys; or change its owner.")));
 }
 
+/* Call change(); the old document is freed in any case. */
+static PseudoDocument
+change_or_free(PseudoDocument (*change) (const PseudoDocument *old, void *arg),
+			   PseudoDocument *old, void *arg)
+{
+	PseudoDocument new;
+
+	PG_TRY();
+	{
+		new = change(old, arg);
+	}
+	PG_CATCH();
+	{
+		pseudo_secret_free(old->data);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	pseudo_secret_free(old->data);
+	return new;
+}
+
+/* Store a document; frees it where that fails. */
+static void
+store_or_free(const char *path, PseudoDocument *document, char **version)
+{
+	PG_TRY();
+	{
+		*version = store_path(path, document);
+	}
+	PG_CATCH();
+	{
+		pseudo_secret_free(document->data);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
 /* See provider.h. */
 static PseudoDocument
 file_change(const PseudoOptions *options,
@@ -382,38 +419,18 @@ file_change(const PseudoOptions *options,
 			void *arg, char **version)
 {
 	char	   *path = resolve_path(file_path(options));
+	int			lock = lock_path(path, options->timeout);
 	PseudoFailure failure = {0};
 	PseudoDocument old;
-	PseudoDocument new = {NULL, 0};
-	int			lock;
+	PseudoDocument new;
 
-	lock = lock_path(path, options->timeout);
+	check_replaceable(path);
 	old = load_path(path, version, &failure);
 	if (old.data == NULL && failure.class != PSEUDO_FAIL_EMPTY &&
 		failure.sqlstate != ERRCODE_UNDEFINED_FILE)
 		report_load_failure(options, &failure);
-
-	PG_TRY();
-	{
-		check_replaceable(path);
-		new = change(&old, arg);
-	}
-	PG_FINALLY();
-	{
-		pseudo_secret_free(old.data);
-	}
-	PG_END_TRY();
-
-	PG_TRY();
-	{
-		*version = store_path(path, &new);
-	}
-	PG_CATCH();
-	{
-		pseudo_secret_free(new.data);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	new = change_or_free(change, &old, arg);
+	store_or_free(path, &new, version);
 	CloseTransientFile(lock);	/* releases the lock */
 	return new;
 }
