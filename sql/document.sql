@@ -119,9 +119,11 @@ SELECT t.fault(:'one'::jsonb || '{"encodedNonceKey": "AAECAwQFBgcICQoLDA0O"}');
 -- nonceStrPos: 0 to 52; nonceEndPos: twelve more.
 SELECT t.fault(:'one'::jsonb - 'nonceStrPos');
 SELECT t.fault(:'one'::jsonb - 'nonceEndPos');
-SELECT f, v, t.fault(:'one'::jsonb || jsonb_build_object(f, v)) FROM unnest('{nonceStrPos,nonceEndPos}'::text[]) f, unnest('{null,true,"\"7\"","\"S3cret\"",7.5,-1,-5,18,19.5,20,53,64,4294967303,4294967315,18446744073709551623,1e400,[7],"{\"S3cret\": 7}"}'::jsonb[]) WITH ORDINALITY AS v (v, n) ORDER BY f DESC, n;
+SELECT f, v, t.fault(:'one'::jsonb || jsonb_build_object(f, v)) FROM unnest('{nonceStrPos,nonceEndPos}'::text[]) f, unnest('{"null",true,"\"7\"","\"S3cret\"",7.5,-1,-5,18,19.5,20,53,64,4294967303,4294967315,18446744073709551623,[7],"{\"S3cret\": 7}"}'::jsonb[]) WITH ORDINALITY AS v (v, n) ORDER BY f DESC, n;
 SELECT t.fault(replace(:'one', '"nonceStrPos": 7', '"nonceStrPos": 07'));
 SELECT t.fault(replace(:'one', '"nonceStrPos": 7', '"nonceStrPos": 0x7'));
+SELECT t.fault(replace(:'one', '"nonceStrPos": 7', '"nonceStrPos": 1e400'));
+SELECT t.fault(replace(:'one', '"nonceStrPos": 7', '"nonceStrPos": -7'));
 SELECT p, e, t.fault(:'one'::jsonb || jsonb_build_object('nonceStrPos', p, 'nonceEndPos', e)) FROM (VALUES (0, 12), (52, 64), (53, 65), (-1, 11), (7, 18), (7, 20), (12, 0), (0, 64), (2147483640, -2147483644)) AS s (p, e);
 -- version, primaryKeyId, keys.
 SELECT t.fault(:'many'::jsonb - 'version');
@@ -131,21 +133,21 @@ SELECT t.fault(:'three'::jsonb - 'keys');
 SELECT t.fault(:'one'::jsonb || '{"version": 1}');
 SELECT t.fault(:'one'::jsonb || '{"version": 2}');
 SELECT t.fault(:'one'::jsonb || '{"primaryKeyId": 1}');
-SELECT v, t.fault(:'many'::jsonb || jsonb_build_object('version', v)) FROM unnest('{2,0,-1,1.5,4294967297,null,true,"\"1\"",[1]}'::jsonb[]) v;
-SELECT v, t.fault(:'many'::jsonb || jsonb_build_object('primaryKeyId', v)) FROM unnest('{1,3,0,-1,1.5,4294967295,4294967296,4294967298,null,true,"\"2\"",[2]}'::jsonb[]) v;
-SELECT v, t.fault(:'many'::jsonb || jsonb_build_object('keys', v)) FROM unnest('{[],"{}",null,true,1,"\"S3cret\"","[1]","[null]","[\"S3cret\"]","[[]]","[{}]"}'::jsonb[]) v;
+SELECT v, t.fault(:'many'::jsonb || jsonb_build_object('version', v)) FROM unnest('{2,0,-1,1.5,4294967297,"null",true,"\"1\"",[1]}'::jsonb[]) v;
+SELECT v, t.fault(:'many'::jsonb || jsonb_build_object('primaryKeyId', v)) FROM unnest('{1,3,0,-1,1.5,4294967295,4294967296,4294967298,"null",true,"\"2\"",[2]}'::jsonb[]) v;
+SELECT v, t.fault(:'many'::jsonb || jsonb_build_object('keys', v)) FROM unnest('{[],"{}","null",true,1,"\"S3cret\"","[1]","[null]","[\"S3cret\"]","[[]]","[{}]"}'::jsonb[]) v;
 SELECT t.fault(jsonb_set(:'many', '{keys,2}', 'null'));
 SELECT t.fault(jsonb_set(:'many', '{keys,2}', '"S3cret"'));
 -- keyId: 1 to 2^32-1, each once.
 SELECT t.fault(:'many'::jsonb #- '{keys,0,keyId}');
 SELECT t.fault(:'many'::jsonb #- '{keys,1,keyId}');
-SELECT v, t.fault(jsonb_set(:'many', '{keys,0,keyId}', v)) FROM unnest('{2,3,0,-1,1.5,4294967295,4294967296,4294967297,99999999999999999999,null,true,"\"1\"",[1]}'::jsonb[]) v;
+SELECT v, t.fault(jsonb_set(:'many', '{keys,0,keyId}', v)) FROM unnest('{2,3,0,-1,1.5,4294967295,4294967296,4294967297,99999999999999999999,"null",true,"\"1\"",[1]}'::jsonb[]) v;
 -- outputPrefix and status: one that we do not know makes the key unusable, not the document, unless it is primary.
 SELECT t.fault(:'many'::jsonb #- '{keys,0,outputPrefix}');
 SELECT t.fault(:'many'::jsonb #- '{keys,1,outputPrefix}');
 SELECT t.fault(:'many'::jsonb #- '{keys,0,status}');
 SELECT t.fault(:'many'::jsonb #- '{keys,1,status}');
-SELECT f, v, t.fault(jsonb_set(:'many', ARRAY['keys', '0', f], v)) FROM unnest('{outputPrefix,status}'::text[]) f, unnest('{null,true,1,[],"{}"}'::jsonb[]) WITH ORDINALITY AS v (v, n) ORDER BY f, n;
+SELECT f, v, t.fault(jsonb_set(:'many', ARRAY['keys', '0', f], v)) FROM unnest('{outputPrefix,status}'::text[]) f, unnest('{"null",true,1,[],"{}"}'::jsonb[]) WITH ORDINALITY AS v (v, n) ORDER BY f, n;
 SELECT t.fault(jsonb_set(:'many', '{keys,0,outputPrefix}', '"S3cret"'));
 SELECT t.fault(jsonb_set(:'many', '{keys,0,outputPrefix}', '"RAW"'));
 SELECT t.fault(jsonb_set(:'many', '{keys,0,outputPrefix}', '""'));
@@ -183,6 +185,7 @@ SELECT t.fault(jsonb_set(:'three', '{keys,0,outputPrefix}', '"tink"'));
 SELECT t.fault(jsonb_set(:'many', '{keys}', :'many'::jsonb -> 'keys' || (SELECT jsonb_agg(jsonb_build_object('keyId', n, 'outputPrefix', 'tink', 'status', 'destroyed')) FROM generate_series(3, 800) n)));
 SELECT t.fault(jsonb_set(:'many', '{keys}', :'many'::jsonb -> 'keys' || (SELECT jsonb_agg((:'many'::jsonb -> 'keys' -> 1) || jsonb_build_object('keyId', n)) FROM generate_series(3, 230) n)));
 -- What an unusable key made cannot be read, and the view says so.
+SET client_min_messages = error;
 SELECT t.keyring('paused', jsonb_set(:'many', '{keys,2}', '{"keyId": 3, "outputPrefix": "tink", "status": "paused", "encodedSecretKey": "6uGxTeCAW9otZLLhQkvLPG5tLdp7W4ztVvWmXaCt1xA=", "encodedNonceKey": "TvVt1D8j8It2TJsNr5Mxgbqd0XgCV+a8HND+vWXsF00=", "nonceStrPos": 0, "nonceEndPos": 12}')::text);
 SELECT t.err($$SELECT reidentify('AQAAAAMzZTA3M2NmMmUwNTHDbvb7LPch1azzjPyqZeUua6H/juDCics=', '', 'paused')$$);
 SELECT t.err($$SELECT try_reidentify('AQAAAAMzZTA3M2NmMmUwNTHDbvb7LPch1azzjPyqZeUua6H/juDCics=', '', 'paused')$$);

@@ -6,9 +6,9 @@
 \pset null <NULL>
 SET client_encoding = 'UTF8';
 SET search_path = pseudo, public;
--- what reidentify and try_reidentify say of a pseudonym
+-- what reidentify says of a pseudonym, in one line, and what try_reidentify gives
 CREATE FUNCTION t.both(pseudonym text, context text = '', keyring text = 'pseudo') RETURNS text LANGUAGE sql AS
-$$ SELECT t.err(format('SELECT pseudo.reidentify(%L, %L, %L)', pseudonym, context, keyring))
+$$ SELECT split_part(t.err(format('SELECT pseudo.reidentify(%L, %L, %L)', pseudonym, context, keyring)), E'\n', 1)
        || CASE t.err(format('SELECT pseudo.try_reidentify(%L, %L, %L)', pseudonym, context, keyring))
           WHEN 'no error' THEN ' / ' || coalesce(pseudo.try_reidentify(pseudonym, context, keyring), 'NULL') ELSE ' / error' END $$;
 -- Whole.
@@ -16,6 +16,9 @@ SELECT t.both('ZmU3MDE3ZTc4MzAzQJZSd3ukMDGB1gnHn9H8A6SEsq1M6ktc03VEq2JSxGPW');
 SELECT t.both('ZGE4YzVjM2M2ODc23LaftwrXOIPrTH8e2tiHtg==');
 SELECT t.both('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=');
 SELECT t.both('Nzg2ZWUyMjhmOTcxEmwD2ekJn2CCCntjzWIaLSNT');
+-- All that is said.
+SELECT t.err($q$SELECT reidentify('bad')$q$);
+SELECT t.err($q$SELECT reidentify('Mzc0NGQ5ZmU4YjRiaAlL3vt64VvSdzCKdbtXF9E=')$q$);
 -- Empty and short.
 SELECT t.both('');
 SELECT t.both('A');

@@ -4,6 +4,7 @@
 \pset format unaligned
 \pset tuples_only on
 \pset null <NULL>
+SET client_min_messages = warning;
 SET search_path = pseudo, public;
 SELECT t.run('rm -f ' || t.path('ring') || ' ' || t.path('raw') || ' ' || t.path('service'));
 CREATE VIEW t.ring AS SELECT name, primary_key_id, key_ids, prefixes, statuses, key_bits, nonce_key_bytes, weak, error FROM pseudo_keyrings;
@@ -119,7 +120,8 @@ SELECT t.get('service') ?| '{encodedSecretKey,encodedNonceKey,nonceStrPos,nonceE
 SELECT pg_read_file(t.path('service')) ~ '9bFlIkpYt5HfavHYMD5hzcS7hsPRxCcQPDRMQYnrLx4' AS "key left";
 SELECT t.get('service') -> 'keys' -> 1 ->> 'owner', t.get('service') ->> 'note', t.get('service') -> 'list';
 SELECT pseudonym_key_id(pseudonymize('x', true, '', 'service'));
--- A document with a fault is not written over.
+-- A document with a fault is not written over.  (WARNINGs of lost keys show versions, which differ from run to run.)
+SET client_min_messages = error;
 SELECT t.put('service', '{"S3cret": "S3cret"}');
 SELECT pseudo_refresh('service');
 SELECT t.err($$SELECT pseudo_create_key('service')$$);
@@ -145,3 +147,5 @@ DROP VIEW t.ring;
 DROP SERVER ring;
 DROP SERVER raw;
 DROP SERVER service;
+-- Leave no file of these tests but the default keyring's.
+SELECT t.run(format('cd %s && ls pseudo_test_* | grep -v "^pseudo_test_pseudo.json$" | xargs rm -f', current_setting('data_directory')));

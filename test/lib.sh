@@ -13,7 +13,10 @@ SUDO=
 
 # No setting of the caller's may lead psql to another server.
 for name in "${!PG@}"; do
-	[ "$name" = PG_CONFIG ] || unset "$name"
+	case $name in
+	PG_CONFIG | PG_TEST_EXTRA) ;;
+	*) unset "$name" ;;
+	esac
 done
 
 die() {
@@ -32,13 +35,14 @@ quietly() {
 	return 1
 }
 
-# Make the build folder, our own also where an earlier run was another user's.
+# Make the build folder; what an earlier run as another user left is made ours.
 open_build_folder() {
-	[ -w "$root" ] || [ -w "$build" ] || die "the folder $root cannot be written to by $(id -un)"
-	mkdir -p "$build"
-	if [ ! -w "$build" ] || { [ -e "$log" ] && [ ! -w "$log" ]; }; then
-		$SUDO chown "$(id -u)" "$build"
-		rm -f "$log"
+	local theirs
+	mkdir -p "$build" 2> /dev/null || die "$(id -un) cannot write to $root"
+	theirs=$(find "$build" "$root/test/unit/build" "$root/test/unit/vectors" -maxdepth 1 \
+		\( -type f -o -path "$build" -o -path "$root/test/unit/build" \) ! -writable 2> /dev/null) || true
+	if [ -n "$theirs" ]; then
+		xargs -d '\n' $SUDO chown "$(id -u)" <<< "$theirs"
 	fi
 	: > "$log"
 }

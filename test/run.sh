@@ -5,7 +5,8 @@
 # (Debian).  The last line is "N passed, N failed".
 #
 # A tool that is missing and cannot be installed skips its tests with a reason,
-# and fails them in CI (CI=true).
+# and fails them in CI (CI=true).  Tests that take minutes run in CI, or with
+# PG_TEST_EXTRA=slow.
 
 set -uo pipefail
 # shellcheck source=lib.sh
@@ -173,6 +174,7 @@ check_standalone() {
 	if [ -z "$hits" ]; then count "stands on its own" 1 0; else count "stands on its own" 0 1; fi
 }
 
+[ "${CI:-}" != true ] || export PG_TEST_EXTRA="${PG_TEST_EXTRA:-} slow"
 open_build_folder
 need_base_tools
 need_test_tools

@@ -68,7 +68,7 @@ transform_last(SHA256_CTX *sha, uint8_t *block, size_t len)
 	SHA256_Transform(sha, block);
 }
 
-/* Turn the inner hash, len bytes at digest, into the HMAC, as eight words in sha->h. */
+/* From the inner hash, eight words, to the HMAC, as eight words in sha->h. */
 static inline void
 finish_outer(SHA256_CTX *sha, const pseudo_nonce_key *key, const uint32_t *inner)
 {
@@ -205,7 +205,7 @@ forget_random(void)
 		wipe(random_store, sizeof(*random_store));
 }
 
-/* Find the store its memory: kept out of core dumps and of forked children. */
+/* Get memory for the store: kept out of core dumps and of forked children. */
 static bool
 open_store(void)
 {
@@ -220,6 +220,7 @@ open_store(void)
 #ifdef MADV_DONTDUMP
 		(void) madvise(page, sizeof(*page), MADV_DONTDUMP);
 #endif
+/* The portable build does without, so that tests cover both ways. */
 #if defined(MADV_WIPEONFORK) && !defined(PSEUDO_PORTABLE_ONLY)
 		wiped_on_fork = madvise(page, sizeof(*page), MADV_WIPEONFORK) == 0;
 #endif

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "aes_gcm_siv.h"
+#include "nonce.h"
 
 #define PSEUDO_PREFIX_LEN	5	/* Tink's output prefix: 0x01, key id big-endian */
 #define PSEUDO_OVERHEAD		(PSEUDO_NONCE_LEN + PSEUDO_TAG_LEN)

@@ -1,340 +1,396 @@
 /*
  * json.c
- *		A JSON document as a tree over its own text.
+ *		A JSON text as a tree of spans of it, for secret documents.
+ *
+ * pg_parse_json() checks the text, without callbacks and without de-escaping, so
+ * that it copies nothing.  The walk after it can then rely on the grammar; where it
+ * does, it still never reads beyond the end.
  */
 #include "postgres.h"
 
 #include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
+#include "utils/memutils.h"
 
 #include "json.h"
+#include "secret.h"
 
-typedef struct ParseState
+/* Where a walk through a text is. */
+typedef struct Walk
 {
-	JsonLexContext *lex;
-	PseudoJson *nodes;
-	int			used;
-	PseudoJson *current;		/* the value being read */
-	bool		overflow;		/* more nodes than there is room for */
-} ParseState;
+	PseudoJsonText *json;
+	const char *p;
+	const char *end;
+	char	   *decoded;		/* free space for decoded strings */
+	bool		bad_escape;		/* half of a surrogate pair alone */
+} Walk;
 
-/* Callbacks return a status since PostgreSQL 16. */
-#if PG_VERSION_NUM >= 160000
-typedef JsonParseErrorType CallbackResult;
-#define CALLBACK_DONE	return JSON_SUCCESS
-#else
-typedef void CallbackResult;
-#define CALLBACK_DONE	return
-#endif
+static PseudoJson *walk_value(Walk *w);
 
-/* Add a child to the current value, which starts at the lexer's token, and enter it. */
-static void
-enter(ParseState *state)
-{
-	PseudoJson *parent = state->current;
-	PseudoJson *node;
-
-	if (state->used == PSEUDO_JSON_MAX_NODES)
-	{
-		/* Read on without keeping anything; the caller reports it. */
-		state->overflow = true;
-		return;
-	}
-	node = &state->nodes[state->used++];
-	node->value = state->lex->token_start;
-	node->parent = parent;
-	if (parent->last)
-		parent->last->next = node;
-	else
-		parent->first = node;
-	parent->last = node;
-	state->current = node;
-}
-
-/* Leave the current value, which ended with the token before the lexer's. */
-static void
-leave(ParseState *state)
-{
-	if (state->overflow)
-		return;
-	state->current->value_end = state->lex->prev_token_terminator;
-	state->current = state->current->parent;
-}
-
-/*
- * Find the name before a value: behind the value's colon, going back.  A quote
- * within a string has an odd number of backslashes before it, the opening one has none.
- */
-static void
-find_name(ParseState *state)
-{
-	PseudoJson *node = state->current;
-	const char *p = state->lex->prev_token_terminator - 1;
-
-	while (*p != '"')
-		p--;
-	node->name_end = p + 1;
-	for (;;)
-	{
-		const char *q;
-
-		do
-			p--;
-		while (*p != '"');
-		for (q = p; q[-1] == '\\'; q--)
-			;
-		if ((p - q) % 2 == 0)
-			break;
-	}
-	node->name = p;
-}
-
-static CallbackResult
-field_start(void *arg, char *name pg_attribute_unused(), bool isnull pg_attribute_unused())
-{
-	ParseState *state = arg;
-
-	enter(state);
-	if (!state->overflow)
-		find_name(state);
-	CALLBACK_DONE;
-}
-
-static CallbackResult
-field_end(void *arg, char *name pg_attribute_unused(), bool isnull pg_attribute_unused())
-{
-	leave(arg);
-	CALLBACK_DONE;
-}
-
-static CallbackResult
-element_start(void *arg, bool isnull pg_attribute_unused())
-{
-	enter(arg);
-	CALLBACK_DONE;
-}
-
-static CallbackResult
-element_end(void *arg, bool isnull pg_attribute_unused())
-{
-	leave(arg);
-	CALLBACK_DONE;
-}
-
-/* Are the brackets outside of strings nested no deeper than allowed? */
+/* Are objects and arrays nested no deeper than we follow? */
 static bool
-depth_allowed(const char *data, Size len)
+check_depth(const char *data, Size len)
 {
 	int			depth = 0;
 	bool		in_string = false;
 
 	for (Size i = 0; i < len; i++)
 	{
-		char		c = data[i];
-
-		if (in_string && c == '\\')
-			i++;
-		else if (c == '"')
-			in_string = !in_string;
-		else if (!in_string && (c == '{' || c == '['))
-			depth++;
-		else if (!in_string && (c == '}' || c == ']'))
+		if (in_string)
+		{
+			if (data[i] == '\\')
+				i++;
+			else if (data[i] == '"')
+				in_string = false;
+		}
+		else if (data[i] == '"')
+			in_string = true;
+		else if (data[i] == '{' || data[i] == '[')
+		{
+			if (++depth > PSEUDO_JSON_DEPTH)
+				return false;
+		}
+		else if (data[i] == '}' || data[i] == ']')
 			depth--;
-		if (depth > PSEUDO_JSON_MAX_DEPTH)
-			return false;
 	}
 	return true;
 }
 
-/* The value of four hex digits, which have been checked. */
-static unsigned
-hex4(const char *p)
+/* Is this JSON, to PostgreSQL? */
+static bool
+check_grammar(const char *data, Size len)
 {
-	unsigned	v = 0;
+	JsonLexContext *lex;
+
+#if PG_VERSION_NUM >= 170000	/* the context may be the caller's */
+	lex = makeJsonLexContextCstringLen(NULL, unconstify(char *, data), len,
+									   PG_UTF8, false);
+#else
+	lex = makeJsonLexContextCstringLen(unconstify(char *, data), (int) len,
+									   PG_UTF8, false);
+#endif
+	return pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;
+}
+
+/* The next character, or 0 at the end. */
+static char
+peek(Walk *w)
+{
+	return w->p < w->end ? *w->p : '\0';
+}
+
+/* The next character, or 0 at the end, and step over it. */
+static char
+next(Walk *w)
+{
+	return w->p < w->end ? *w->p++ : '\0';
+}
+
+/* Step over white space. */
+static void
+skip_space(Walk *w)
+{
+	while (peek(w) == ' ' || peek(w) == '\t' || peek(w) == '\n' || peek(w) == '\r')
+		w->p++;
+}
+
+/* The four hex digits of a \u escape. */
+static pg_wchar
+walk_hex(Walk *w)
+{
+	pg_wchar	value = 0;
 
 	for (int i = 0; i < 4; i++)
-		v = v << 4 | (p[i] <= '9' ? p[i] - '0' : (p[i] | 0x20) - 'a' + 10);
-	return v;
+	{
+		char		c = next(w);
+
+		value <<= 4;
+		if (c >= '0' && c <= '9')
+			value |= c - '0';
+		else if (c >= 'a' && c <= 'f')
+			value |= c - 'a' + 10;
+		else if (c >= 'A' && c <= 'F')
+			value |= c - 'A' + 10;
+	}
+	return value;
 }
 
-/* De-escape what stands between the quotes at start and end - 1. */
-static Size
-unescape(const char *start, const char *end, char *out)
+/* Decode a \u escape, and the second one of a pair; at most as long as its source. */
+static void
+walk_unicode(Walk *w)
 {
-	static const char from[] = "\"\\/bfnrt";
-	static const char to[] = "\"\\/\b\f\n\r\t";
-	char	   *o = out;
+	pg_wchar	c = walk_hex(w);
 
-	for (const char *p = start + 1; p < end - 1; p++)
+	if (is_utf16_surrogate_first(c))
 	{
-		if (*p != '\\')
-			*o++ = *p;
-		else if (*++p != 'u')
-			*o++ = to[strchr(from, *p) - from];
+		pg_wchar	second = 0;
+
+		if (next(w) == '\\' && next(w) == 'u')
+			second = walk_hex(w);
+		if (is_utf16_surrogate_second(second))
+			c = surrogate_pair_to_codepoint(c, second);
 		else
-		{
-			/* A lone surrogate's bytes are no valid UTF-8, and equal to no text of ours. */
-			unicode_to_utf8(hex4(p + 1), (unsigned char *) o);
-			o += pg_utf_mblen((unsigned char *) o);
-			p += 4;
-		}
+			w->bad_escape = true;
 	}
-	return o - out;
+	else if (is_utf16_surrogate_second(c))
+		w->bad_escape = true;
+	if (w->bad_escape)
+		return;
+	unicode_to_utf8(c, (unsigned char *) w->decoded);
+	w->decoded += pg_utf_mblen((unsigned char *) w->decoded);
 }
 
-/* Are two names the same, escapes resolved? */
-static bool
-same_name(const PseudoJson *a, const PseudoJson *b)
+/* Decode the escape after a backslash. */
+static void
+walk_escape(Walk *w)
 {
-	Size		a_len = a->name_end - a->name;
-	Size		b_len = b->name_end - b->name;
-	char	   *a_text;
-	char	   *b_text;
-	bool		same;
+	char		c = next(w);
 
-	if (memchr(a->name, '\\', a_len) == NULL && memchr(b->name, '\\', b_len) == NULL)
-		return a_len == b_len && memcmp(a->name, b->name, a_len) == 0;
-	a_text = palloc(a_len);
-	b_text = palloc(b_len);
-	a_len = unescape(a->name, a->name_end, a_text);
-	b_len = unescape(b->name, b->name_end, b_text);
-	same = a_len == b_len && memcmp(a_text, b_text, a_len) == 0;
-	pfree(a_text);
-	pfree(b_text);
-	return same;
-}
-
-/* Does any object hold a name twice? */
-static bool
-has_doubled_name(const PseudoJson *node)
-{
-	if (!pseudo_json_is(node, '{') && !pseudo_json_is(node, '['))
-		return false;
-	for (PseudoJson *child = node->first; child; child = child->next)
+	switch (c)
 	{
-		if (has_doubled_name(child))
-			return true;
-		for (PseudoJson *other = child->next; other && child->name; other = other->next)
-		{
-			if (same_name(child, other))
-				return true;
-		}
+		case 'u':
+			walk_unicode(w);
+			return;
+		case 'b':
+			c = '\b';
+			break;
+		case 'f':
+			c = '\f';
+			break;
+		case 'n':
+			c = '\n';
+			break;
+		case 'r':
+			c = '\r';
+			break;
+		case 't':
+			c = '\t';
+			break;
 	}
-	return false;
+	*w->decoded++ = c;
+}
+
+/* Decode a string. */
+static PseudoSpan
+walk_string(Walk *w)
+{
+	PseudoSpan	span = {w->decoded, 0};
+
+	next(w);
+	while (w->p < w->end && *w->p != '"')
+	{
+		char		c = next(w);
+
+		if (c == '\\')
+			walk_escape(w);
+		else
+			*w->decoded++ = c;
+	}
+	next(w);
+	span.len = w->decoded - span.data;
+	return span;
+}
+
+/* Order two fields by name, in any order that brings equal names together. */
+static int
+compare_names(const void *a, const void *b)
+{
+	const PseudoSpan *x = &(*(PseudoJson *const *) a)->name;
+	const PseudoSpan *y = &(*(PseudoJson *const *) b)->name;
+
+	if (x->len != y->len)
+		return x->len < y->len ? -1 : 1;
+	return memcmp(x->data, y->data, x->len);
+}
+
+/* A field of an object whose name comes twice, or NULL. */
+static PseudoJson *
+find_doubled(const PseudoJson *object)
+{
+	PseudoJson **fields = palloc(Max(object->nchildren, 1) * sizeof(PseudoJson *));
+	PseudoJson *doubled = NULL;
+	int			n = 0;
+
+	for (PseudoJson *field = object->first; field; field = field->next)
+		fields[n++] = field;
+	qsort(fields, n, sizeof(PseudoJson *), compare_names);
+	for (int i = 1; i < n && doubled == NULL; i++)
+	{
+		if (compare_names(&fields[i - 1], &fields[i]) == 0)
+			doubled = fields[i];
+	}
+	pfree(fields);
+	return doubled;
+}
+
+/* A field: its name and value. */
+static PseudoJson *
+walk_field(Walk *w)
+{
+	const char *start = w->p;
+	PseudoSpan	name = walk_string(w);
+	PseudoJson *field;
+
+	skip_space(w);
+	next(w);					/* the colon */
+	field = walk_value(w);
+	field->start = start;
+	field->name = name;
+	return field;
+}
+
+/* The fields or elements of an object or array, up to its closing bracket. */
+static void
+walk_children(Walk *w, PseudoJson *parent, char closing)
+{
+	PseudoJson **link = &parent->first;
+
+	next(w);
+	skip_space(w);
+	if (peek(w) == closing)
+	{
+		next(w);
+		return;
+	}
+	do
+	{
+		skip_space(w);
+		*link = parent->type == PSEUDO_JSON_OBJECT ? walk_field(w) : walk_value(w);
+		link = &(*link)->next;
+		parent->nchildren++;
+		skip_space(w);
+	} while (next(w) == ',');
+}
+
+/* A number or word: up to what cannot be part of it. */
+static void
+walk_plain(Walk *w)
+{
+	while (w->p < w->end && strchr(",]} \t\r\n", *w->p) == NULL)
+		w->p++;
+}
+
+/* A value and all beneath it; check_depth() has bounded the recursion. */
+static PseudoJson *
+walk_value(Walk *w)
+{
+	PseudoJson *node = palloc0(sizeof(PseudoJson));
+
+	skip_space(w);
+	node->start = node->source.data = w->p;
+	switch (peek(w))
+	{
+		case '{':
+			node->type = PSEUDO_JSON_OBJECT;
+			walk_children(w, node, '}');
+			node->doubled = find_doubled(node);
+			if (node->doubled)
+				w->json->doubled = true;
+			break;
+		case '[':
+			node->type = PSEUDO_JSON_ARRAY;
+			walk_children(w, node, ']');
+			break;
+		case '"':
+			node->type = PSEUDO_JSON_STRING;
+			node->text = walk_string(w);
+			break;
+		case 't':
+		case 'f':
+		case 'n':
+			node->type = PSEUDO_JSON_WORD;
+			walk_plain(w);
+			break;
+		default:
+			node->type = PSEUDO_JSON_NUMBER;
+			walk_plain(w);
+			break;
+	}
+	node->end = w->p;
+	node->source.len = node->end - node->source.data;
+	return node;
+}
+
+/* See json.h. */
+bool
+pseudo_json_parse(PseudoJsonText *json, const char *data, Size len, const char **fault)
+{
+	Walk		w = {json, data, data + len, NULL, false};
+	MemoryContext old;
+
+	memset(json, 0, sizeof(PseudoJsonText));
+	if (!pg_verify_mbstr(PG_UTF8, data, (int) len, true))
+	{
+		*fault = "not valid UTF-8";
+		return false;
+	}
+	if (!check_depth(data, len))
+	{
+		*fault = "nested too deep";
+		return false;
+	}
+
+	json->context = AllocSetContextCreate(CurrentMemoryContext, "pseudo document",
+										  ALLOCSET_DEFAULT_SIZES);
+	json->decoded = w.decoded = pseudo_secret_alloc(len + 1);
+	old = MemoryContextSwitchTo(json->context);
+	if (check_grammar(data, len))
+		json->root = walk_value(&w);
+	MemoryContextSwitchTo(old);
+	if (json->root == NULL || w.bad_escape)
+	{
+		*fault = "not well-formed JSON";
+		return false;
+	}
+	return true;
+}
+
+/* See json.h. */
+void
+pseudo_json_free(PseudoJsonText *json)
+{
+	pseudo_secret_free(json->decoded);
+	if (json->context)
+		MemoryContextDelete(json->context);
+	memset(json, 0, sizeof(PseudoJsonText));
 }
 
 /* See json.h. */
 PseudoJson *
-pseudo_json_parse(const char *data, Size len, PseudoJson *nodes, char **fault)
+pseudo_json_field(const PseudoJson *object, const char *name)
 {
-	JsonSemAction actions = {0};
-	ParseState	state = {0};
-	JsonParseErrorType result;
-
-	if (!pg_verify_mbstr(PG_UTF8, data, len, true))
+	for (PseudoJson *field = object->first; field; field = field->next)
 	{
-		*fault = pstrdup("it is not valid UTF-8");
-		return NULL;
-	}
-	if (!depth_allowed(data, len))
-	{
-		*fault = psprintf("it is nested deeper than %d levels", PSEUDO_JSON_MAX_DEPTH);
-		return NULL;
-	}
-
-#if PG_VERSION_NUM >= 170000	/* the caller may bring the context */
-	state.lex = makeJsonLexContextCstringLen(NULL, data, len, PG_UTF8, false);
-#else
-	state.lex = makeJsonLexContextCstringLen(unconstify(char *, data), len, PG_UTF8, false);
-#endif
-	state.nodes = nodes;
-	state.used = 1;
-	state.current = nodes;
-	memset(nodes, 0, PSEUDO_JSON_MAX_NODES * sizeof(PseudoJson));
-	actions.semstate = &state;
-	actions.object_field_start = field_start;
-	actions.object_field_end = field_end;
-	actions.array_element_start = element_start;
-	actions.array_element_end = element_end;
-
-	result = pg_parse_json(state.lex, &actions);
-	pfree(state.lex);
-	if (result != JSON_SUCCESS)
-	{
-		*fault = pstrdup("it is not well-formed JSON");
-		return NULL;
-	}
-	if (state.overflow)
-	{
-		*fault = psprintf("it has more than %d values", PSEUDO_JSON_MAX_NODES);
-		return NULL;
-	}
-
-	for (nodes->value = data; strchr(" \t\r\n", *nodes->value); nodes->value++)
-		;
-	for (nodes->value_end = data + len; strchr(" \t\r\n", nodes->value_end[-1]); nodes->value_end--)
-		;
-	if (has_doubled_name(nodes))
-	{
-		*fault = pstrdup("an object has two fields of the same name");
-		return NULL;
-	}
-	return nodes;
-}
-
-/* Is what stands between quotes this text, escapes resolved? */
-static bool
-quoted_is(const char *start, const char *end, const char *text)
-{
-	char		buf[256];
-	Size		len;
-
-	if (end - start > (ptrdiff_t) sizeof(buf))
-		return false;
-	len = unescape(start, end, buf);
-	return len == strlen(text) && memcmp(buf, text, len) == 0;
-}
-
-/* See json.h. */
-PseudoJson *
-pseudo_json_member(const PseudoJson *object, const char *name)
-{
-	for (PseudoJson *child = object->first; child; child = child->next)
-	{
-		if (quoted_is(child->name, child->name_end, name))
-			return child;
+		if (pseudo_span_is(&field->name, name))
+			return field;
 	}
 	return NULL;
 }
 
 /* See json.h. */
-Size
-pseudo_json_string(const PseudoJson *node, char *out)
+bool
+pseudo_span_is(const PseudoSpan *span, const char *string)
 {
-	return unescape(node->value, node->value_end, out);
+	return span->len == strlen(string) && memcmp(span->data, string, span->len) == 0;
 }
 
 /* See json.h. */
 bool
-pseudo_json_string_is(const PseudoJson *node, const char *text)
+pseudo_json_integer(const PseudoJson *node, uint64 *value)
 {
-	return pseudo_json_is(node, '"') && quoted_is(node->value, node->value_end, text);
-}
-
-/* See json.h. */
-bool
-pseudo_json_integer(const PseudoJson *node, uint64 max, uint64 *result)
-{
-	uint64		v = 0;
-
-	if (node->value_end - node->value > 19)
+	*value = 0;
+	if (node->type != PSEUDO_JSON_NUMBER)
 		return false;
-	for (const char *p = node->value; p < node->value_end; p++)
+	for (Size i = 0; i < node->source.len; i++)
 	{
-		if (*p < '0' || *p > '9')
+		char		c = node->source.data[i];
+
+		if (c < '0' || c > '9')
 			return false;
-		v = v * 10 + (*p - '0');
+		if (*value > (PG_UINT64_MAX - 9) / 10)
+			*value = PG_UINT64_MAX;
+		else
+			*value = *value * 10 + (c - '0');
 	}
-	*result = v;
-	return v <= max;
+	return true;
 }

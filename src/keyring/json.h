@@ -1,57 +1,74 @@
 /*
  * json.h
- *		A JSON document as a tree over its own text.
+ *		A JSON text as a tree of spans of it, for secret documents.
  *
- * PostgreSQL's parser checks the syntax and calls back at the start and the end of
- * each value; a node keeps where its name and value stand in the text.  The
- * parser is told not to de-escape, so that it makes no copies: no part of a document is ever
- * in palloc'ed memory.  An editor copies everything that it does not change.
+ * PostgreSQL's parser says whether the text is JSON; it is not asked for
+ * tokens, for it would leave them in palloc'ed memory.  The tree points into
+ * the text, so that an edit can leave all else as it is.
  */
 #ifndef PSEUDO_JSON_H
 #define PSEUDO_JSON_H
 
 #include "postgres.h"
 
-#define PSEUDO_JSON_MAX_NODES	4096
-#define PSEUDO_JSON_MAX_DEPTH	32
+#define PSEUDO_JSON_DEPTH	32	/* levels of objects and arrays */
+
+typedef enum PseudoJsonType
+{
+	PSEUDO_JSON_OBJECT,
+	PSEUDO_JSON_ARRAY,
+	PSEUDO_JSON_STRING,
+	PSEUDO_JSON_NUMBER,
+	PSEUDO_JSON_WORD			/* true, false, null */
+} PseudoJsonType;
+
+/* Bytes in the text, or decoded in secret memory; no terminating zero. */
+typedef struct PseudoSpan
+{
+	const char *data;
+	Size		len;
+} PseudoSpan;
 
 typedef struct PseudoJson
 {
-	const char *name;			/* in an object: the name's opening quote */
-	const char *name_end;		/* behind its closing quote */
-	const char *value;			/* first character of the value */
-	const char *value_end;		/* behind its last */
-	struct PseudoJson *parent;
-	struct PseudoJson *first;	/* child */
-	struct PseudoJson *last;
+	PseudoJsonType type;
+	const char *start;			/* in the text; of a field, its name's quote */
+	const char *end;			/* after the value */
+	PseudoSpan	source;			/* the value as it is written */
+	PseudoSpan	text;			/* of a string: decoded */
+	PseudoSpan	name;			/* of an object's field: decoded */
+	int			nchildren;
+	struct PseudoJson *first;	/* field or element */
 	struct PseudoJson *next;	/* sibling */
+	struct PseudoJson *doubled; /* of an object: a field whose name comes twice */
 } PseudoJson;
 
-/*
- * Parse len bytes (UTF-8) into nodes, room for PSEUDO_JSON_MAX_NODES of them.  Returns the root,
- * or NULL with *fault set to a palloc'ed sentence that shows nothing of the text.
- */
-extern PseudoJson *pseudo_json_parse(const char *data, Size len, PseudoJson *nodes, char **fault);
-
-/* The member of an object that has this name (ASCII), or NULL. */
-extern PseudoJson *pseudo_json_member(const PseudoJson *object, const char *name);
-
-/* Is a value an object ('{'), an array ('['), a string ('"')? */
-static inline bool
-pseudo_json_is(const PseudoJson *node, char first)
+typedef struct PseudoJsonText
 {
-	return *node->value == first;
-}
+	MemoryContext context;		/* the nodes: positions, nothing secret */
+	char	   *decoded;		/* strings and names, secret memory */
+	PseudoJson *root;
+	bool		doubled;		/* a name comes twice in some object */
+} PseudoJsonText;
 
 /*
- * De-escape a string value into out (as long as the value); returns its length in bytes.
+ * Parse a text; the tree points into it.  Returns false with *fault set to what is
+ * wrong, in words that show nothing of it.  In any case, and where this throws,
+ * the caller calls pseudo_json_free(json).
  */
-extern Size pseudo_json_string(const PseudoJson *node, char *out);
+extern bool pseudo_json_parse(PseudoJsonText *json, const char *data, Size len,
+							  const char **fault);
 
-/* Is a string value this text (ASCII)? */
-extern bool pseudo_json_string_is(const PseudoJson *node, const char *text);
+/* Free what pseudo_json_parse filled in, or a zeroed structure. */
+extern void pseudo_json_free(PseudoJsonText *json);
 
-/* Read a value that is a whole number without sign, fraction or exponent, up to max. */
-extern bool pseudo_json_integer(const PseudoJson *node, uint64 max, uint64 *result);
+/* The field of this name of an object, or NULL. */
+extern PseudoJson *pseudo_json_field(const PseudoJson *object, const char *name);
+
+/* Is a span this string? */
+extern bool pseudo_span_is(const PseudoSpan *span, const char *string);
+
+/* Read a number without sign, fraction or exponent; what is too great gives PG_UINT64_MAX. */
+extern bool pseudo_json_integer(const PseudoJson *node, uint64 *value);
 
 #endif							/* PSEUDO_JSON_H */

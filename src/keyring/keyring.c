@@ -1,9 +1,10 @@
 /*
  * keyring.c
- *		A keyring's document: read into keys, and changed.
+ *		A keyring in memory, and the JSON document it is read from and written to.
  *
- * A change splices new text into the old document, so that all it does not
- * concern stays as it was, and is read back before anyone stores it.
+ * A change of a document is a handful of edits of its text: what we do not know, and
+ * how it is laid out, stays as it is.  Every sentence about a fault is made of our own
+ * words, field names that we know and valid key ids.
  */
 #include "postgres.h"
 
@@ -13,36 +14,82 @@
 #include "keyring.h"
 #include "secret.h"
 
-#define MAX_KEY_ID		PG_UINT32_MAX
-#define DOCUMENT_VERSION	1
-#define NEW_KEY_BYTES	32		/* of a new key and of its nonce key */
-#define MAX_START		(64 - PSEUDO_NONCE_LEN)	/* of the nonce in 64 hex digits */
+#define NEW_KEY_LEN		32		/* bytes, of a new key and its nonce key each */
+#define MAX_NONCE_START	52
+#define MAX_EDITS		10		/* four fields twice, two values */
 
-/* The service's four fields. */
+/* The fields of the material, which are also the service's whole document. */
 static const char *const material_fields[] = {
 	"encodedSecretKey", "encodedNonceKey", "nonceStrPos", "nonceEndPos"
 };
 
-/* What the four fields of a key say. */
-typedef struct Material
-{
-	const uint8 *secret;
-	size_t		secret_len;
-	const uint8 *nonce;
-	size_t		nonce_len;
-	uint32		start;
-} Material;
+/* All fields that we know. */
+static const char *const known_fields[] = {
+	"version", "primaryKeyId", "keys", "keyId", "outputPrefix", "status",
+	"encodedSecretKey", "encodedNonceKey", "nonceStrPos", "nonceEndPos"
+};
 
-/* Room to read a document in; a block of secret memory. */
+static const char *const status_names[] = {
+	[PSEUDO_KEY_ENABLED] = "enabled",
+	[PSEUDO_KEY_DISABLED] = "disabled",
+	[PSEUDO_KEY_DESTROYED] = "destroyed",
+	[PSEUDO_KEY_UNUSABLE] = "unusable"
+};
+
+static const char *const prefix_names[] = {
+	[PSEUDO_PREFIX_RAW] = "raw",
+	[PSEUDO_PREFIX_TINK] = "tink"
+};
+
+/* An entry of "keys" and its id. */
+typedef struct Entry
+{
+	uint32		id;
+	PseudoJson *object;
+} Entry;
+
+/* A document being read. */
 typedef struct Reader
 {
-	PseudoJson	nodes[PSEUDO_JSON_MAX_NODES];
-	char		bytes[4 * PSEUDO_DOCUMENT_MAX]; /* decoded strings */
-	Size		used;
-	char	   *fault;			/* palloc'ed */
+	PseudoJsonText json;
+	PseudoKeyring *keyring;		/* secret memory, as the next two */
+	PseudoKey  *other;			/* a key to compare with */
+	uint8	   *bytes;			/* decoded base64 */
+	Entry	   *entries;		/* as many as keys, in their order; NULL for a one-key document */
+	char	   *fault;
+	List	   *warnings;
 } Reader;
 
-static const char *const status_names[] = {"enabled", "disabled", "destroyed", "unusable"};
+/* Text in secret memory, of at most PSEUDO_DOCUMENT_MAX bytes. */
+typedef struct Text
+{
+	char	   *data;
+	Size		len;
+	bool		overflow;
+} Text;
+
+/* Replace removed bytes at a place of the old document by a text. */
+typedef struct Edit
+{
+	const char *at;
+	Size		removed;
+	const char *text;
+	Size		len;
+} Edit;
+
+/* A change of a document, being made. */
+typedef struct Change
+{
+	Reader		reader;
+	Text		inserted;		/* what is longer than a word */
+	Text		result;
+	char		number[16];		/* a new value of primaryKeyId */
+	Edit		edits[MAX_EDITS];
+	int			nedits;
+	const PseudoNewKey *new_key;
+	uint32		id;
+	PseudoKeyStatus status;
+} Change;
 
 /* See keyring.h. */
 const char *
@@ -55,707 +102,913 @@ pseudo_key_status_name(PseudoKeyStatus status)
 const char *
 pseudo_output_prefix_name(PseudoOutputPrefix prefix)
 {
-	return prefix == PSEUDO_PREFIX_RAW ? "raw" : "tink";
+	return prefix_names[prefix];
 }
 
 /* See keyring.h. */
 PseudoKey *
 pseudo_keyring_find(PseudoKeyring *keyring, uint32 id)
 {
-	for (int i = 0; i < keyring->nkeys; i++)
+	int			low = 0;
+	int			high = keyring->nkeys;
+
+	while (low < high)
 	{
-		if (keyring->keys[i].id == id)
-			return &keyring->keys[i];
+		int			middle = low + (high - low) / 2;
+
+		if (keyring->keys[middle].id == id)
+			return &keyring->keys[middle];
+		if (keyring->keys[middle].id > id)
+			low = middle + 1;
+		else
+			high = middle;
 	}
 	return NULL;
 }
 
-/* Note a fault of a key ("key 2: " or "") and return false. */
+/*
+ * Faults
+ */
+
+/* Note what is wrong with a field; label ("key 2: ") says whose it is.  Returns false. */
 static bool
-set_fault(Reader *reader, const char *where, const char *what)
+field_fault(Reader *r, const char *label, const char *field, const char *problem)
 {
-	if (reader->fault == NULL)
-		reader->fault = psprintf("%s%s", where, what);
+	r->fault = psprintf("%sfield \"%s\" %s", label, field, problem);
 	return false;
 }
 
-/* The same for a named field. */
+/* Check that no name comes twice in an object; names that we do not know are not shown. */
 static bool
-field_fault(Reader *reader, const char *where, const char *field, const char *what)
+check_doubled(Reader *r, const char *label, const PseudoJson *object)
 {
-	if (reader->fault == NULL)
-		reader->fault = psprintf("%sfield \"%s\" %s", where, field, what);
+	if (object->doubled == NULL)
+		return true;
+	for (int i = 0; i < (int) lengthof(known_fields); i++)
+	{
+		if (pseudo_span_is(&object->doubled->name, known_fields[i]))
+			return field_fault(r, label, known_fields[i], "comes twice");
+	}
+	r->fault = psprintf("%sa field comes twice", label);
 	return false;
 }
 
-/* A member that must be there. */
+/*
+ * Fields
+ */
+
+/* A field that must be there, or NULL with a fault. */
 static PseudoJson *
-required(Reader *reader, const char *where, const PseudoJson *object, const char *field)
+need_field(Reader *r, const char *label, const PseudoJson *object, const char *name)
 {
-	PseudoJson *node = pseudo_json_member(object, field);
+	PseudoJson *field = pseudo_json_field(object, name);
 
-	if (node == NULL)
-		field_fault(reader, where, field, "is missing");
-	return node;
+	if (field == NULL)
+		field_fault(r, label, name, "is missing");
+	return field;
 }
 
-/* Read a whole number from min to max. */
-static bool
-read_integer(Reader *reader, const char *where, const PseudoJson *object,
-			 const char *field, uint64 min, uint64 max, uint64 *result)
+/* A field that must be a string, or NULL with a fault. */
+static PseudoJson *
+need_string(Reader *r, const char *label, const PseudoJson *object, const char *name)
 {
-	PseudoJson *node = required(reader, where, object, field);
+	PseudoJson *field = need_field(r, label, object, name);
 
-	if (node == NULL)
+	if (field && field->type != PSEUDO_JSON_STRING)
+	{
+		field_fault(r, label, name, "must be a string");
+		return NULL;
+	}
+	return field;
+}
+
+/* Read a field that must be an integer in a range. */
+static bool
+need_integer(Reader *r, const char *label, const PseudoJson *object, const char *name,
+			 uint32 min, uint32 max, uint32 *result)
+{
+	PseudoJson *field = need_field(r, label, object, name);
+	uint64		value;
+
+	if (field == NULL)
 		return false;
-	if (pseudo_json_is(node, '"') || pseudo_json_is(node, '{') || pseudo_json_is(node, '[') ||
-		!pseudo_json_integer(node, PG_UINT64_MAX, result))
-		return field_fault(reader, where, field, "must be a whole number");
-	if (*result < min || *result > max)
-		return field_fault(reader, where, field, "is out of range");
+	if (!pseudo_json_integer(field, &value) || value < min || value > max)
+	{
+		r->fault = psprintf("%sfield \"%s\" must be an integer from %u to %u",
+							label, name, min, max);
+		return false;
+	}
+	*result = (uint32) value;
 	return true;
 }
 
-/* Read base64 text into the reader's bytes. */
+/* Read a field that must be base64, into r->bytes. */
 static bool
-read_base64(Reader *reader, const char *where, const PseudoJson *object,
-			const char *field, const uint8 **bytes, size_t *len)
+need_base64(Reader *r, const char *label, const PseudoJson *object, const char *name,
+			size_t *len)
 {
-	PseudoJson *node = required(reader, where, object, field);
-	char	   *out = reader->bytes + reader->used;
-	Size		text_len;
+	PseudoJson *field = need_string(r, label, object, name);
 
-	if (node == NULL)
+	if (field == NULL)
 		return false;
-	if (!pseudo_json_is(node, '"'))
-		return field_fault(reader, where, field, "must be a string");
-	if (reader->used + (node->value_end - node->value) > sizeof(reader->bytes))
-		return field_fault(reader, where, field, "is too long");
-	text_len = pseudo_json_string(node, out);
-	if (pseudo_base64_decode((uint8 *) out, len, out, text_len) != PSEUDO_OK)
-		return field_fault(reader, where, field, "is not base64 text");
-	*bytes = (uint8 *) out;
-	reader->used += text_len;
+	if (pseudo_base64_decode(r->bytes, len, field->text.data, field->text.len) != PSEUDO_OK)
+		return field_fault(r, label, name, "is not base64");
 	return true;
 }
 
-/* Read the service's four fields of an object. */
+/* Does an object have any of the first n fields of the material? */
 static bool
-read_material(Reader *reader, const char *where, const PseudoJson *object, Material *material)
+has_material(const PseudoJson *object, int n)
 {
-	uint64		start;
-	uint64		end;
+	for (int i = 0; i < n; i++)
+	{
+		if (pseudo_json_field(object, material_fields[i]))
+			return true;
+	}
+	return false;
+}
 
-	if (!read_base64(reader, where, object, "encodedSecretKey",
-					 &material->secret, &material->secret_len))
+/* Read the four fields into a key. */
+static bool
+read_material(Reader *r, const char *label, const PseudoJson *object, PseudoKey *key)
+{
+	uint32		start;
+	uint32		end;
+	size_t		len;
+
+	if (!need_base64(r, label, object, "encodedSecretKey", &len))
 		return false;
-	if (material->secret_len != 16 && material->secret_len != 32)
-		return field_fault(reader, where, "encodedSecretKey", "must be 16 or 32 bytes");
-	if (!read_base64(reader, where, object, "encodedNonceKey",
-					 &material->nonce, &material->nonce_len))
-		return false;
-	if (material->nonce_len == 0)
-		return field_fault(reader, where, "encodedNonceKey", "is empty");
-	if (!read_integer(reader, where, object, "nonceStrPos", 0, MAX_START, &start) ||
-		!read_integer(reader, where, object, "nonceEndPos", 0, MAX_START + PSEUDO_NONCE_LEN, &end))
+	if ((len != 16 && len != 32) ||
+		pseudo_siv_key_init(&key->siv, r->bytes, len) != PSEUDO_OK)
+		return field_fault(r, label, "encodedSecretKey", "must be base64 of 16 or 32 bytes");
+	key->siv_bits = (int) len * 8;
+
+	if (!need_integer(r, label, object, "nonceStrPos", 0, MAX_NONCE_START, &start) ||
+		!need_integer(r, label, object, "nonceEndPos", 0, MAX_NONCE_START + PSEUDO_NONCE_LEN, &end))
 		return false;
 	if (end != start + PSEUDO_NONCE_LEN)
-		return field_fault(reader, where, "nonceEndPos", "must be nonceStrPos + 12");
-	material->start = (uint32) start;
+		return field_fault(r, label, "nonceEndPos", "must be 12 more than \"nonceStrPos\"");
+
+	if (!need_base64(r, label, object, "encodedNonceKey", &len))
+		return false;
+	if (len < 1 || pseudo_nonce_key_init(&key->nonce, r->bytes, len, start) != PSEUDO_OK)
+		return field_fault(r, label, "encodedNonceKey", "must be base64 of at least one byte");
+	key->nonce_key_len = (int) len;
 	return true;
 }
 
-/* Has an object any of the four fields? */
+/* Have two keys the same material?  Compared in constant time. */
 static bool
-has_material(const PseudoJson *object)
+same_material(const PseudoKey *a, const PseudoKey *b)
 {
-	for (int i = 0; i < (int) lengthof(material_fields); i++)
+	int			differ = a->siv_bits ^ b->siv_bits;
+
+	differ |= a->nonce_key_len ^ b->nonce_key_len;
+	differ |= CRYPTO_memcmp(a->siv.key, b->siv.key, sizeof(a->siv.key));
+	differ |= CRYPTO_memcmp(&a->nonce, &b->nonce, sizeof(a->nonce));
+	return differ == 0 && a->siv_bits != 0;
+}
+
+/*
+ * Keys
+ */
+
+/* Note that a key cannot be used because of a field. */
+static void
+warn_unusable(Reader *r, PseudoKey *key, const char *field)
+{
+	key->status = PSEUDO_KEY_UNUSABLE;
+	r->warnings = lappend(r->warnings,
+						  psprintf("key %u cannot be used: its field \"%s\" is not one that this version knows",
+								   key->id, field));
+}
+
+/* Read a key's outputPrefix and status. */
+static bool
+read_kind(Reader *r, const char *label, const PseudoJson *object, PseudoKey *key)
+{
+	PseudoJson *prefix = need_string(r, label, object, "outputPrefix");
+	PseudoJson *status = prefix ? need_string(r, label, object, "status") : NULL;
+
+	if (status == NULL)
+		return false;
+	for (key->status = PSEUDO_KEY_ENABLED; key->status < PSEUDO_KEY_UNUSABLE; key->status++)
 	{
-		if (pseudo_json_member(object, material_fields[i]))
-			return true;
+		if (pseudo_span_is(&status->text, status_names[key->status]))
+			break;
 	}
+	if (pseudo_span_is(&prefix->text, prefix_names[PSEUDO_PREFIX_TINK]))
+		key->prefix = PSEUDO_PREFIX_TINK;
+	else if (pseudo_span_is(&prefix->text, prefix_names[PSEUDO_PREFIX_RAW]))
+		key->prefix = PSEUDO_PREFIX_RAW;
+	else
+	{
+		warn_unusable(r, key, "outputPrefix");
+		return true;
+	}
+	if (key->status == PSEUDO_KEY_UNUSABLE)
+		warn_unusable(r, key, "status");
+	return true;
+}
+
+/* Read a key of several, whose id is set. */
+static bool
+read_key(Reader *r, const PseudoJson *object, PseudoKey *key)
+{
+	char	   *label = psprintf("key %u: ", key->id);
+	bool		ok = read_kind(r, label, object, key);
+
+	if (ok && key->status == PSEUDO_KEY_DESTROYED && has_material(object, 2))
+	{
+		r->fault = psprintf("key %u is destroyed, but has material", key->id);
+		ok = false;
+	}
+	else if (ok && key->status <= PSEUDO_KEY_DISABLED)
+		ok = read_material(r, label, object, key);
+	pfree(label);
+	return ok;
+}
+
+/* Order entries by id, the greatest first. */
+static int
+compare_entries(const void *a, const void *b)
+{
+	uint32		x = ((const Entry *) a)->id;
+	uint32		y = ((const Entry *) b)->id;
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Read the ids of all entries of "keys" into r->entries, in order. */
+static bool
+read_entries(Reader *r, const PseudoJson *keys)
+{
+	int			n = 0;
+
+	if (keys->type != PSEUDO_JSON_ARRAY || keys->nchildren == 0)
+		return field_fault(r, "", "keys", "must be an array of at least one key");
+	r->entries = palloc(keys->nchildren * sizeof(Entry));
+	for (PseudoJson *object = keys->first; object; object = object->next)
+	{
+		char		label[32];
+		Entry	   *entry = &r->entries[n++];
+
+		entry->object = object;
+		snprintf(label, sizeof(label), "entry %d of keys: ", n);
+		if (object->type != PSEUDO_JSON_OBJECT)
+		{
+			r->fault = psprintf("%snot an object", label);
+			return false;
+		}
+		if (!check_doubled(r, label, object) ||
+			!need_integer(r, label, object, "keyId", 1, PG_UINT32_MAX, &entry->id))
+			return false;
+	}
+	qsort(r->entries, n, sizeof(Entry), compare_entries);
+	for (int i = 1; i < n; i++)
+	{
+		if (r->entries[i - 1].id == r->entries[i].id)
+		{
+			r->fault = psprintf("key %u comes twice", r->entries[i].id);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Make room for a keyring of n keys. */
+static void
+make_keyring(Reader *r, int n)
+{
+	r->keyring = pseudo_secret_alloc(offsetof(PseudoKeyring, keys) + n * sizeof(PseudoKey));
+	r->keyring->nkeys = n;
+}
+
+/* Check that "version" is one that we know. */
+static bool
+check_version(Reader *r)
+{
+	PseudoJson *field = need_field(r, "", r->json.root, "version");
+	uint64		version;
+
+	if (field == NULL)
+		return false;
+	if (!pseudo_json_integer(field, &version) || version == 0)
+		return field_fault(r, "", "version", "must be the integer 1");
+	if (version > 1)
+	{
+		r->fault = pstrdup("it was written by a newer version of pseudo");
+		return false;
+	}
+	return true;
+}
+
+/* Set the primary key. */
+static bool
+read_primary(Reader *r)
+{
+	uint32		id;
+
+	if (!need_integer(r, "", r->json.root, "primaryKeyId", 1, PG_UINT32_MAX, &id))
+		return false;
+	r->keyring->primary = pseudo_keyring_find(r->keyring, id);
+	if (r->keyring->primary == NULL)
+		return field_fault(r, "", "primaryKeyId", "names no key");
+	if (r->keyring->primary->status == PSEUDO_KEY_ENABLED)
+		return true;
+	r->fault = psprintf("key %u is primary and must be enabled, but is %s", id,
+						pseudo_key_status_name(r->keyring->primary->status));
 	return false;
 }
 
-/* Make a key ready for use. */
-static void
-set_material(PseudoKey *key, const Material *material)
+/* Does the i-th key have the material of r->other?  That of an unusable one may be unlike any. */
+static bool
+matches_other(Reader *r, int i)
 {
-	if (pseudo_siv_key_init(&key->siv, material->secret, material->secret_len) != PSEUDO_OK ||
-		pseudo_nonce_key_init(&key->nonce, material->nonce, material->nonce_len,
-							  material->start) != PSEUDO_OK)
-		elog(ERROR, "could not set up a key");
-	key->siv_bits = (int) material->secret_len * 8;
-	key->nonce_key_len = (int) material->nonce_len;
+	PseudoKey  *key = &r->keyring->keys[i];
+	PseudoKey  *unusable = r->other + 1;
+
+	if (key->prefix != PSEUDO_PREFIX_RAW)
+		return false;
+	if (key->status != PSEUDO_KEY_UNUSABLE)
+		return same_material(key, r->other);
+	memset(unusable, 0, sizeof(PseudoKey));
+	if (!read_material(r, "", r->entries[i].object, unusable))
+	{
+		r->fault = NULL;
+		return false;
+	}
+	return same_material(unusable, r->other);
 }
 
-/* Read a field that is one of two or three words; -1 where it is another word. */
+/* Check the service's four fields above several keys, where they are. */
 static bool
-read_word(Reader *reader, const char *where, const PseudoJson *object, const char *field,
-		  const char *const *words, int n, int *word)
+check_service_fields(Reader *r)
 {
-	PseudoJson *node = required(reader, where, object, field);
-
-	if (node == NULL)
+	if (!has_material(r->json.root, lengthof(material_fields)))
+		return true;
+	r->other = pseudo_secret_alloc(2 * sizeof(PseudoKey));
+	if (!read_material(r, "", r->json.root, r->other))
 		return false;
-	if (!pseudo_json_is(node, '"'))
-		return field_fault(reader, where, field, "must be a string");
-	for (*word = 0; *word < n; (*word)++)
+	for (int i = 0; i < r->keyring->nkeys; i++)
 	{
-		if (pseudo_json_string_is(node, words[*word]))
+		if (matches_other(r, i))
 			return true;
 	}
-	*word = -1;
-	return true;
+	r->fault = pstrdup("the fields \"encodedSecretKey\" to \"nonceEndPos\" at the top are those of no raw key");
+	return false;
 }
 
-/* Read one element of "keys". */
+/* Read a document of several keys. */
 static bool
-read_key(Reader *reader, const PseudoJson *object, int number, PseudoKeyring *keyring,
-		 Material *material, List **warnings)
-{
-	static const char *const prefixes[] = {"raw", "tink"};
-	PseudoKey  *key = &keyring->keys[keyring->nkeys];
-	char	   *where = psprintf("key number %d: ", number);
-	uint64		id;
-	int			prefix;
-	int			status;
-
-	if (!pseudo_json_is(object, '{'))
-		return set_fault(reader, where, "it must be an object");
-	if (!read_integer(reader, where, object, "keyId", 1, MAX_KEY_ID, &id))
-		return false;
-	where = psprintf("key %u: ", (uint32) id);
-	if (pseudo_keyring_find(keyring, (uint32) id))
-		return set_fault(reader, where, "there are two keys of this id");
-	if (!read_word(reader, where, object, "outputPrefix", prefixes, 2, &prefix) ||
-		!read_word(reader, where, object, "status", status_names, 3, &status))
-		return false;
-
-	key->id = (uint32) id;
-	key->prefix = prefix == 0 ? PSEUDO_PREFIX_RAW : PSEUDO_PREFIX_TINK;
-	key->status = (PseudoKeyStatus) status;
-	if (prefix < 0 || status < 0)
-	{
-		key->status = PSEUDO_KEY_UNUSABLE;
-		if (warnings)
-			*warnings = lappend(*warnings,
-								psprintf("key %u cannot be used: its field \"%s\" is unknown to this version of pseudo",
-										 key->id, prefix < 0 ? "outputPrefix" : "status"));
-	}
-	else if (key->status == PSEUDO_KEY_DESTROYED)
-	{
-		if (has_material(object))
-			return set_fault(reader, where, "it is destroyed, but has key material");
-	}
-	else
-	{
-		if (!read_material(reader, where, object, material))
-			return false;
-		set_material(key, material);
-	}
-	keyring->nkeys++;
-	return true;
-}
-
-/* Are two keys' materials the same?  In constant time for the same lengths. */
-static bool
-same_material(const Material *a, const Material *b)
-{
-	return a->secret_len == b->secret_len && a->nonce_len == b->nonce_len &&
-		a->start == b->start &&
-		CRYPTO_memcmp(a->secret, b->secret, a->secret_len) == 0 &&
-		CRYPTO_memcmp(a->nonce, b->nonce, a->nonce_len) == 0;
-}
-
-/* Sort by descending id, in place: qsort() may copy to a heap that nobody wipes. */
-static void
-sort_keys(PseudoKeyring *keyring)
-{
-	for (int i = 1; i < keyring->nkeys; i++)
-	{
-		for (int j = i; j > 0 && keyring->keys[j - 1].id < keyring->keys[j].id; j--)
-		{
-			PseudoKey	swap = keyring->keys[j];
-
-			keyring->keys[j] = keyring->keys[j - 1];
-			keyring->keys[j - 1] = swap;
-			explicit_bzero(&swap, sizeof(swap));
-		}
-	}
-}
-
-/* Is a document one with several keys? */
-static bool
-has_several_keys(const PseudoJson *root)
-{
-	return pseudo_json_member(root, "keys") || pseudo_json_member(root, "version") ||
-		pseudo_json_member(root, "primaryKeyId");
-}
-
-/* Read a document with several keys. */
-static bool
-read_several(Reader *reader, const PseudoJson *root, PseudoKeyring *keyring, List **warnings)
+read_several(Reader *r)
 {
 	PseudoJson *keys;
-	uint64		version;
-	uint64		primary;
-	bool		top = has_material(root);
-	bool		top_found = false;
-	Material	top_material;
-	int			number = 0;
 
-	if (!read_integer(reader, "", root, "version", 0, PG_UINT64_MAX, &version))
+	if (!check_version(r))
 		return false;
-	if (version > DOCUMENT_VERSION)
-		return set_fault(reader, "", "it was written by a newer version of pseudo");
-	if (version != DOCUMENT_VERSION)
-		return field_fault(reader, "", "version", "is out of range");
-	if (!read_integer(reader, "", root, "primaryKeyId", 1, MAX_KEY_ID, &primary) ||
-		(keys = required(reader, "", root, "keys")) == NULL)
+	keys = need_field(r, "", r->json.root, "keys");
+	if (keys == NULL || !read_entries(r, keys))
 		return false;
-	if (!pseudo_json_is(keys, '[') || keys->first == NULL)
-		return field_fault(reader, "", "keys", "must be an array of at least one key");
-	if (top && !read_material(reader, "", root, &top_material))
-		return false;
-
-	for (PseudoJson *child = keys->first; child; child = child->next)
+	make_keyring(r, keys->nchildren);
+	for (int i = 0; i < r->keyring->nkeys; i++)
 	{
-		Material	material = {0};
-
-		if (!read_key(reader, child, ++number, keyring, &material, warnings))
+		r->keyring->keys[i].id = r->entries[i].id;
+		if (!read_key(r, r->entries[i].object, &r->keyring->keys[i]))
 			return false;
-		if (top && material.secret &&
-			keyring->keys[keyring->nkeys - 1].prefix == PSEUDO_PREFIX_RAW &&
-			same_material(&top_material, &material))
-			top_found = true;
 	}
-	if (top && !top_found)
-		return set_fault(reader, "", "the fields at its top level equal no raw key");
-
-	sort_keys(keyring);
-	keyring->primary = pseudo_keyring_find(keyring, (uint32) primary);
-	if (keyring->primary == NULL)
-		return field_fault(reader, "", "primaryKeyId", "names no key");
-	if (keyring->primary->status != PSEUDO_KEY_ENABLED)
-		return set_fault(reader, "", "the primary key is not enabled");
-	return true;
+	return read_primary(r) && check_service_fields(r);
 }
 
-/* Read the service's one-key document. */
+/* Read the service's document. */
 static bool
-read_one(Reader *reader, const PseudoJson *root, PseudoKeyring *keyring)
+read_one(Reader *r)
 {
-	Material	material;
+	PseudoKey  *key;
 
-	if (!read_material(reader, "", root, &material))
-		return false;
-	keyring->one_key = true;
-	keyring->nkeys = 1;
-	keyring->primary = &keyring->keys[0];
-	keyring->primary->id = 1;
-	keyring->primary->prefix = PSEUDO_PREFIX_RAW;
-	keyring->primary->status = PSEUDO_KEY_ENABLED;
-	set_material(keyring->primary, &material);
-	return true;
+	make_keyring(r, 1);
+	key = &r->keyring->keys[0];
+	key->id = 1;
+	r->keyring->one_key = true;
+	r->keyring->primary = key;
+	return read_material(r, "", r->json.root, key);
 }
 
-/* How many children has a member? */
-static int
-count_children(const PseudoJson *root, const char *field)
+/* Read a document; returns false with r->fault set.  The caller frees r in any case. */
+static bool
+read_document(Reader *r, const char *data, Size len)
 {
-	PseudoJson *node = pseudo_json_member(root, field);
-	int			n = 0;
-
-	for (PseudoJson *child = node ? node->first : NULL; child; child = child->next)
-		n++;
-	return n;
-}
-
-/* Parse the text; NULL with reader->fault set where it is no JSON object. */
-static PseudoJson *
-read_root(Reader *reader, const char *data, Size len)
-{
+	const char *problem = NULL;
 	PseudoJson *root;
 
 	if (len > PSEUDO_DOCUMENT_MAX)
 	{
-		reader->fault = psprintf("it is longer than %d bytes", PSEUDO_DOCUMENT_MAX);
-		return NULL;
+		r->fault = psprintf("larger than %d bytes", PSEUDO_DOCUMENT_MAX);
+		return false;
 	}
-	root = pseudo_json_parse(data, len, reader->nodes, &reader->fault);
-	if (root && !pseudo_json_is(root, '{'))
+	if (!pseudo_json_parse(&r->json, data, len, &problem))
 	{
-		set_fault(reader, "", "it is not a JSON object");
-		return NULL;
+		r->fault = pstrdup(problem);
+		return false;
 	}
-	return root;
+	root = r->json.root;
+	if (root->type != PSEUDO_JSON_OBJECT)
+	{
+		r->fault = pstrdup("not a JSON object");
+		return false;
+	}
+	if (!check_doubled(r, "", root))
+		return false;
+
+	r->bytes = pseudo_secret_alloc(len + 1);
+	if (pseudo_json_field(root, "keys") || pseudo_json_field(root, "version") ||
+		pseudo_json_field(root, "primaryKeyId"))
+	{
+		if (!read_several(r))
+			return false;
+	}
+	else if (!read_one(r))
+		return false;
+
+	if (r->json.doubled)
+		r->fault = pstrdup("a field comes twice in one object");
+	return !r->json.doubled;
+}
+
+/* Free all that reading a document took, but for the fault and warnings. */
+static void
+free_reader(Reader *r)
+{
+	pseudo_json_free(&r->json);
+	pseudo_secret_free(r->keyring);
+	pseudo_secret_free(r->other);
+	pseudo_secret_free(r->bytes);
+	r->keyring = NULL;
+	r->other = NULL;
+	r->bytes = NULL;
+	if (r->entries)
+		pfree(r->entries);
+	r->entries = NULL;
 }
 
 /* See keyring.h. */
 PseudoKeyring *
 pseudo_keyring_parse(const char *data, Size len, char **fault, List **warnings)
 {
-	Reader	   *reader = pseudo_secret_alloc(sizeof(Reader));
-	PseudoKeyring *volatile keyring = NULL;
+	Reader		r = {0};
+	PseudoKeyring *keyring;
 	volatile bool ok = false;
 
 	PG_TRY();
 	{
-		PseudoJson *root = read_root(reader, data, len);
-
-		if (root)
-		{
-			keyring = pseudo_secret_alloc(offsetof(PseudoKeyring, keys) +
-										  Max(count_children(root, "keys"), 1) * sizeof(PseudoKey));
-			ok = has_several_keys(root) ? read_several(reader, root, keyring, warnings) :
-				read_one(reader, root, keyring);
-		}
+		ok = read_document(&r, data, len);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		*fault = reader->fault;
-		pseudo_secret_free(reader);
-		if (!ok)
-			pseudo_secret_free(keyring);
+		free_reader(&r);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	return ok ? keyring : NULL;
+
+	keyring = ok ? r.keyring : NULL;
+	if (ok)
+		r.keyring = NULL;
+	free_reader(&r);
+	*fault = r.fault;
+	if (warnings)
+		*warnings = r.warnings;
+	return keyring;
 }
 
 /*
- * A document with the text from at to end replaced; the old one stays.
+ * Text
  */
-static PseudoDocument
-splice(const PseudoDocument *old, const char *at, const char *end, const char *text, Size len)
-{
-	PseudoDocument new;
-	Size		head = at - old->data;
-
-	new.len = old->len - (end - at) + len;
-	new.data = pseudo_secret_alloc(Max(new.len, 1));
-	memcpy(new.data, old->data, head);
-	memcpy(new.data + head, text, len);
-	memcpy(new.data + head + len, end, old->data + old->len - end);
-	return new;
-}
-
-/* Text being put together in secret memory; too long a text ends in a fault later. */
-typedef struct SecretText
-{
-	Size		len;
-	char		data[2 * PSEUDO_DOCUMENT_MAX];
-} SecretText;
 
 /* Append bytes. */
 static void
-add_bytes(SecretText *text, const char *bytes, Size len)
+append(Text *text, const char *data, Size len)
 {
-	if (text->len + len > sizeof(text->data))
-		elog(ERROR, "keyring document is too long");
-	memcpy(text->data + text->len, bytes, len);
+	if (text->overflow || len > PSEUDO_DOCUMENT_MAX - text->len)
+	{
+		text->overflow = true;
+		return;
+	}
+	if (len > 0)
+		memcpy(text->data + text->len, data, len);
 	text->len += len;
 }
 
 /* Append a string. */
 static void
-add_string(SecretText *text, const char *string)
+append_string(Text *text, const char *string)
 {
-	add_bytes(text, string, strlen(string));
+	append(text, string, strlen(string));
 }
 
-/* Append a quoted member, its value the base64 text of len bytes. */
+/* Append a number. */
 static void
-add_base64(SecretText *text, const char *field, const uint8 *bytes, Size len)
+append_number(Text *text, uint32 number)
 {
-	add_string(text, psprintf("\"%s\": \"", field));
-	if (text->len + PSEUDO_BASE64_LEN(len) > sizeof(text->data))
-		elog(ERROR, "keyring document is too long");
-	pseudo_base64_encode(text->data + text->len, bytes, len);
-	text->len += PSEUDO_BASE64_LEN(len);
-	add_string(text, "\"");
+	char		digits[16];
+
+	snprintf(digits, sizeof(digits), "%u", number);
+	append_string(text, digits);
 }
 
-/* Append the four fields of a new key. */
+/* Append the base64 text of a new key, in quotes. */
 static void
-add_material(SecretText *text, const PseudoNewKey *key)
+append_base64(Text *text, const uint8 *bytes)
 {
-	add_base64(text, "encodedSecretKey", key->secret, NEW_KEY_BYTES);
-	add_string(text, ", ");
-	add_base64(text, "encodedNonceKey", key->nonce_key, NEW_KEY_BYTES);
-	add_string(text, psprintf(", \"nonceStrPos\": 0, \"nonceEndPos\": %d", PSEUDO_NONCE_LEN));
-}
+	Size		len = PSEUDO_BASE64_LEN(NEW_KEY_LEN);
 
-/* Append a new key as an element of "keys". */
-static void
-add_key(SecretText *text, const PseudoNewKey *key, uint32 id)
-{
-	add_string(text, psprintf("{\"keyId\": %u, \"outputPrefix\": \"%s\", \"status\": \"enabled\", ",
-							  id, pseudo_output_prefix_name(key->prefix)));
-	add_material(text, key);
-	add_string(text, "}");
-}
-
-/* The first document of a keyring. */
-static PseudoDocument
-first_document(SecretText *text, const PseudoNewKey *key)
-{
-	PseudoDocument empty = {text->data, 0};
-
-	if (key->prefix == PSEUDO_PREFIX_RAW)
-	{
-		add_string(text, "{");
-		add_material(text, key);
-		add_string(text, "}\n");
-	}
+	append_string(text, "\"");
+	if (text->overflow || len > PSEUDO_DOCUMENT_MAX - text->len)
+		text->overflow = true;
 	else
 	{
-		add_string(text, "{\"version\": 1, \"primaryKeyId\": 1, \"keys\": [\n");
-		add_key(text, key, 1);
-		add_string(text, "]}\n");
+		pseudo_base64_encode(text->data + text->len, bytes, NEW_KEY_LEN);
+		text->len += len;
 	}
-	return splice(&empty, empty.data, empty.data, text->data, text->len);
+	append_string(text, "\"");
 }
 
-/* A one-key document with a second key; the four fields stay on top. */
-static PseudoDocument
-second_key(const PseudoDocument *old, const PseudoJson *root, SecretText *text,
-		   const PseudoNewKey *key)
+/* Append the four fields of a new key; separator stands between them. */
+static void
+append_material(Text *text, const PseudoNewKey *new_key, const char *separator)
 {
-	add_string(text, psprintf(", \"version\": 1, \"primaryKeyId\": %d, \"keys\": [\n",
-							  key->make_primary ? 2 : 1));
-	add_string(text, "{\"keyId\": 1, \"outputPrefix\": \"raw\", \"status\": \"enabled\"");
+	append_string(text, "\"encodedSecretKey\": ");
+	append_base64(text, new_key->secret);
+	append_string(text, separator);
+	append_string(text, "\"encodedNonceKey\": ");
+	append_base64(text, new_key->nonce_key);
+	append_string(text, separator);
+	append_string(text, "\"nonceStrPos\": 0");
+	append_string(text, separator);
+	append_string(text, "\"nonceEndPos\": 12");
+}
+
+/* Append the start of an entry of "keys": the fields before the material. */
+static void
+append_entry(Text *text, uint32 id, PseudoOutputPrefix prefix)
+{
+	append_string(text, "\n    {\"keyId\": ");
+	append_number(text, id);
+	append_string(text, ", \"outputPrefix\": \"");
+	append_string(text, pseudo_output_prefix_name(prefix));
+	append_string(text, "\", \"status\": \"enabled\", ");
+}
+
+/* Append an entry for a new key. */
+static void
+append_new_entry(Text *text, uint32 id, const PseudoNewKey *new_key)
+{
+	append_entry(text, id, new_key->prefix);
+	append_material(text, new_key, ", ");
+	append_string(text, "}");
+}
+
+/* Append the fields above the entries of "keys". */
+static void
+append_head(Text *text, uint32 primary)
+{
+	append_string(text, "\n  \"version\": 1,\n  \"primaryKeyId\": ");
+	append_number(text, primary);
+	append_string(text, ",\n  \"keys\": [");
+}
+
+/*
+ * Edits
+ */
+
+/* Replace len bytes of the old document. */
+static void
+edit(Change *c, const char *at, Size removed, const char *text, Size len)
+{
+	Assert(c->nedits < MAX_EDITS);
+	c->edits[c->nedits++] = (Edit) {at, removed, text, len};
+}
+
+/* Replace a field's value. */
+static void
+edit_value(Change *c, const PseudoJson *object, const char *name, const char *text)
+{
+	const PseudoJson *field = pseudo_json_field(object, name);
+
+	edit(c, field->source.data, field->source.len, text, strlen(text));
+}
+
+/* Is this field of the material? */
+static bool
+is_material(const PseudoJson *field)
+{
 	for (int i = 0; i < (int) lengthof(material_fields); i++)
 	{
-		PseudoJson *field = pseudo_json_member(root, material_fields[i]);
-
-		add_string(text, ", ");
-		add_bytes(text, field->name, field->value_end - field->name);
+		if (pseudo_span_is(&field->name, material_fields[i]))
+			return true;
 	}
-	add_string(text, "},\n");
-	add_key(text, key, 2);
-	add_string(text, "]");
-	return splice(old, root->last->value_end, root->last->value_end, text->data, text->len);
+	return false;
 }
 
-/* Replace the value of a member of an object. */
-static PseudoDocument
-replace_value(const PseudoDocument *old, const PseudoJson *object, const char *field,
-			  const char *value)
+/* Remove an object's material, each field with one comma. */
+static void
+remove_material(Change *c, const PseudoJson *object)
 {
-	PseudoJson *node = pseudo_json_member(object, field);
+	const PseudoJson *before = NULL;
+	bool		kept = false;
 
-	return splice(old, node->value, node->value_end, value, strlen(value));
-}
-
-/* Remove the four fields from an object, and no others. */
-static PseudoDocument
-remove_material(const PseudoDocument *old, const PseudoJson *object, SecretText *text)
-{
-	add_string(text, "{");
-	for (PseudoJson *child = object->first; child; child = child->next)
+	for (const PseudoJson *field = object->first; field; field = field->next)
 	{
-		bool		keep = true;
-
-		for (int i = 0; i < (int) lengthof(material_fields); i++)
-			keep = keep && child != pseudo_json_member(object, material_fields[i]);
-		if (!keep)
-			continue;
-		if (text->len > 1)
-			add_string(text, ", ");
-		add_bytes(text, child->name, child->value_end - child->name);
+		if (!is_material(field))
+			kept = true;
+		else if (kept)
+			edit(c, before->end, field->end - before->end, NULL, 0);
+		else if (field->next)
+			edit(c, field->start, field->next->start - field->start, NULL, 0);
+		else
+			edit(c, field->start, field->end - field->start, NULL, 0);
+		before = field;
 	}
-	add_string(text, "}");
-	return splice(old, object->value, object->value_end, text->data, text->len);
 }
 
-/* The element of "keys" with this id; the document has been read before. */
-static PseudoJson *
-find_element(const PseudoJson *root, uint32 id)
+/* Order edits by place. */
+static int
+compare_edits(const void *a, const void *b)
 {
-	PseudoJson *keys = pseudo_json_member(root, "keys");
+	const char *x = ((const Edit *) a)->at;
+	const char *y = ((const Edit *) b)->at;
 
-	for (PseudoJson *child = keys->first; child; child = child->next)
+	return x < y ? -1 : x > y ? 1 : 0;
+}
+
+/* Write the old document with the edits to c->result. */
+static void
+apply_edits(Change *c, const PseudoDocument *old)
+{
+	const char *from = old->data;
+
+	qsort(c->edits, c->nedits, sizeof(Edit), compare_edits);
+	for (int i = 0; i < c->nedits; i++)
 	{
-		uint64		key_id;
+		Edit	   *e = &c->edits[i];
 
-		if (pseudo_json_integer(pseudo_json_member(child, "keyId"), MAX_KEY_ID, &key_id) &&
-			key_id == id)
-			return child;
+		append(&c->result, from, e->at - from);
+		append(&c->result, e->text, e->len);
+		from = e->at + e->removed;
 	}
-	elog(ERROR, "key %u is not in the document", id);
+	append(&c->result, from, old->data + old->len - from);
 }
 
-/* What a change works with. */
-typedef struct Editor
-{
-	Reader	   *reader;
-	SecretText *text;
-	PseudoKeyring *keyring;		/* NULL for an empty document */
-	PseudoJson *root;
-	char	   *fault;
-} Editor;
+/*
+ * Changes
+ */
 
-/* Is a document empty: nothing, white space, or {}? */
+/* Is there no document: nothing, white space, or {}? */
 static bool
-is_empty(const PseudoDocument *document)
+is_blank(const PseudoDocument *document)
 {
-	Size		n = 0;
+	const char *expected = "{}";
 
-	for (Size i = 0; i < document->len; i++)
+	for (Size i = 0; document->data && i < document->len; i++)
 	{
 		char		c = document->data[i];
 
-		if (strchr(" \t\r\n", c) == NULL || c == '\0')
-		{
-			if (c != (n == 0 ? '{' : '}') || n == 2)
-				return false;
-			n++;
-		}
+		if (c == ' ' || c == '\t' || c == '\n' || c == '\r')
+			continue;
+		if (*expected == '\0' || c != *expected)
+			return false;
+		expected++;
 	}
-	return n == 0 || n == 2;
+	return *expected != '}';
 }
 
-/* Set up an editor of a document. */
+/* Make the first document. */
 static void
-open_editor(Editor *editor, const PseudoDocument *document)
+add_first(Change *c)
 {
-	editor->reader = pseudo_secret_alloc(sizeof(Reader));
-	editor->text = pseudo_secret_alloc(sizeof(SecretText));
-	if (document->data == NULL || is_empty(document))
-		return;
-	editor->keyring = pseudo_keyring_parse(document->data, document->len, &editor->fault, NULL);
-	if (editor->keyring)
-		editor->root = read_root(editor->reader, document->data, document->len);
+	Text	   *text = &c->result;
+
+	c->id = 1;
+	append_string(text, "{");
+	if (c->new_key->prefix == PSEUDO_PREFIX_RAW)
+	{
+		append_string(text, "\n  ");
+		append_material(text, c->new_key, ",\n  ");
+	}
+	else
+	{
+		append_head(text, c->id);
+		append_new_entry(text, c->id, c->new_key);
+		append_string(text, "\n  ]");
+	}
+	append_string(text, "\n}\n");
 }
 
-/* Free what an editor holds. */
-static void
-close_editor(Editor *editor)
+/* Add a key to the service's document: below its fields, several keys. */
+static bool
+add_second(Change *c)
 {
-	pseudo_secret_free(editor->reader);
-	pseudo_secret_free(editor->text);
-	pseudo_secret_free(editor->keyring);
+	const PseudoJson *root = c->reader.json.root;
+	const PseudoJson *last = root->first;
+	Text	   *text = &c->inserted;
+
+	while (last->next)
+		last = last->next;
+	c->id = 2;
+	append_string(text, ",");
+	append_head(text, c->new_key->make_primary ? c->id : 1);
+	append_entry(text, 1, PSEUDO_PREFIX_RAW);
+	for (int i = 0; i < (int) lengthof(material_fields); i++)
+	{
+		const PseudoJson *field = pseudo_json_field(root, material_fields[i]);
+
+		append(text, field->start, field->end - field->start);
+		append_string(text, i < (int) lengthof(material_fields) - 1 ? ", " : "},");
+	}
+	append_new_entry(text, c->id, c->new_key);
+	append_string(text, "\n  ]");
+	edit(c, last->end, 0, text->data, text->len);
+	return true;
 }
 
-/* Read a changed document back; frees it where it has a fault. */
-static void
-check_document(PseudoDocument *document, char **fault)
+/* Add a key to a document. */
+static bool
+add_key(Change *c)
+{
+	Reader	   *r = &c->reader;
+	const PseudoJson *last;
+
+	if (r->keyring->one_key)
+		return add_second(c);
+	if (r->keyring->keys[0].id == PG_UINT32_MAX)
+	{
+		r->fault = psprintf("key %u exists, and there is no greater id", PG_UINT32_MAX);
+		return false;
+	}
+	c->id = r->keyring->keys[0].id + 1;
+
+	last = pseudo_json_field(r->json.root, "keys")->first;
+	while (last->next)
+		last = last->next;
+	append_string(&c->inserted, ",");
+	append_new_entry(&c->inserted, c->id, c->new_key);
+	edit(c, last->end, 0, c->inserted.data, c->inserted.len);
+	if (c->new_key->make_primary)
+	{
+		snprintf(c->number, sizeof(c->number), "%u", c->id);
+		edit_value(c, r->json.root, "primaryKeyId", c->number);
+	}
+	return true;
+}
+
+/* The key to change, or NULL with a fault. */
+static PseudoKey *
+need_key(Change *c)
+{
+	PseudoKey  *key = pseudo_keyring_find(c->reader.keyring, c->id);
+
+	if (key == NULL)
+		c->reader.fault = psprintf("there is no key %u", c->id);
+	return key;
+}
+
+/* Make a key primary. */
+static bool
+set_primary(Change *c)
+{
+	Reader	   *r = &c->reader;
+	PseudoKey  *key = need_key(c);
+
+	if (key == NULL)
+		return false;
+	if (key->status != PSEUDO_KEY_ENABLED)
+	{
+		r->fault = psprintf("key %u is %s, and only an enabled key can be primary",
+							key->id, pseudo_key_status_name(key->status));
+		return false;
+	}
+	if (r->keyring->one_key)
+		return true;
+	snprintf(c->number, sizeof(c->number), "%u", c->id);
+	edit_value(c, r->json.root, "primaryKeyId", c->number);
+	return true;
+}
+
+/* Can the key's status be set to c->status? */
+static bool
+check_status_change(Change *c, PseudoKey *key)
+{
+	Reader	   *r = &c->reader;
+
+	if (key->status == PSEUDO_KEY_DESTROYED)
+		r->fault = psprintf("key %u is destroyed, for good", key->id);
+	else if (key == r->keyring->primary && c->status != PSEUDO_KEY_ENABLED)
+		r->fault = psprintf("key %u is primary; make another key primary first", key->id);
+	else if (key->status == PSEUDO_KEY_UNUSABLE)
+		r->fault = psprintf("key %u has a status or an output prefix that this version does not know", key->id);
+	return r->fault == NULL;
+}
+
+/* Does the service's document at the top hold this key? */
+static bool
+is_service_key(Reader *r, PseudoKey *key)
+{
+	return r->other && key->prefix == PSEUDO_PREFIX_RAW && same_material(key, r->other);
+}
+
+/* Set a key's status, and remove the material of a destroyed one. */
+static bool
+set_status(Change *c)
+{
+	static const char *const quoted[] = {"\"enabled\"", "\"disabled\"", "\"destroyed\""};
+	Reader	   *r = &c->reader;
+	PseudoKey  *key = need_key(c);
+	PseudoJson *object;
+
+	if (key == NULL || !check_status_change(c, key))
+		return false;
+	if (r->keyring->one_key)
+		return true;
+	object = r->entries[key - r->keyring->keys].object;
+	edit_value(c, object, "status", quoted[c->status]);
+	if (c->status == PSEUDO_KEY_DESTROYED)
+	{
+		remove_material(c, object);
+		if (is_service_key(r, key))
+			remove_material(c, r->json.root);
+	}
+	return true;
+}
+
+/* Read back what has been written: it must be a keyring. */
+static bool
+check_result(Change *c)
 {
 	PseudoKeyring *keyring;
 
-	PG_TRY();
+	if (c->inserted.overflow || c->result.overflow)
 	{
-		keyring = pseudo_keyring_parse(document->data, document->len, fault, NULL);
+		c->reader.fault = psprintf("the document would be larger than %d bytes",
+								   PSEUDO_DOCUMENT_MAX);
+		return false;
 	}
-	PG_CATCH();
-	{
-		pseudo_secret_free(document->data);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	if (keyring == NULL)
-	{
-		pseudo_secret_free(document->data);
-		document->data = NULL;
-	}
+	keyring = pseudo_keyring_parse(c->result.data, c->result.len, &c->reader.fault, NULL);
 	pseudo_secret_free(keyring);
+	return keyring != NULL;
 }
 
-/* Put one step's result in the place of the document before it, and read it. */
+/* Do a change; returns false with a fault. */
+static bool
+do_change(Change *c, const PseudoDocument *old, bool (*change) (Change *))
+{
+	c->inserted.data = pseudo_secret_alloc(PSEUDO_DOCUMENT_MAX);
+	c->result.data = pseudo_secret_alloc(PSEUDO_DOCUMENT_MAX);
+	if (c->new_key && is_blank(old))
+		add_first(c);
+	else
+	{
+		if (!read_document(&c->reader, old->data ? old->data : "", old->len) ||
+			!change(c))
+			return false;
+		apply_edits(c, old);
+	}
+	return check_result(c);
+}
+
+/* Free all that a change took, but for the fault. */
 static void
-take_step(Editor *editor, PseudoDocument *document, PseudoDocument step)
+free_change(Change *c)
 {
-	pseudo_secret_free(document->data);
-	*document = step;
-	editor->text->len = 0;
-	editor->root = read_root(editor->reader, document->data, document->len);
-	if (editor->root == NULL)
-		editor->fault = editor->reader->fault;
+	pseudo_secret_free(c->inserted.data);
+	pseudo_secret_free(c->result.data);
+	free_reader(&c->reader);
 }
 
-/* A function that changes *document by steps, or sets editor->fault. */
-typedef void (*EditFunction) (Editor *editor, PseudoDocument *document, void *arg);
-
-/* Run a change on a copy of the old document. */
+/* Do a change, and clean up; returns the new document, or none with *fault set. */
 static PseudoDocument
-edit_document(const PseudoDocument *old, EditFunction edit, void *arg, char **fault)
+change_document(Change *c, const PseudoDocument *old, bool (*change) (Change *), char **fault)
 {
-	Editor		editor = {0};
-	PseudoDocument empty = {"", 0};
-	PseudoDocument document = {NULL, 0};
+	PseudoDocument new = {NULL, 0};
+	volatile bool ok = false;
 
-	*fault = NULL;
 	PG_TRY();
 	{
-		const PseudoDocument *from = old->data ? old : &empty;
-
-		document = splice(from, from->data, from->data, "", 0);
-		open_editor(&editor, &document);
-		if (editor.fault == NULL)
-			edit(&editor, &document, arg);
-		*fault = editor.fault;
+		ok = do_change(c, old, change);
 	}
 	PG_CATCH();
 	{
-		close_editor(&editor);
-		pseudo_secret_free(document.data);
+		free_change(c);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	close_editor(&editor);
-	if (*fault)
-	{
-		pseudo_secret_free(document.data);
-		document.data = NULL;
-	}
-	else
-		check_document(&document, fault);
-	return document;
-}
 
-/* What pseudo_document_add_key asks for. */
-typedef struct AddKey
-{
-	const PseudoNewKey *key;
-	uint32		id;
-} AddKey;
-
-/* EditFunction of pseudo_document_add_key. */
-static void
-edit_add_key(Editor *editor, PseudoDocument *document, void *arg)
-{
-	AddKey	   *add = arg;
-	PseudoJson *keys;
-
-	if (editor->keyring == NULL)
+	if (ok)
 	{
-		add->id = 1;
-		take_step(editor, document, first_document(editor->text, add->key));
-		return;
+		new = (PseudoDocument) {c->result.data, c->result.len};
+		c->result.data = NULL;
 	}
-	if (editor->keyring->one_key)
-	{
-		add->id = 2;
-		take_step(editor, document, second_key(document, editor->root, editor->text, add->key));
-		return;
-	}
-	if (editor->keyring->keys[0].id == MAX_KEY_ID)
-	{
-		editor->fault = pstrdup("it has the greatest key id that there is");
-		return;
-	}
-	add->id = editor->keyring->keys[0].id + 1;
-	keys = pseudo_json_member(editor->root, "keys");
-	add_string(editor->text, ",\n");
-	add_key(editor->text, add->key, add->id);
-	take_step(editor, document,
-			  splice(document, keys->last->value_end, keys->last->value_end,
-					 editor->text->data, editor->text->len));
-	if (add->key->make_primary && editor->fault == NULL)
-		take_step(editor, document,
-				  replace_value(document, editor->root, "primaryKeyId",
-								psprintf("%u", add->id)));
+	free_change(c);
+	*fault = c->reader.fault;
+	return new;
 }
 
 /* See keyring.h. */
@@ -763,95 +1016,20 @@ PseudoDocument
 pseudo_document_add_key(const PseudoDocument *old, const PseudoNewKey *new_key,
 						uint32 *id, char **fault)
 {
-	AddKey		add = {new_key, 0};
-	PseudoDocument document = edit_document(old, edit_add_key, &add, fault);
+	Change		c = {.new_key = new_key};
+	PseudoDocument new = change_document(&c, old, add_key, fault);
 
-	*id = add.id;
-	return document;
-}
-
-/* The key of an id; NULL with editor->fault set where there is none. */
-static PseudoKey *
-existing_key(Editor *editor, uint32 id)
-{
-	PseudoKey  *key = editor->keyring ? pseudo_keyring_find(editor->keyring, id) : NULL;
-
-	if (key == NULL)
-		editor->fault = psprintf("it has no key %u", id);
-	return key;
-}
-
-/* EditFunction of pseudo_document_set_primary. */
-static void
-edit_set_primary(Editor *editor, PseudoDocument *document, void *arg)
-{
-	uint32		id = *(uint32 *) arg;
-	PseudoKey  *key = existing_key(editor, id);
-
-	if (key == NULL || key == editor->keyring->primary)
-		return;
-	if (key->status != PSEUDO_KEY_ENABLED)
-		editor->fault = psprintf("key %u is %s; only an enabled key can be primary", id,
-								 pseudo_key_status_name(key->status));
-	else
-		take_step(editor, document,
-				  replace_value(document, editor->root, "primaryKeyId", psprintf("%u", id)));
+	*id = c.id;
+	return new;
 }
 
 /* See keyring.h. */
 PseudoDocument
 pseudo_document_set_primary(const PseudoDocument *old, uint32 id, char **fault)
 {
-	return edit_document(old, edit_set_primary, &id, fault);
-}
+	Change		c = {.id = id};
 
-/* What pseudo_document_set_status asks for. */
-typedef struct SetStatus
-{
-	uint32		id;
-	PseudoKeyStatus status;
-} SetStatus;
-
-/* Do the four fields on top belong to this element of "keys"? */
-static bool
-top_belongs_to(Editor *editor, const PseudoJson *element)
-{
-	Material	top;
-	Material	material;
-
-	return has_material(editor->root) && has_material(element) &&
-		read_material(editor->reader, "", editor->root, &top) &&
-		read_material(editor->reader, "", element, &material) &&
-		same_material(&top, &material);
-}
-
-/* EditFunction of pseudo_document_set_status. */
-static void
-edit_set_status(Editor *editor, PseudoDocument *document, void *arg)
-{
-	SetStatus  *set = arg;
-	PseudoKey  *key = existing_key(editor, set->id);
-
-	if (key == NULL || key->status == set->status)
-		return;
-	if (key == editor->keyring->primary)
-		editor->fault = psprintf("key %u is primary; make another key primary first", set->id);
-	else if (key->status == PSEUDO_KEY_DESTROYED)
-		editor->fault = psprintf("key %u is destroyed and cannot come back", set->id);
-	if (editor->fault)
-		return;
-
-	if (set->status == PSEUDO_KEY_DESTROYED)
-	{
-		if (top_belongs_to(editor, find_element(editor->root, set->id)))
-			take_step(editor, document,
-					  remove_material(document, editor->root, editor->text));
-		take_step(editor, document,
-				  remove_material(document, find_element(editor->root, set->id), editor->text));
-	}
-	take_step(editor, document,
-			  replace_value(document, find_element(editor->root, set->id), "status",
-							psprintf("\"%s\"", pseudo_key_status_name(set->status))));
+	return change_document(&c, old, set_primary, fault);
 }
 
 /* See keyring.h. */
@@ -859,7 +1037,7 @@ PseudoDocument
 pseudo_document_set_status(const PseudoDocument *old, uint32 id,
 						   PseudoKeyStatus status, char **fault)
 {
-	SetStatus	set = {id, status};
+	Change		c = {.id = id,.status = status};
 
-	return edit_document(old, edit_set_status, &set, fault);
+	return change_document(&c, old, set_status, fault);
 }

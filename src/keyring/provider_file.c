@@ -1,228 +1,305 @@
 /*
  * provider_file.c
- *		Provider `file`: the document is a file of the server's user.
+ *		The provider `file`: the document in a file of the server's host.
+ *
+ * The file is as private as the server's TLS key: owned by the server's user or by
+ * root, and not for others to read.  It is replaced by renaming, under a lock on
+ * a file beside it, so that a reader sees one document or the other.
  */
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "catalog/pg_authid.h"
-#include "common/file_perm.h"
 #include "miscadmin.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
-#include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "provider.h"
 #include "secret.h"
 
-#define LOCK_POLL	20			/* milliseconds between tries for the lock */
+#define MAX_PATH	(MAXPGPATH - 32)	/* bytes; room for .tmp.<pid> */
+#define LOCK_POLL	20			/* milliseconds between looks at the lock */
 
-static const char *const file_options[] = {"path", NULL};
+#ifdef __APPLE__
+#define STAT_MTIME(st)	((st)->st_mtimespec)
+#else
+#define STAT_MTIME(st)	((st)->st_mtim)
+#endif
 
-/* The path option. */
-static const char *
-file_path(const PseudoOptions *options)
+static const char *const option_names[] = {"path", NULL};
+
+/* A change of the file, being made. */
+typedef struct FileChange
 {
-	return pseudo_option(options, "path");
+	char	   *path;			/* of the file itself, links followed */
+	char	   *temporary;		/* path of the new file while it exists, or NULL */
+	PseudoDocument old;
+	PseudoDocument new;
+	char	   *version;
+	PseudoDocument (*change) (const PseudoDocument *old, void *arg);
+	void	   *arg;
+} FileChange;
+
+/* Check that the current user has the rights of a predefined role. */
+static void
+check_role(Oid role, const char *name, const char *what)
+{
+	if (!has_privs_of_role(GetUserId(), role))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to %s a keyring's file", what),
+				 errdetail("Only roles with the privileges of the role \"%s\" may do this.", name),
+				 errhint("GRANT %s TO the role.", name)));
 }
 
-/* Check the options and the right to set them; see provider.h. */
-static void
-file_validate(const PseudoOptions *options)
+/* The option "path", checked. */
+static const char *
+need_path(const PseudoOptions *options)
 {
-	const char *path = file_path(options);
+	const char *path = pseudo_option(options, "path");
 
 	if (path == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"path\" is required for provider \"file\"")));
+				 errmsg("option \"path\" is required"),
+				 errhint("Provider \"file\" needs the absolute path of the document.")));
 	if (!is_absolute_path(path))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"path\" must be an absolute path")));
-	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+				 errmsg("invalid value for option \"path\""),
+				 errhint("Give an absolute path.")));
+	if (strlen(path) > MAX_PATH)
 		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set up a keyring in a file"),
-				 errdetail("Only roles with privileges of the \"%s\" role may do this.",
-						   "pg_read_server_files")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"path\" is too long"),
+				 errhint("A path has at most %d bytes.", MAX_PATH)));
+	return path;
 }
 
-/* See provider.h. */
+/* Check the options; see provider.h. */
+static void
+file_validate(const PseudoOptions *options)
+{
+	check_role(ROLE_PG_READ_SERVER_FILES, "pg_read_server_files", "name");
+	(void) need_path(options);
+}
+
+/* Check the right to store; see provider.h. */
 static void
 file_check_store_right(const PseudoOptions *options pg_attribute_unused())
 {
-	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to change a keyring in a file"),
-				 errdetail("Only roles with privileges of the \"%s\" role may do this.",
-						   "pg_write_server_files")));
+	check_role(ROLE_PG_WRITE_SERVER_FILES, "pg_write_server_files", "store");
 }
 
-/* Fill in a failure. */
-static void
-fail(PseudoFailure *failure, PseudoFailureClass class, int sqlstate,
-	 char *message, const char *hint)
+/* Fill in a failure; returns false. */
+static bool
+fail(PseudoFailure *failure, PseudoFailureClass class, int sqlstate, char *message,
+	 char *hint)
 {
 	failure->class = class;
 	failure->sqlstate = sqlstate;
 	failure->message = message;
-	failure->hint = hint ? pstrdup(hint) : NULL;
+	failure->hint = hint;
+	return false;
 }
 
-/* Fill in the failure of a system call on the file, from errno. */
-static void
+/* Fill in a failure of a system call, from errno; returns false. */
+static bool
 fail_errno(PseudoFailure *failure, const char *what, const char *path)
 {
-	int			save_errno = errno;
-	char	   *message = psprintf("could not %s file \"%s\": %s", what, path, strerror(save_errno));
+	int			error = errno;
+	char	   *message = psprintf("could not %s file \"%s\": %s", what, path,
+								   pg_strerror(error));
 
-	if (save_errno == ENOENT || save_errno == ENOTDIR)
-		fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_UNDEFINED_FILE, message,
-			 "The owner of the keyring can make its first key with pseudo_create_key().");
-	else if (save_errno == EACCES || save_errno == EPERM)
-		fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE, message,
-			 "The file must be readable by the operating-system user of the server.");
-	else
-		fail(failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_IO_ERROR, message, NULL);
+	switch (error)
+	{
+		case ENOENT:
+		case ENOTDIR:
+			return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_UNDEFINED_FILE, message,
+						pstrdup("Make the first key with pseudo_create_key(), or correct the option \"path\"."));
+		case EACCES:
+		case EPERM:
+			return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE, message,
+						pstrdup("The file must be readable for the user that the server runs as."));
+		case ENXIO:				/* a socket */
+			return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_WRONG_OBJECT_TYPE, message, NULL);
+		default:
+			return fail(failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_IO_ERROR, message, NULL);
+	}
 }
 
-/* Check kind, owner and mode, as PostgreSQL does for ssl_key_file. */
+/* What kind of file this is. */
+static const char *
+kind_name(mode_t mode)
+{
+	if (S_ISREG(mode))
+		return "regular file";
+	if (S_ISDIR(mode))
+		return "directory";
+	if (S_ISFIFO(mode))
+		return "FIFO";
+	if (S_ISSOCK(mode))
+		return "socket";
+	return "device";
+}
+
+/*
+ * Check what file this is and whose: ours, or root's with its group allowed
+ * to read, as PostgreSQL wants ssl_key_file.
+ */
 static bool
 check_file(const struct stat *st, const char *path, PseudoFailure *failure)
 {
-	mode_t		forbidden = st->st_uid == 0 ? (S_IWGRP | S_IXGRP | S_IRWXO) : (S_IRWXG | S_IRWXO);
+	bool		own = st->st_uid == geteuid();
 
 	if (!S_ISREG(st->st_mode))
-	{
-		fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_WRONG_OBJECT_TYPE,
-			 psprintf("\"%s\" is %s", path,
-					  S_ISDIR(st->st_mode) ? "a directory" :
-					  S_ISFIFO(st->st_mode) ? "a FIFO" : "not a regular file"),
-			 "The option \"path\" must name a regular file.");
-		return false;
-	}
-	if (st->st_uid != geteuid() && st->st_uid != 0)
-	{
-		fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE,
-			 psprintf("file \"%s\" has another owner", path),
-			 "It must be owned by the operating-system user of the server or by root.");
-		return false;
-	}
-	if ((st->st_mode & forbidden) != 0)
-	{
-		fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE,
-			 psprintf("file \"%s\" can be read or changed by others", path),
-			 "Its mode must be 0600 or less, or 0640 or less where root owns it: chmod 0600.");
-		return false;
-	}
+		return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_WRONG_OBJECT_TYPE,
+					psprintf("\"%s\" is a %s, not a regular file", path, kind_name(st->st_mode)),
+					NULL);
+	if (!own && st->st_uid != 0)
+		return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE,
+					psprintf("file \"%s\" is owned by another user", path),
+					pstrdup("The file must be owned by the user that the server runs as, or by root."));
+	if (st->st_mode & (own ? S_IRWXG | S_IRWXO : S_IWGRP | S_IXGRP | S_IRWXO))
+		return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE,
+					psprintf("file \"%s\" has permissions for group or others", path),
+					own ? pstrdup("chmod 0600 the file, and take its keys as known to who could read it.") :
+					pstrdup("A file of root has mode 0640 or less."));
 	return true;
 }
 
-/* What identifies a state of the file; nothing that tells of its content. */
+/* What identifies this state of a file: nothing that is made from what is in it. */
 static char *
 file_version(const struct stat *st)
 {
-	return psprintf("%lld.%09ld-%llu", (long long) st->st_mtim.tv_sec,
-					(long) st->st_mtim.tv_nsec, (unsigned long long) st->st_ino);
+	struct timespec mtime = STAT_MTIME(st);
+	struct tm	tm;
+	char		text[64];
+
+	if (gmtime_r(&mtime.tv_sec, &tm) == NULL ||
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		snprintf(text, sizeof(text), "%lld", (long long) mtime.tv_sec);
+	return psprintf("%s.%09ld UTC (inode %llu, %lld bytes)", text, (long) mtime.tv_nsec,
+					(unsigned long long) st->st_ino, (long long) st->st_size);
 }
 
-/* Read an open file into secret memory; false with *failure where that fails. */
-static bool
-read_file(int fd, const char *path, PseudoDocument *document, PseudoFailure *failure)
+/* Read up to size bytes; returns how many, or -1. */
+static ssize_t
+read_all(int fd, char *data, Size size)
 {
-	for (;;)
-	{
-		ssize_t		n = read(fd, document->data + document->len,
-							 PSEUDO_DOCUMENT_MAX + 1 - document->len);
+	Size		len = 0;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-		{
-			fail_errno(failure, "read", path);
-			return false;
-		}
-		if (n == 0)
-			break;
-		document->len += n;
-		if (document->len > PSEUDO_DOCUMENT_MAX)
-		{
-			fail(failure, PSEUDO_FAIL_BAD_DOCUMENT, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-				 psprintf("file \"%s\" is larger than %d bytes", path, PSEUDO_DOCUMENT_MAX),
-				 NULL);
-			return false;
-		}
-	}
-	if (document->len == 0)
+	while (len < size)
 	{
-		fail(failure, PSEUDO_FAIL_EMPTY, ERRCODE_INVALID_PARAMETER_VALUE,
-			 psprintf("file \"%s\" is empty", path),
-			 "The owner of the keyring can make its first key with pseudo_create_key().");
-		return false;
+		ssize_t		got = read(fd, data + len, size - len);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		len += got;
 	}
+	return (ssize_t) len;
+}
+
+/* Read an open file into document->data, of PSEUDO_DOCUMENT_MAX + 1 bytes. */
+static bool
+read_open_file(int fd, const char *path, PseudoDocument *document, char **version,
+			   PseudoFailure *failure)
+{
+	struct stat st;
+	ssize_t		len;
+
+	if (fstat(fd, &st) != 0)
+		return fail_errno(failure, "stat", path);
+	if (!check_file(&st, path, failure))
+		return false;
+	len = read_all(fd, document->data, PSEUDO_DOCUMENT_MAX + 1);
+	if (len < 0)
+		return fail_errno(failure, "read", path);
+	if (len > PSEUDO_DOCUMENT_MAX)
+		return fail(failure, PSEUDO_FAIL_BAD_DOCUMENT, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+					psprintf("file \"%s\" is larger than %d bytes", path, PSEUDO_DOCUMENT_MAX),
+					NULL);
+	if (len == 0)
+		return fail(failure, PSEUDO_FAIL_EMPTY, ERRCODE_INVALID_PARAMETER_VALUE,
+					psprintf("file \"%s\" is empty", path),
+					pstrdup("Make the first key with pseudo_create_key()."));
+	document->len = (Size) len;
+	*version = file_version(&st);
 	return true;
 }
 
-/* Load the file at path; as the provider's load(). */
+/* Open a file, without waiting for a FIFO's writer, and read it. */
+static bool
+read_file(const char *path, PseudoDocument *document, char **version, PseudoFailure *failure)
+{
+	int			fd = OpenTransientFile(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | PG_BINARY);
+	bool		ok;
+
+	if (fd < 0)
+		return fail_errno(failure, "open", path);
+	ok = read_open_file(fd, path, document, version, failure);
+	CloseTransientFile(fd);
+	return ok;
+}
+
+/* Load a file's document; see provider.h. */
 static PseudoDocument
 load_path(const char *path, char **version, PseudoFailure *failure)
 {
 	PseudoDocument document = {NULL, 0};
-	struct stat st;
-	int			fd;
+	char	   *volatile data = pseudo_secret_alloc(PSEUDO_DOCUMENT_MAX + 1);
 
-	/* Memory first: what fails then leaves no descriptor behind. */
-	document.data = pseudo_secret_alloc(PSEUDO_DOCUMENT_MAX + 1);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	document.data = data;
 	PG_TRY();
 	{
-		bool		ok = false;
-
-		if (fd < 0)
-			fail_errno(failure, "open", path);
-		else if (fstat(fd, &st) != 0)
-			fail_errno(failure, "stat", path);
-		else if (check_file(&st, path, failure) && read_file(fd, path, &document, failure))
+		if (!read_file(path, &document, version, failure))
 		{
-			*version = file_version(&st);
-			ok = true;
-		}
-		if (!ok)
-		{
-			pseudo_secret_free(document.data);
 			document.data = NULL;
+			document.len = 0;
+			pseudo_secret_free(data);
+			data = NULL;
 		}
 	}
 	PG_CATCH();
 	{
-		if (fd >= 0)
-			close(fd);
-		pseudo_secret_free(document.data);
+		pseudo_secret_free(data);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	if (fd >= 0)
-		close(fd);
 	return document;
 }
 
-/* See provider.h. */
+/* Load the document; see provider.h. */
 static PseudoDocument
 file_load(const PseudoOptions *options, char **version, PseudoFailure *failure)
 {
-	return load_path(file_path(options), version, failure);
+	const char *path = pseudo_option(options, "path");
+
+	if (path == NULL)
+	{
+		fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INVALID_PARAMETER_VALUE,
+			 pstrdup("option \"path\" is required"), NULL);
+		return (PseudoDocument) {NULL, 0};
+	}
+	return load_path(path, version, failure);
 }
 
-/* Report the failure of a system call while storing. */
-static void pg_attribute_noreturn()
+/* Report a failed system call on a file. */
+static void
 report_errno(const char *what, const char *path)
 {
 	ereport(ERROR,
@@ -230,214 +307,210 @@ report_errno(const char *what, const char *path)
 			 errmsg("could not %s file \"%s\": %m", what, path)));
 }
 
-/*
- * Take the exclusive lock on `path.lock`; returns a transient descriptor.  The
- * wait can be cancelled and ends after the option timeout.
- */
+/* The directory of a path, with links followed. */
+static char *
+resolve_directory(const char *path)
+{
+	char	   *directory = pstrdup(path);
+	char		resolved[PATH_MAX];
+
+	*strrchr(directory, '/') = '\0';
+	if (realpath(*directory ? directory : "/", resolved) == NULL)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not resolve directory \"%s\": %m", directory)));
+	return pstrdup(resolved);
+}
+
+/* The path of the file itself: a link stays, and its target is replaced. */
+static char *
+resolve(const char *path)
+{
+	char		resolved[PATH_MAX];
+	struct stat st;
+	char	   *directory;
+
+	if (realpath(path, resolved))
+		return pstrdup(resolved);
+	if (errno != ENOENT)
+		report_errno("resolve", path);
+	if (lstat(path, &st) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FILE),
+				 errmsg("\"%s\" is a symbolic link to a file that does not exist", path)));
+	directory = resolve_directory(path);
+	return psprintf("%s%s", strcmp(directory, "/") == 0 ? "" : directory, strrchr(path, '/'));
+}
+
+/* Wait a little for a lock, open to interrupts. */
+static void
+pause_for_lock(void)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 LOCK_POLL, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* Take the lock on the file beside path, waiting at most timeout milliseconds. */
 static int
-lock_path(const char *path, int timeout)
+take_lock(const char *path, int timeout)
 {
 	char	   *lock = psprintf("%s.lock", path);
-	TimestampTz start = GetCurrentTimestamp();
-	int			fd = OpenTransientFilePerm(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | PG_BINARY,
+	int			fd = OpenTransientFilePerm(lock, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
 										   S_IRUSR | S_IWUSR);
+	instr_time	start;
+	instr_time	now;
 
 	if (fd < 0)
 		report_errno("open", lock);
+	INSTR_TIME_SET_CURRENT(start);
 	while (flock(fd, LOCK_EX | LOCK_NB) != 0)
 	{
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			report_errno("lock", lock);
-		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), timeout))
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, start);
+		if (INSTR_TIME_GET_MILLISEC(now) >= timeout)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("could not lock file \"%s\" within %d ms", lock, timeout),
-					 errhint("Another session is changing this keyring; try again.")));
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 LOCK_POLL, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+					 errdetail("Another session is changing the keyring.")));
+		pause_for_lock();
 	}
 	return fd;
 }
 
-/* Write a document to a new file and fsync it. */
+/* Load what there is to change; nothing where there is no document yet. */
 static void
-write_temporary(const char *temporary, const PseudoDocument *document, struct stat *st)
+load_old(FileChange *c)
 {
-	Size		done = 0;
-	int			fd;
+	PseudoFailure failure = {0};
+	char	   *version;
+	struct stat st;
 
-	if (unlink(temporary) != 0 && errno != ENOENT)
-		report_errno("remove", temporary);
-	fd = OpenTransientFilePerm(temporary,
-							   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | PG_BINARY,
-							   S_IRUSR | S_IWUSR);
-	if (fd < 0)
-		report_errno("create", temporary);
-	while (done < document->len)
-	{
-		ssize_t		n = write(fd, document->data + done, document->len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-		{
-			if (n == 0)
-				errno = ENOSPC;
-			report_errno("write", temporary);
-		}
-		done += n;
-	}
-	if (fsync(fd) != 0)			/* pg_fsync() obeys the setting fsync; keys do not */
-		report_errno("fsync", temporary);
-	if (fstat(fd, st) != 0)
-		report_errno("stat", temporary);
-	if (CloseTransientFile(fd) != 0)
-		report_errno("close", temporary);
+	c->old = load_path(c->path, &version, &failure);
+	if (c->old.data == NULL && failure.class != PSEUDO_FAIL_EMPTY &&
+		failure.sqlstate != ERRCODE_UNDEFINED_FILE)
+		ereport(ERROR,
+				(errcode(failure.sqlstate),
+				 errmsg("%s", failure.message),
+				 failure.hint ? errhint("%s", failure.hint) : 0));
+	if (stat(c->path, &st) == 0 && st.st_uid != geteuid())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("file \"%s\" is owned by another user", c->path),
+				 errhint("To let the server store keys, chown the file to the user that it runs as.")));
 }
 
-/* fsync the directory that a path is in. */
+/* Write all bytes; errors name the file. */
+static void
+write_all(int fd, const char *path, const PseudoDocument *document)
+{
+	Size		done = 0;
+
+	while (done < document->len)
+	{
+		ssize_t		put;
+
+		errno = 0;
+		put = write(fd, document->data + done, document->len - done);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0)
+		{
+			if (errno == 0)
+				errno = ENOSPC;
+			report_errno("write", path);
+		}
+		done += put;
+	}
+}
+
+/* Make a directory's entries durable. */
 static void
 sync_directory(const char *path)
 {
-	char	   *directory = pstrdup(path);
-	int			fd;
+	char	   *directory = resolve_directory(path);
+	int			fd = OpenTransientFile(directory, O_RDONLY | O_CLOEXEC);
 
-	get_parent_directory(directory);
-	if (directory[0] == '\0')
-		strcpy(directory, "/");
-	fd = OpenTransientFile(directory, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		report_errno("open", directory);
-	if (fsync(fd) != 0)
+	if (fsync(fd) != 0 && errno != EINVAL && errno != EBADF)
 		report_errno("fsync", directory);
 	CloseTransientFile(fd);
 }
 
-/* Put a document in the place of the file at path, whole or not at all. */
-static char *
-store_path(const char *path, const PseudoDocument *document)
-{
-	char	   *temporary = psprintf("%s.tmp.%d", path, MyProcPid);
-	struct stat st;
-
-	PG_TRY();
-	{
-		write_temporary(temporary, document, &st);
-		if (rename(temporary, path) != 0)
-			report_errno("rename", temporary);
-	}
-	PG_CATCH();
-	{
-		(void) unlink(temporary);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	sync_directory(path);
-	return file_version(&st);
-}
-
-/* The file itself, where path is a symbolic link; path where there is none yet. */
-static char *
-resolve_path(const char *path)
-{
-	char	   *resolved = realpath(path, NULL);
-	char	   *copy;
-
-	if (resolved == NULL)
-		return pstrdup(path);
-	copy = pstrdup(resolved);
-	free(resolved);
-	return copy;
-}
-
-/* Report why the document could not be loaded for a change. */
+/*
+ * Put the new document in the place of the old.  fsync() itself: a keyring is no
+ * part of the database, and must not be lost where its setting fsync is off.
+ */
 static void
-report_load_failure(const PseudoOptions *options, const PseudoFailure *failure)
+store(FileChange *c)
 {
-	ereport(ERROR,
-			(errcode(failure->sqlstate),
-			 errmsg("keyring \"%s\": %s", options->server, failure->message),
-			 failure->hint ? errhint("%s", failure->hint) : 0));
-}
-
-/* Refuse to replace a file of root's by one of ours. */
-static void
-check_replaceable(const char *path)
-{
+	char	   *temporary = psprintf("%s.tmp.%d", c->path, MyProcPid);
 	struct stat st;
+	int			fd;
 
-	if (stat(path, &st) == 0 && st.st_uid != geteuid())
+	if (unlink(temporary) != 0 && errno != ENOENT)
+		report_errno("remove", temporary);
+	fd = OpenTransientFilePerm(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | PG_BINARY,
+							   S_IRUSR | S_IWUSR);
+	if (fd < 0)
+		report_errno("create", temporary);
+	c->temporary = temporary;
+	write_all(fd, temporary, &c->new);
+	if (fsync(fd) != 0)
+		report_errno("fsync", temporary);
+	if (fstat(fd, &st) != 0)
+		report_errno("stat", temporary);
+	if (CloseTransientFile(fd) != 0)
+		report_errno("close", temporary);
+	c->version = file_version(&st);
+	if (rename(temporary, c->path) != 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("file \"%s\" is not owned by the server's user", path),
-				 errhint("Whoever owns it manages its keys; or change its owner.")));
+				(errcode_for_file_access(),
+				 errmsg("could not rename file \"%s\" to \"%s\": %m", temporary, c->path)));
+	c->temporary = NULL;
+	sync_directory(c->path);
 }
 
-/* Call change(); the old document is freed in any case. */
-static PseudoDocument
-change_or_free(PseudoDocument (*change) (const PseudoDocument *old, void *arg),
-			   PseudoDocument *old, void *arg)
-{
-	PseudoDocument new;
-
-	PG_TRY();
-	{
-		new = change(old, arg);
-	}
-	PG_CATCH();
-	{
-		pseudo_secret_free(old->data);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	pseudo_secret_free(old->data);
-	return new;
-}
-
-/* Store a document; frees it where that fails. */
-static void
-store_or_free(const char *path, PseudoDocument *document, char **version)
-{
-	PG_TRY();
-	{
-		*version = store_path(path, document);
-	}
-	PG_CATCH();
-	{
-		pseudo_secret_free(document->data);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-}
-
-/* See provider.h. */
+/* Change the document; see provider.h. */
 static PseudoDocument
 file_change(const PseudoOptions *options,
 			PseudoDocument (*change) (const PseudoDocument *old, void *arg),
 			void *arg, char **version)
 {
-	char	   *path = resolve_path(file_path(options));
-	int			lock = lock_path(path, options->timeout);
-	PseudoFailure failure = {0};
-	PseudoDocument old;
-	PseudoDocument new;
+	FileChange	c = {.change = change,.arg = arg};
+	int			lock;
 
-	check_replaceable(path);
-	old = load_path(path, version, &failure);
-	if (old.data == NULL && failure.class != PSEUDO_FAIL_EMPTY &&
-		failure.sqlstate != ERRCODE_UNDEFINED_FILE)
-		report_load_failure(options, &failure);
-	new = change_or_free(change, &old, arg);
-	store_or_free(path, &new, version);
-	CloseTransientFile(lock);	/* releases the lock */
-	return new;
+	c.path = resolve(need_path(options));
+	lock = take_lock(c.path, options->timeout);
+	PG_TRY();
+	{
+		load_old(&c);
+		c.new = c.change(&c.old, c.arg);
+		store(&c);
+	}
+	PG_CATCH();
+	{
+		if (c.temporary)
+			(void) unlink(c.temporary);
+		pseudo_secret_free(c.old.data);
+		pseudo_secret_free(c.new.data);
+		CloseTransientFile(lock);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	pseudo_secret_free(c.old.data);
+	CloseTransientFile(lock);
+	*version = c.version;
+	return c.new;
 }
 
 const PseudoProvider pseudo_provider_file = {
 	.name = "file",
-	.option_names = file_options,
+	.option_names = option_names,
 	.validate = file_validate,
 	.check_store_right = file_check_store_right,
 	.load = file_load,

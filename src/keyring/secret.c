@@ -1,75 +1,116 @@
 /*
  * secret.c
- *		Memory for keys.
+ *		Memory for keys: locked where the limits allow it, left out of core
+ *		dumps and of forked children, wiped when freed.
+ *
+ * Each block is a mapping of its own: a page that holds its size, then the
+ * locked pages that the caller sees.
  */
 #include "postgres.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "utils/memutils.h"
+
 #include "secret.h"
 
-/* At the start of each block; the caller's bytes follow. */
+/* What the page before a block holds. */
 typedef struct SecretHeader
 {
-	_Alignas(64) Size mapped;	/* bytes in all, a multiple of the page size */
+	Size		size;			/* of the block, rounded to pages */
 } SecretHeader;
 
 static bool lock_warned = false;
+
+/* Bytes of a page. */
+static Size
+page_size(void)
+{
+	return (Size) sysconf(_SC_PAGESIZE);
+}
+
+/* The header of a block. */
+static SecretHeader *
+header_of(void *ptr)
+{
+	return (SecretHeader *) ((char *) ptr - page_size());
+}
+
+/* Keep a block out of core dumps and of children; advice, so failures are no errors. */
+static void
+hide(void *ptr, Size size)
+{
+#if defined(MADV_DONTDUMP)
+	(void) madvise(ptr, size, MADV_DONTDUMP);
+#elif defined(MADV_NOCORE)
+	(void) madvise(ptr, size, MADV_NOCORE);
+#endif
+#ifdef MADV_DONTFORK
+	(void) madvise(ptr, size, MADV_DONTFORK);
+#endif
+}
+
+/* Warn, once a backend, that memory could not be locked; frees ptr where the warning is thrown. */
+static void
+warn_unlocked(void *ptr, int error)
+{
+	if (lock_warned)
+		return;
+	lock_warned = true;
+	PG_TRY();
+	{
+		errno = error;
+		ereport(WARNING,
+				(errmsg("could not lock the memory that holds keys: %m"),
+				 errdetail("Keys may be written to swap space."),
+				 errhint("Raise the limit RLIMIT_MEMLOCK of the server (ulimit -l, or LimitMEMLOCK in its systemd unit).")));
+	}
+	PG_CATCH();
+	{
+		pseudo_secret_free(ptr);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
 
 /* See secret.h. */
 void *
 pseudo_secret_alloc(Size size)
 {
-	Size		page = sysconf(_SC_PAGESIZE);
-	Size		mapped = (size + sizeof(SecretHeader) + page - 1) / page * page;
-	SecretHeader *block;
+	Size		page = page_size();
+	char	   *base = MAP_FAILED;
+	char	   *ptr;
 
-	block = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (block == MAP_FAILED)
+	if (size <= MaxAllocHugeSize)
+	{
+		size = TYPEALIGN(page, Max(size, 1));
+		base = mmap(NULL, page + size, PROT_READ | PROT_WRITE,
+					MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+	}
+	if (base == MAP_FAILED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory"),
-				 errdetail("Could not map %zu bytes for keys.", mapped)));
-	block->mapped = mapped;
-#ifdef MADV_DONTDUMP
-	(void) madvise(block, mapped, MADV_DONTDUMP);
-#endif
-#ifdef MADV_DONTFORK
-	(void) madvise(block, mapped, MADV_DONTFORK);
-#endif
-	if (mlock(block, mapped) != 0 && !lock_warned)
-	{
-		int			save_errno = errno;
+				 errdetail("Could not map %zu bytes for keys.", size)));
 
-		lock_warned = true;
-		PG_TRY();
-		{
-			ereport(WARNING,
-					(errmsg("could not lock keys into memory: %s", strerror(save_errno)),
-					 errhint("Raise the limit RLIMIT_MEMLOCK (LimitMEMLOCK= of systemd) of the server.")));
-		}
-		PG_CATCH();
-		{
-			munmap(block, mapped);
-			PG_RE_THROW();
-		}
-		PG_END_TRY();
-	}
-	return block + 1;
+	ptr = base + page;
+	header_of(ptr)->size = size;
+	hide(ptr, size);
+	if (mlock(ptr, size) != 0)
+		warn_unlocked(ptr, errno);
+	return ptr;
 }
 
 /* See secret.h. */
 void
 pseudo_secret_free(void *ptr)
 {
-	SecretHeader *block;
-	Size		mapped;
+	Size		size;
 
 	if (ptr == NULL)
 		return;
-	block = (SecretHeader *) ptr - 1;
-	mapped = block->mapped;
-	explicit_bzero(block, mapped);
-	munmap(block, mapped);
+	size = header_of(ptr)->size;
+	explicit_bzero(ptr, size);
+	(void) munmap(header_of(ptr), page_size() + size);
 }

@@ -10,7 +10,7 @@ use Pseudo;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = start_server('log', "log_line_prefix = '## '\nlog_error_verbosity = verbose\nlog_parameter_max_length_on_error = 0\n");
+my $node = start_server('log', "log_line_prefix = '## '\nlog_statement = none\nlog_error_verbosity = verbose\nlog_parameter_max_length_on_error = 0\n");
 my $many = '{"version": 1, "primaryKeyId": 2, "keys": [{"keyId": 1, "outputPrefix": "raw", "status": "enabled", "encodedSecretKey": "f2CoqZzXwMH184eTVpp+8JulYYz9Y8yyFhi4CgRvIQQ=", "encodedNonceKey": "+4cwbXKBedylar70LjFOP1x37p3Wzo4iHiEGePlWY1Q=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 2, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "lnDVsh2mujtRcFrIgPJEgb8PNotuXwY2y7DVQqm94zs=", "encodedNonceKey": "Gxa9SxEjafUEyxSi0mFVpx2drNNuLgHV0wLsyzWO5ss=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 3, "outputPrefix": "tink", "status": "disabled", "encodedSecretKey": "6uGxTeCAW9otZLLhQkvLPG5tLdp7W4ztVvWmXaCt1xA=", "encodedNonceKey": "TvVt1D8j8It2TJsNr5Mxgbqd0XgCV+a8HND+vWXsF00=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 4, "outputPrefix": "tink", "status": "destroyed"}, {"keyId": 5, "outputPrefix": "raw", "status": "disabled", "encodedSecretKey": "KWaKptpg+15HMFw/EO40FiD2S2fbtisiRqqT5eJp/2A=", "encodedNonceKey": "Q5ayD6/1VtOqFLF7aFmgFN61E23KOFLfWRT7+XR2e/M=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 6, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "D/fCr0/olx36LL64Uc0Trw==", "encodedNonceKey": "zqn0M9wey8zuk7bNy4OGYQ==", "nonceStrPos": 52, "nonceEndPos": 64}, {"keyId": 7, "outputPrefix": "raw", "status": "enabled", "encodedSecretKey": "6QY5gryoxDPI9EZB79E/5w==", "encodedNonceKey": "nORpSPRdctN6iJDJMKxWfjQU22oO6y4DPphQJTSGWNU=", "nonceStrPos": 20, "nonceEndPos": 32}, {"keyId": 4294967295, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "sjMfSrB7Q6moYy9nRad2KBqKIPtpEZHOI5AQBbhF3q0=", "encodedNonceKey": "wDA375l3+DtOhdr+73DkDUawbtrhnFfedXEEFNBloJQ=", "nonceStrPos": 0, "nonceEndPos": 12}]}';
 my $path = add_keyring($node, 'pseudo', $many);
 add_keyring($node, 'faulty', '{}');
@@ -58,7 +58,7 @@ sub run_all
 
 	# With bind parameters.
 	my $script = $node->basedir . '/bind.sql';
-	for my $call ('reidentify(:v)', 'pseudonymize(:v, true, :v, :v)', 'reidentify_array(ARRAY[:v])', 'try_reidentify(:v, :v)')
+	for my $call ('reidentify(:v)', 'pseudonymize(:v, true, :v)', 'reidentify_array(ARRAY[:v])', 'try_reidentify(:v, :v)')
 	{
 		append_to_file($script, '') unless -e $script;
 		open my $file, '>', $script or die $!;
@@ -66,6 +66,7 @@ sub run_all
 		close $file;
 		for my $v (@pseudonyms[0 .. 4], $value)
 		{
+			local $ENV{PGOPTIONS} = "-c log_min_messages=$level";
 			IPC::Run::run([ 'pgbench', '-n', '-t', '1', '-M', 'extended', '-f', $script, '-D', "v=$v", '-d', $node->connstr('postgres') ], '>', \my $o, '2>', \my $e);
 		}
 	}
@@ -86,6 +87,14 @@ sub secrets
 	return @found;
 }
 
+# The entries of a log that are not PostgreSQL's own print of a statement.  An entry goes on in lines without the prefix.
+sub entries
+{
+	my ($log) = @_;
+
+	return grep { !/^## (STATEMENT|CONTEXT|QUERY):/ && !/^## DEBUG:  (?:\w{5}: )?(parse|bind|execute) / } $log =~ /^(## .*\n(?:(?!## ).*\n?)*)/mg;
+}
+
 for my $level ('warning', 'debug5')
 {
 	my $start = -s $node->logfile;
@@ -93,8 +102,7 @@ for my $level ('warning', 'debug5')
 	my $log = slurp_file($node->logfile, $start);
 
 	cmp_ok(() = $log =~ /^## ERROR:/mg, '>', 50, "$level: the log has the errors");
-	# An entry goes on in lines that begin with a tab.  What PostgreSQL itself prints of a statement is not ours.
-	my @entries = grep { !/^## (STATEMENT|CONTEXT|QUERY):/ && !/^## DEBUG:  (?:\w{5}: )?(parse|bind|execute) / } $log =~ /^(## .*\n(?:(?!## ).*\n?)*)/mg;
+	my @entries = entries($log);
 	my @client = grep { !/^(CONTEXT|STATEMENT|LINE \d+|QUERY):/ } split /\n/, $said;
 	cmp_ok(scalar @entries, '>', 50, "$level: entries to look at");
 	my $ours = join '', @entries;
@@ -107,6 +115,11 @@ for my $level ('warning', 'debug5')
 	unlike($ours, qr/^## ERROR:  XX000/m, "$level: no internal error");
 	unlink $node->data_dir . '/made.json';
 }
+
+# That the search above finds what there is to find.
+my $start = -s $node->logfile;
+$node->safe_psql('postgres', "DO \$\$ BEGIN RAISE LOG 'value: %', '$value'; END \$\$");
+is(scalar(grep { index($_, $value) >= 0 } entries(slurp_file($node->logfile, $start))), 1, 'a value in the log is found');
 
 $node->stop;
 done_testing();

@@ -63,7 +63,8 @@ sub session
 	return $self;
 }
 
-# Run SQL in a session; returns what it gives, errors and warnings as "SQLSTATE: message".
+# Run SQL in a session; returns the lines that it gives (without empty ones), then "SQLSTATE: message" of
+# an error, "WARNING: message" of a warning.
 sub ask
 {
 	my ($self, $sql) = @_;
@@ -73,9 +74,8 @@ sub ask
 	$self->{run}->pump until $self->{out} =~ /^== done$/m && $self->{err} =~ /^== done$/m;
 	my ($out, $err) = ($self->{out}, $self->{err});
 	s/^== done\n//m for $out, $err;
-	my @said = $err =~ /^(?:psql:\S+ )?(?:ERROR|WARNING|NOTICE|FATAL):\s+(.*)$/mg;
-	chomp $out;
-	return join "\n", grep { length } $out, @said;
+	my @said = map { /^(?:psql:\S+ )?(?:ERROR|FATAL|PANIC):\s+(.*)/ ? $1 : /^(?:psql:\S+ )?WARNING:\s+\w{5}: (.*)/ ? "WARNING: $1" : () } split /\n/, $err;
+	return join "\n", grep { length } split(/\n/, $out), @said;
 }
 
 sub leave

@@ -1,0 +1,207 @@
+/*
+ * residue.c
+ *		Look for what the core leaves behind: after each call, the stack below is
+ *		searched for keys, round keys, and the text.
+ *
+ * Means something in an optimised build without sanitizers only, and with all
+ * symbols bound at once, as PostgreSQL loads modules: the dynamic linker saves
+ * registers on the stack when it binds one late.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE				/* memmem */
+#endif
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../src/core/nonce.h"
+#include "../../src/core/pseudonym.h"
+
+#define STACK_LEN 32768
+#define PIECE 8					/* bytes of a secret that count as found */
+#define MAX_SECRETS 64
+
+static uint8_t stack[STACK_LEN];
+static uint8_t secrets[MAX_SECRETS][16];
+static const char *names[MAX_SECRETS];
+static int	n_secrets;
+static unsigned long passed;
+static unsigned long failed;
+
+/* Overwrite the stack below. */
+static __attribute__((noinline)) void
+paint_stack(void)
+{
+	volatile uint8_t room[STACK_LEN];
+
+	for (size_t i = 0; i < STACK_LEN; i++)
+		room[i] = 0x5a;
+	__asm__ volatile("" : : "r" (room) : "memory");
+}
+
+/* Copy the stack below. */
+static __attribute__((noinline)) void
+copy_stack(void)
+{
+	volatile uint8_t room[STACK_LEN];
+
+	__asm__ volatile("" : : "r" (room) : "memory");
+	for (size_t i = 0; i < STACK_LEN; i++)
+		stack[i] = room[i];
+}
+
+/* Search for this from now on. */
+static void
+add_secret(const char *name, const void *bytes)
+{
+	memcpy(secrets[n_secrets], bytes, 16);
+	names[n_secrets++] = name;
+}
+
+/* Count one test: no secret is on the stack. */
+static void
+search_stack(const char *what, size_t len)
+{
+	bool		found = false;
+
+	copy_stack();
+	for (int i = 0; i < n_secrets; i++)
+	{
+		for (size_t piece = 0; piece < 16; piece += PIECE)
+		{
+			if (memmem(stack, STACK_LEN, secrets[i] + piece, PIECE) != NULL)
+			{
+				fprintf(stderr, "%s of %zu bytes leaves %s\n", what, len, names[i]);
+				found = true;
+				break;
+			}
+		}
+	}
+	if (found)
+		failed++;
+	else
+		passed++;
+}
+
+/* AES-256 of n blocks by OpenSSL. */
+static void
+aes_blocks(uint8_t *out, const uint8_t *in, int n, const uint8_t *key)
+{
+	EVP_CIPHER_CTX *aes = EVP_CIPHER_CTX_new();
+	int			len;
+
+	if (EVP_EncryptInit_ex(aes, EVP_aes_256_ecb(), NULL, key, NULL) != 1 ||
+		EVP_CIPHER_CTX_set_padding(aes, 0) != 1 ||
+		EVP_EncryptUpdate(aes, out, &len, in, 16 * n) != 1)
+		exit(2);
+	EVP_CIPHER_CTX_free(aes);
+}
+
+int
+main(void)
+{
+	static const size_t lengths[] = {16, 22, 31, 55, 56, 100, 300, 4000};
+	static uint8_t key_bytes[32];
+	static uint8_t nonce[12];
+	static uint8_t other_nonce[12];
+	static uint8_t text[4096];
+	static uint8_t sealed[4096 + 16];
+	static uint8_t opened[4096];
+	static uint8_t blocks[96];
+	static uint8_t keys[48];
+	static pseudo_siv_key key;
+	static pseudo_siv_key message_key;
+	static pseudo_nonce_key nonce_key;
+
+	/* The message keys, by OpenSSL. */
+	for (int i = 0; i < 32; i++)
+		key_bytes[i] = (uint8_t) (i * 37 + 11);
+	for (int i = 0; i < 4096; i++)
+		text[i] = (uint8_t) ((i * i * 7 + i * 13 + (i >> 4) * 29) ^ 0x3c);
+	for (int i = 0; i < 12; i++)
+		nonce[i] = (uint8_t) (i + 200);
+	for (int i = 0; i < 6; i++)
+	{
+		blocks[16 * i] = (uint8_t) i;
+		memcpy(blocks + 16 * i + 4, nonce, 12);
+	}
+	aes_blocks(blocks, blocks, 6, key_bytes);
+	for (int i = 0; i < 6; i++)
+		memcpy(keys + 8 * i, blocks + 16 * i, 8);
+
+	add_secret("the key", key_bytes);
+	add_secret("the key's end", key_bytes + 16);
+	add_secret("the authentication key", keys);
+	add_secret("the message key", keys + 16);
+	add_secret("the message key's end", keys + 32);
+	add_secret("the text", text);
+	add_secret("the text from 6 on", text + 6);
+	add_secret("the text from 16 on", text + 16);
+	add_secret("the text from 64 on", text + 64);
+	if (pseudo_nonce_key_init(&nonce_key, key_bytes, 32, 3) != PSEUDO_OK)
+		return 2;
+	add_secret("the nonce key, inner", nonce_key.inner);
+	add_secret("the nonce key, inner end", nonce_key.inner + 4);
+	add_secret("the nonce key, outer", nonce_key.outer);
+	add_secret("the nonce key, outer end", nonce_key.outer + 4);
+	if (pseudo_siv_impls[0]->supported() && pseudo_siv_impls[1] != NULL)
+	{
+		/* This one has the round keys as they are. */
+		pseudo_siv_use(pseudo_siv_impls[0]->name);
+		pseudo_siv_key_init(&key, key_bytes, 32);
+		pseudo_siv_key_init(&message_key, keys + 16, 32);
+		for (int i = 1; i < 15; i++)
+		{
+			add_secret("a round key", key.round_keys + 16 * i);
+			add_secret("a message round key", message_key.round_keys + 16 * i);
+		}
+	}
+
+	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
+	{
+		if (!pseudo_siv_use((*impl)->name))
+			continue;
+		paint_stack();
+		pseudo_siv_key_init(&key, key_bytes, 32);
+		search_stack("key_init", 32);
+		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+		{
+			size_t		len = lengths[i];
+
+			paint_stack();
+			pseudo_siv_seal(&key, nonce, text, i == 3 ? 300 : 0, text, len, sealed);
+			search_stack("seal", len);
+			paint_stack();
+			pseudo_siv_open(&key, nonce, text, i == 3 ? 300 : 0, sealed, len + 16, opened);
+			search_stack("open", len);
+			sealed[3] ^= 1;
+			paint_stack();
+			pseudo_siv_open(&key, nonce, text, i == 3 ? 300 : 0, sealed, len + 16, opened);
+			search_stack("refusing open", len);
+		}
+	}
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+	{
+		paint_stack();
+		pseudo_nonce_deterministic(other_nonce, &nonce_key, text, lengths[i]);
+		search_stack("nonce", lengths[i]);
+	}
+	paint_stack();
+	if (pseudo_nonce_key_init(&nonce_key, key_bytes, 32, 3) != PSEUDO_OK)
+		return 2;
+	search_stack("nonce_key_init", 32);
+
+	/* The search itself finds something where there is something. */
+	n_secrets = 1;
+	memset(secrets[0], 0x5a, 16);
+	paint_stack();
+	copy_stack();
+	if (memmem(stack, STACK_LEN, secrets[0], 16) != NULL)
+		passed++;
+	else
+		failed++;
+	printf("nothing left on the stack: %lu passed, %lu failed\n", passed, failed);
+	return failed == 0 ? 0 : 1;
+}
