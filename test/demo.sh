@@ -33,7 +33,7 @@ finish() {
 
 			and remove it with
 
-			    kill $(head -n 1 "$work/data/postmaster.pid") && sleep 2 && rm -r $work $sockets
+			    kill -INT $(head -n 1 "$work/data/postmaster.pid") && sleep 2 && rm -r $work $sockets
 		END
 	else
 		remove_cluster
