@@ -25,6 +25,8 @@ OBJS = \
 
 REGRESS = pseudo service arguments malformed document options rights rotation
 REGRESS_OPTS = --inputdir=$(srcdir)
+ENCODING = UTF8
+NO_LOCALE = 1
 TAP_TESTS = 1
 EXTRA_CLEAN = build tmp_check log results
 

@@ -4,6 +4,7 @@
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = warning;
+\set VERBOSITY terse
 SET search_path = pseudo, public;
 CREATE ROLE regress_pseudo_p;
 CREATE ROLE regress_pseudo_r;

@@ -126,9 +126,18 @@ SELECT t.put('service', '{"S3cret": "S3cret"}');
 SELECT pseudo_refresh('service');
 SELECT t.err($$SELECT pseudo_create_key('service')$$);
 SELECT pg_read_file(t.path('service'));
+-- One that was emptied is not begun again while its keys are known: ids would come twice.
+SELECT t.put('service', '{}');
+SELECT t.err($$SELECT pseudo_create_key('service')$$);
+SELECT t.run('rm -f ' || t.path('service'));
+SELECT t.err($$SELECT pseudo_create_key('service')$$);
 -- One that is empty, or {}, is made the first; the greatest id is the last.
+DROP SERVER service;
+SELECT t.keyring('service');
 SELECT t.put('service', '{}');
 SELECT pseudo_create_key('service');
+DROP SERVER service;
+SELECT t.keyring('service');
 SELECT t.put('service', ' ');
 SELECT pseudo_create_key('service');
 SELECT t.put('service', '{"version": 1, "primaryKeyId": 4294967294, "keys": [{"keyId": 4294967294, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "TVcsXWk/+9fbuQ4sUeizTAzbWZHov9ugdFaYVh28OqA=", "encodedNonceKey": "oNnzfkK7nPm66k4idftjYrGqnVNEod22GQ6M+HMMe10=", "nonceStrPos": 0, "nonceEndPos": 12}]}');
@@ -138,6 +147,16 @@ SELECT t.err($$SELECT pseudo_create_key('service')$$);
 SELECT t.put('service', rtrim('{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}', '}') || ', "note": "' || repeat('x', 65200) || '"}');
 SELECT t.err($$SELECT pseudo_create_key('service')$$);
 SELECT length(pg_read_file(t.path('service'))) > 65000, t.get('service') ? 'keys';
+-- A key that got other material under its id is gone, too.
+SET client_min_messages = warning;
+DROP SERVER service;
+SELECT t.keyring('service');
+SELECT t.put('service', '{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}');
+SELECT pseudo_refresh('service');
+SELECT t.put('service', '{"encodedSecretKey": "TVcsXWk/+9fbuQ4sUeizTAzbWZHov9ugdFaYVh28OqA=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}');
+\set VERBOSITY terse
+SELECT pseudo_refresh('service');
+\set VERBOSITY default
 -- In an aborted transaction a key is made all the same: the file knows no transactions.
 BEGIN;
 SELECT pseudo_create_key('ring');

@@ -117,8 +117,9 @@ copy_tree() {
 	chown -R "$server_user" "$work/tree"
 }
 
+# pg_regress on a running cluster: the suite's name.
 run_regress() {
-	local suite_log=$build/regress.log status tests
+	local suite_log=$build/${1//[^a-z0-9_]/-}.log status tests
 	# shellcheck disable=SC2016
 	tests=$(pgxs_make -s --no-print-directory --eval 'print-tests: ; @echo $(REGRESS)' print-tests)
 	# shellcheck disable=SC2086
@@ -128,7 +129,7 @@ run_regress() {
 		> "$suite_log" 2>&1 < /dev/null
 	status=$?
 	# Before PostgreSQL 16 "test x ... ok 9 ms", since then TAP.
-	count_suite pg_regress $status \
+	count_suite "$1" $status \
 		"$(grep -cE '^(ok +[0-9]|(test|    ).* \.\.\. ok( |$))' "$suite_log")" \
 		"$(grep -cE '^(not ok +[0-9]|(test|    ).* \.\.\. (FAILED|failed)( |$))' "$suite_log")" "$suite_log"
 	if [ -s "$work/tree/regression.diffs" ]; then
@@ -137,6 +138,30 @@ run_regress() {
 		head -n 150 "$build/regression.diffs"
 		echo '---'
 	fi
+}
+
+# The same on a server under valgrind's memcheck: what it reports of any process of the
+# server, apart from test/valgrind.supp, is a failure.
+run_memcheck() {
+	local logs=$work/memcheck bad
+	if ! have valgrind; then skip memcheck "valgrind is missing"; return; fi
+	as_server "$bindir/pg_ctl" -D "$work/data" -m fast -w stop >> "$log" 2>&1
+	as_server mkdir "$logs"
+	as_server valgrind -q --leak-check=no --suppressions="$work/tree/test/valgrind.supp" \
+		--log-file="$logs/%p.log" "$bindir/postgres" -D "$work/data" -c listen_addresses='' \
+		-c unix_socket_directories="$sockets" -c fsync=off -c timezone=UTC -c autovacuum=off \
+		>> "$work/server.log" 2>&1 < /dev/null &
+	for _ in $(seq 120); do
+		"$bindir/pg_isready" -q -h "$sockets" && break
+		sleep 1
+	done
+	run_regress "pg_regress under memcheck"
+	as_server "$bindir/pg_ctl" -D "$work/data" -m fast -t 300 -w stop >> "$log" 2>&1
+	wait
+	bad=$(find "$logs" -name '*.log' -size +0 | wc -l)
+	find "$logs" -name '*.log' -size +0 -exec cat {} + > "$build/memcheck.log"
+	[ "$(find "$logs" -name '*.log' | wc -l)" -gt 10 ] || bad=1
+	count "memcheck of the server" $((bad == 0)) "$bad" "$build/memcheck.log"
 }
 
 run_tap() {
@@ -206,11 +231,12 @@ if [ -z "${exit_early:-}" ]; then
 	make_work_folder test
 	copy_tree
 	if start_cluster; then
-		run_regress
+		run_regress pg_regress
 	else
 		count pg_regress 0 1
 	fi
 	run_tap
+	run_memcheck
 fi
 
 section "The sources"

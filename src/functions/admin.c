@@ -118,10 +118,25 @@ typedef struct Change
 	{
 		ADD_KEY, SET_PRIMARY, SET_STATUS
 	}			what;
+	Oid			serverid;
 	PseudoNewKey new_key;
 	uint32		id;				/* in, or out for ADD_KEY */
 	PseudoKeyStatus status;
 } Change;
+
+/*
+ * Refuse to start a keyring over where its document was lost: key ids would be
+ * used again.  The keys that this backend holds tell.
+ */
+static void
+check_not_emptied(Oid serverid, const PseudoDocument *old)
+{
+	if (pseudo_document_is_blank(old) && pseudo_cache_has_keys(serverid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the keyring's document is missing or empty, but this session holds keys of it"),
+				 errhint("Restore the document. To begin a new keyring, create another server.")));
+}
 
 /* The provider's callback: the changed document.  Errors: 22023. */
 static PseudoDocument
@@ -134,6 +149,7 @@ change_document(const PseudoDocument *old, void *arg)
 	switch (change->what)
 	{
 		case ADD_KEY:
+			check_not_emptied(change->serverid, old);
 			new = pseudo_document_add_key(old, &change->new_key, &change->id, &fault);
 			break;
 		case SET_PRIMARY:
@@ -159,6 +175,7 @@ change_keyring(ForeignServer *server, Change *change)
 	char	   *version;
 
 	options->provider->check_store_right(options);
+	change->serverid = server->serverid;
 	stored = options->provider->change(options, change_document, change, &version);
 	pseudo_cache_install(server, &stored, version);
 	broadcast(server);

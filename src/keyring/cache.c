@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include <openssl/crypto.h>
 #include <time.h>
 
 #include "catalog/pg_foreign_server.h"
@@ -244,21 +245,37 @@ warn_weak(const char *server, PseudoKeyring *keyring)
 	}
 }
 
-/* Warn of keys that the new document lost without a destroyed entry. */
+/* Did a key get other material?  Constant time; a key without any has all zeros. */
+static bool
+was_replaced(const PseudoKey *old, const PseudoKey *new)
+{
+	return new->siv_bits != 0 && old->siv_bits != 0 &&
+		CRYPTO_memcmp(&old->siv, &new->siv, sizeof(old->siv)) != 0;
+}
+
+/*
+ * Warn of keys that the new document lost: gone without a destroyed entry, or
+ * with other material under the same id, as in a replaced one-key document.
+ */
 static void
 warn_lost(const char *server, PseudoKeyring *old, const char *old_version,
 		  PseudoKeyring *new, const char *new_version)
 {
 	for (int i = 0; old && i < old->nkeys; i++)
 	{
-		if (pseudo_keyring_find(new, old->keys[i].id) == NULL)
-			ereport(WARNING,
-					(errmsg("keyring \"%s\": key %u is gone from the document",
-							server, old->keys[i].id),
-					 errdetail("Version %s has it, version %s has not.",
-							   old_version, new_version),
-					 errhint("Pseudonyms under this key cannot be read any more: restore the key from version %s, or add a destroyed entry for it.",
-							 old_version)));
+		PseudoKey  *now = pseudo_keyring_find(new, old->keys[i].id);
+
+		if (now && !was_replaced(&old->keys[i], now))
+			continue;
+		ereport(WARNING,
+				(errmsg("keyring \"%s\": key %u is gone from the document",
+						server, old->keys[i].id),
+				 now ? errdetail("Version %s has another key under this id than version %s.",
+								 new_version, old_version) :
+				 errdetail("Version %s has it, version %s has not.",
+						   old_version, new_version),
+				 errhint("Pseudonyms under this key cannot be read any more: restore the key from version %s, or add a destroyed entry for it.",
+						 old_version)));
 	}
 }
 
@@ -323,10 +340,13 @@ report_failure(int elevel, ForeignServer *server, const PseudoFailure *failure)
 			 failure->hint ? errhint("%s", failure->hint) : 0));
 }
 
-/* Ask the provider for a keyring; NULL and *failure where it has none. */
+/*
+ * Ask the provider for a keyring; NULL and *failure where it has none.  What the document
+ * warns of is said once a version.
+ */
 static PseudoKeyring *
-load(ForeignServer *server, const PseudoOptions *options, char **version,
-	 PseudoFailure *failure)
+load(ForeignServer *server, const PseudoOptions *options, const char *old_version,
+	 char **version, PseudoFailure *failure)
 {
 	PseudoDocument document;
 	PseudoKeyring *volatile keyring = NULL;
@@ -356,6 +376,8 @@ load(ForeignServer *server, const PseudoOptions *options, char **version,
 		failure->message = psprintf("the document is not a keyring: %s", fault);
 		return NULL;
 	}
+	if (old_version && strcmp(old_version, *version) == 0)
+		return keyring;
 	PG_TRY();
 	{
 		foreach(cell, warnings)
@@ -433,7 +455,7 @@ reload(CacheEntry *entry, ForeignServer *server, PseudoFailure *failure, bool st
 	if (entry->keyring && !has_options(entry, server))
 		drop_keys(entry);
 
-	keyring = load(server, options, &version, failure);
+	keyring = load(server, options, entry->version, &version, failure);
 	if (keyring)
 		put_keyring(entry, server, options, keyring, version);
 	else
@@ -496,6 +518,13 @@ pseudo_cache_refresh_now(ForeignServer *server)
 	if (!reload(entry, server, &failure, true))
 		report_failure(ERROR, server, &failure);
 	entry->early_ms = 0;
+}
+
+/* See cache.h. */
+bool
+pseudo_cache_has_keys(Oid serverid)
+{
+	return get_entry(serverid)->keyring != NULL;
 }
 
 /* See cache.h. */

@@ -56,6 +56,9 @@ extern void pseudo_cache_refresh_early(Oid serverid);
  */
 extern void pseudo_cache_refresh_now(ForeignServer *server);
 
+/* Does this backend hold keys of a server?  Loads nothing. */
+extern bool pseudo_cache_has_keys(Oid serverid);
+
 /* Take a document that was just stored as the one that serves; frees it. */
 extern void pseudo_cache_install(ForeignServer *server, PseudoDocument *document,
 								 const char *version);

@@ -762,9 +762,9 @@ apply_edits(Change *c, const PseudoDocument *old)
  * Changes
  */
 
-/* Is there no document: nothing, white space, or {}? */
-static bool
-is_blank(const PseudoDocument *document)
+/* See keyring.h. */
+bool
+pseudo_document_is_blank(const PseudoDocument *document)
 {
 	const char *expected = "{}";
 
@@ -962,7 +962,7 @@ do_change(Change *c, const PseudoDocument *old, bool (*change) (Change *))
 {
 	c->inserted.data = pseudo_secret_alloc(PSEUDO_DOCUMENT_MAX);
 	c->result.data = pseudo_secret_alloc(PSEUDO_DOCUMENT_MAX);
-	if (c->new_key && is_blank(old))
+	if (c->new_key && pseudo_document_is_blank(old))
 		add_first(c);
 	else
 	{

@@ -81,6 +81,9 @@ extern PseudoKeyring *pseudo_keyring_parse(const char *data, Size len,
 /* The key of this id, or NULL. */
 extern PseudoKey *pseudo_keyring_find(PseudoKeyring *keyring, uint32 id);
 
+/* Is there no document yet: nothing, white space, or {}? */
+extern bool pseudo_document_is_blank(const PseudoDocument *document);
+
 /*
  * Changes of a document: each returns the new document (to be freed with
  * pseudo_secret_free), or a document with data NULL and *fault set.  All fields that we do not
