@@ -117,9 +117,11 @@ is(ask($s, "SELECT pseudo.pseudo_refresh(); SELECT pseudo.reidentify('$by_6')"),
 put_file($path, $one);
 like(ask($s, "SELECT pseudo.pseudo_refresh(); SELECT pseudo.reidentify('$by_a')"), qr/^x$/m, 'one key');
 put_file($path, '{"encodedSecretKey": "TMApD/ahUoDXbgTmY7Zv/jiDbnWs8nAIzzsthE+KSt0=", "encodedNonceKey": "3WrJj14Xv47t/kb92QYt5fnSsz5s3T7VNg8zNPB56RY=", "nonceStrPos": 0, "nonceEndPos": 12}');
-is(ask($s, "SELECT pseudo.try_reidentify('$by_b')") =~ s/^WARNING:.*\n?//mgr, 'x', 'early refresh: also where a one-key document was replaced');
+my $replaced = ask($s, "SELECT pseudo.try_reidentify('$by_b')");
+like($replaced, qr/^x$/m, 'early refresh: also where a one-key document was replaced');
+like($replaced, qr/^WARNING: keyring "pseudo": key 1 is gone/m, 'early refresh: ... with a WARNING');
 put_file($path, $one);
-is(ask($s, "SELECT pseudo.reidentify_array('{$by_a}')") =~ s/^WARNING:.*\n?//mgr, '{x}', 'early refresh: in arrays');
+like(ask($s, "SELECT pseudo.reidentify_array('{$by_a}')"), qr/^\{x\}$/m, 'early refresh: in arrays');
 like(ask($s, "SELECT pseudo.reidentify('$by_b')"), qr/^22000: /m, 'early refresh: nothing new');
 put_file($path, '{"encodedSecretKey": "TMApD/ahUoDXbgTmY7Zv/jiDbnWs8nAIzzsthE+KSt0=", "encodedNonceKey": "3WrJj14Xv47t/kb92QYt5fnSsz5s3T7VNg8zNPB56RY=", "nonceStrPos": 0, "nonceEndPos": 12}');
 like(ask($s, "SELECT pseudo.reidentify('malformed')"), qr/^22P02: /, 'early refresh: a malformed pseudonym makes none');
@@ -183,7 +185,7 @@ note $said;
 
 # A refusal: the old keys serve on after the first; pseudo_refresh drops them at once.
 put_file($path, $keys_12);
-is(ask($s, "SELECT pseudo.pseudo_refresh('brief'); SELECT pseudo.pseudonymize('x', true, '', 'brief')"), $by_2, 'a refusal: loaded');
+like(ask($s, "SELECT pseudo.pseudo_refresh('brief'); SELECT pseudo.pseudonymize('x', true, '', 'brief')"), qr/^\Q$by_2\E$/m, 'a refusal: loaded');
 rename $path, "$path.away";
 sleep 2;
 like(ask($s, "SELECT pseudo.pseudonymize('x', true, '', 'brief')"), qr/^\Q$by_2\E$/m, 'a refusal: the keys serve on');
