@@ -15,6 +15,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "storage/sinval.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -82,6 +83,22 @@ key_id_argument(FunctionCallInfo fcinfo, int no)
 				 errmsg("key id is out of range"),
 				 errhint("Key ids are 1 to 4294967295.")));
 	return (uint32) id;
+}
+
+/*
+ * Make every backend of this server look at a keyring again now, whatever
+ * comes of this transaction: for what has happened outside of it.
+ */
+static void
+broadcast_now(uint32 hashvalue)
+{
+	SharedInvalidationMessage msg;
+
+	memset(&msg, 0, sizeof(msg));
+	msg.cc.id = (int8) FOREIGNSERVEROID;
+	msg.cc.dbId = MyDatabaseId;
+	msg.cc.hashValue = hashvalue;
+	SendSharedInvalidMessages(&msg, 1);
 }
 
 /*
@@ -177,8 +194,9 @@ change_keyring(ForeignServer *server, Change *change)
 	options->provider->check_store_right(options);
 	change->serverid = server->serverid;
 	stored = options->provider->change(options, change_document, change, &version);
+	broadcast_now(GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid)));
 	pseudo_cache_install(server, &stored, version);
-	broadcast(server);
+	broadcast(server);			/* standbys learn of it by a commit only */
 }
 
 /*
@@ -268,9 +286,21 @@ Datum
 pseudo_refresh(PG_FUNCTION_ARGS)
 {
 	ForeignServer *server = own_keyring(fcinfo, 0);
+	uint32		hashvalue = GetSysCacheHashValue1(FOREIGNSERVEROID,
+												  ObjectIdGetDatum(server->serverid));
 
+	PG_TRY();
+	{
+		pseudo_cache_refresh_now(server);
+	}
+	PG_CATCH();
+	{
+		/* This transaction is lost, but the others must hear of a refusal. */
+		broadcast_now(hashvalue);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	broadcast(server);
-	pseudo_cache_refresh_now(server);
 	PG_RETURN_VOID();
 }
 

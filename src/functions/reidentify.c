@@ -149,20 +149,25 @@ open_value(PseudoCall *call, text *pseudonym, bool or_null)
 
 	if (pseudo_base64_decode(bytes, &len, in, in_len) != PSEUDO_OK || len < PSEUDO_OVERHEAD)
 	{
-		if (or_null)
-			return NULL;
-		report_malformed();
+		if (!or_null)
+			report_malformed();
+		if (bytes != short_bytes)
+			pfree(bytes);
+		return NULL;
 	}
 
 	result = palloc(VARHDRSZ + len - PSEUDO_OVERHEAD);
 	status = open_bytes(call, bytes, len, (uint8 *) VARDATA(result), &value_len, &named);
 	if (status == PSEUDO_NOT_AUTHENTIC)
 	{
+		uint64		before = pseudo_generation;
+
 		/* The keyring may have a key by now that this backend has not. */
 		pseudo_cache_refresh_early(call->serverid);
-		if (call->generation != pseudo_generation)
+		if (before != pseudo_generation)
 		{
 			pseudo_call_renew(call);
+			call->generation = 0;	/* the next row checks its rights again */
 			status = open_bytes(call, bytes, len, (uint8 *) VARDATA(result), &value_len, &named);
 		}
 	}
@@ -171,6 +176,9 @@ open_value(PseudoCall *call, text *pseudonym, bool or_null)
 	if (status != PSEUDO_OK)
 	{
 		report_not_opened(named, or_null);
+		pfree(result);
+		if (bytes != short_bytes)
+			pfree(bytes);
 		return NULL;
 	}
 	result = value_to_text(result, value_len);

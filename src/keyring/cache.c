@@ -265,7 +265,8 @@ warn_lost(const char *server, PseudoKeyring *old, const char *old_version,
 	{
 		PseudoKey  *now = pseudo_keyring_find(new, old->keys[i].id);
 
-		if (now && !was_replaced(&old->keys[i], now))
+		if (old->keys[i].status == PSEUDO_KEY_DESTROYED ||
+			(now && !was_replaced(&old->keys[i], now)))
 			continue;
 		ereport(WARNING,
 				(errmsg("keyring \"%s\": key %u is gone from the document",
@@ -288,16 +289,18 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 			PseudoKeyring *keyring, const char *version)
 {
 	PseudoKeyring *old = entry->keyring;
-	char	   *old_version = entry->version ? pstrdup(entry->version) : NULL;
-	bool		same_options = has_options(entry, server);
+	char	   *volatile old_version = NULL;
+	volatile bool same_options = false;
 	int64		now = now_ms();
 
 	PG_TRY();
 	{
-		keep_string(&entry->version, version);
-		keep_string(&entry->error, NULL);
+		old_version = entry->version ? pstrdup(entry->version) : NULL;
+		same_options = has_options(entry, server);
 		if (!same_options)
 			keep_string(&entry->options, nodeToString(server->options));
+		keep_string(&entry->version, version);
+		keep_string(&entry->error, NULL);
 	}
 	PG_CATCH();
 	{
@@ -433,7 +436,7 @@ serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
 	entry->failures++;
 	entry->next_ms = now + pause / 2 +
 		(int64) (pg_prng_double(&pg_global_prng_state) * pause / 2);
-	report_failure(failure->class == PSEUDO_FAIL_TRANSIENT ? LOG : WARNING,
+	report_failure(failure->class == PSEUDO_FAIL_TRANSIENT && !strict ? LOG : WARNING,
 				   server, failure);
 	return true;
 }
@@ -445,11 +448,14 @@ serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
 static bool
 reload(CacheEntry *entry, ForeignServer *server, PseudoFailure *failure, bool strict)
 {
-	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
-	uint64		changes = entry->changes;
+	uint64		changes = entry->changes;	/* before the options are read */
+	PseudoOptions *options;
 	PseudoKeyring *keyring;
 	char	   *version = NULL;
 	bool		ok = true;
+
+	server = GetForeignServer(server->serverid);
+	options = pseudo_options_read(server->servername, server->options);
 
 	/* Other options mean another keyring: the old keys may not stand in. */
 	if (entry->keyring && !has_options(entry, server))
@@ -531,21 +537,27 @@ pseudo_cache_has_keys(Oid serverid)
 void
 pseudo_cache_install(ForeignServer *server, PseudoDocument *document, const char *version)
 {
-	CacheEntry *entry = get_entry(server->serverid);
-	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
+	CacheEntry *volatile entry = NULL;
+	PseudoOptions *volatile options = NULL;
 	PseudoKeyring *volatile keyring = NULL;
 	char	   *fault = NULL;
 
 	PG_TRY();
 	{
+		entry = get_entry(server->serverid);
+		options = pseudo_options_read(server->servername, server->options);
+		if (entry->keyring && !has_options(entry, server))
+			drop_keys(entry);
 		keyring = pseudo_keyring_parse(document->data, document->len, &fault, NULL);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		pseudo_secret_free(document->data);
-		document->data = NULL;
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	pseudo_secret_free(document->data);
+	document->data = NULL;
 	if (keyring == NULL)
 		elog(ERROR, "keyring \"%s\": the document just stored is not a keyring: %s",
 			 server->servername, fault);
