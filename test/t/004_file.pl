@@ -145,6 +145,18 @@ is(ask($s, "SELECT pseudo.pseudo_set_primary_key('pseudo', 2); SELECT pseudo.pse
 is(ask($other, "SELECT pseudo.pseudonymize('x', true)"), $by_2, 'administration: another session');
 ask($s, "SELECT pseudo.pseudo_set_key_status('pseudo', 1, 'disabled')");
 is(ask($other, "SELECT pseudo.try_reidentify('$by_1') IS NULL"), 't', 'administration: the kill switch reaches another session');
+# what was stored counts, whatever comes of the transaction
+ask($s, "SELECT pseudo.pseudo_set_key_status('pseudo', 1, 'enabled')");
+is(ask($other, "SELECT pseudo.reidentify('$by_1')"), 'x', 'administration: enabled again');
+ask($s, "BEGIN; SELECT pseudo.pseudo_set_key_status('pseudo', 1, 'disabled'); ROLLBACK");
+is(ask($other, "SELECT pseudo.try_reidentify('$by_1') IS NULL"), 't', 'administration: the kill switch reaches others after a ROLLBACK, too');
+# a refused refresh fails here, and the others ask again
+chmod 0644, $path;
+like(ask($s, "SELECT pseudo.pseudo_refresh()"), qr/^42501: /, 'refresh: refused');
+like(ask($other, "SELECT pseudo.pseudonymize('x', true)"), qr/^WARNING: keyring "pseudo"/m, 'refresh: a refusal makes the others ask');
+chmod 0600, $path;
+is(ask($s, "SELECT pseudo.pseudo_refresh(); SELECT pseudo.pseudonymize('x', true)"), $by_2, 'refresh: and back');
+is(ask($other, "SELECT pseudo.pseudonymize('x', true)"), $by_2, 'refresh: the others, too');
 # ALTER SERVER too, and REVOKE
 put_file("$dir/one.json", $one);
 is(ask($other, "BEGIN; SELECT pseudo.pseudonymize('x', true)"), $by_2, 'ALTER SERVER: before');
