@@ -10,7 +10,6 @@
 #include "postgres.h"
 
 #include <openssl/crypto.h>
-#include <time.h>
 
 #include "catalog/pg_foreign_server.h"
 #include "common/pg_prng.h"
@@ -23,6 +22,7 @@
 #include "utils/syscache.h"
 
 #include "cache.h"
+#include "clock.h"
 #include "secret.h"
 
 #define REFUSED_RETRY	60000	/* milliseconds until a refusal is asked again */
@@ -53,16 +53,6 @@ uint64		pseudo_generation = 1;
 
 static HTAB *entries = NULL;
 static bool weak_warned = false;
-
-/* Milliseconds of the monotonic clock. */
-static int64
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* Invalidation callback: note which servers changed; free nothing here. */
 static void
@@ -291,7 +281,7 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	PseudoKeyring *old = entry->keyring;
 	char	   *volatile old_version = NULL;
 	volatile bool same_options = false;
-	int64		now = now_ms();
+	int64		now = pseudo_now_ms();
 
 	PG_TRY();
 	{
@@ -405,7 +395,7 @@ static bool
 serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
 		 const PseudoFailure *failure, bool strict)
 {
-	int64		now = now_ms();
+	int64		now = pseudo_now_ms();
 	int64		pause;
 
 	keep_string(&entry->error, failure->message);
@@ -474,7 +464,7 @@ reload(CacheEntry *entry, ForeignServer *server, PseudoFailure *failure, bool st
 static bool
 update(CacheEntry *entry, ForeignServer *server, PseudoFailure *failure)
 {
-	if (entry->keyring && entry->changes == entry->seen && now_ms() < entry->next_ms)
+	if (entry->keyring && entry->changes == entry->seen && pseudo_now_ms() < entry->next_ms)
 		return true;
 	return reload(entry, server, failure, false);
 }
@@ -501,11 +491,11 @@ pseudo_cache_refresh_early(Oid serverid)
 	char	   *old_version;
 	PseudoFailure failure;
 
-	if (now_ms() < entry->early_ms || entry->version == NULL)
+	if (pseudo_now_ms() < entry->early_ms || entry->version == NULL)
 		return;
 
 	/* Pause first: an error in the middle must not make this a loop. */
-	entry->early_ms = now_ms() + EARLY_PAUSE;
+	entry->early_ms = pseudo_now_ms() + EARLY_PAUSE;
 	old_version = pstrdup(entry->version);
 	if (!reload(entry, GetForeignServer(serverid), &failure, false))
 		report_failure(ERROR, GetForeignServer(serverid), &failure);
