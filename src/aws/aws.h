@@ -40,6 +40,7 @@ typedef struct PseudoAws
 	const char *region;			/* of the secret; NULL before it is known */
 	struct PseudoAwsConfig *config; /* the shared files, read once; see config.h */
 	PseudoAwsCredentials credentials;	/* access_key_id NULL: none yet */
+	const char *imds_token;		/* the instance metadata session, in the arena; NULL: none yet; see imds.c */
 } PseudoAws;
 
 /* An environment variable that is set and not empty, or NULL. */

@@ -12,7 +12,8 @@
 /*
  * Read AWS_CONFIG_FILE (~/.aws/config) and AWS_SHARED_CREDENTIALS_FILE
  * (~/.aws/credentials) into the arena, where they are not read yet; ~ is HOME, else the server's
- * user's own.  A missing file is an empty one; one that cannot be read or parsed is kept as a problem.
+ * user's own.  A missing file is an empty one; one that cannot be read or parsed counts as empty too, and is kept as a
+ * problem.  The functions below call this themselves.
  */
 extern void pseudo_aws_config_read(PseudoAws *aws);
 

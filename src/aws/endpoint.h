@@ -29,7 +29,9 @@ extern bool pseudo_aws_find_region(PseudoAws *aws);
 /*
  * The URL of a service in a region, without a slash at its end: option "endpoint" (of Secrets Manager alone),
  * AWS_ENDPOINT_URL_SECRETS_MANAGER (_KMS, _STS), AWS_ENDPOINT_URL, the profile's for the service, the profile's endpoint_url
- * (AWS_IGNORE_CONFIGURED_ENDPOINT_URLS passes by all but the option), else the partition's own.
+ * (AWS_IGNORE_CONFIGURED_ENDPOINT_URLS passes by all but the option), else the partition's own,
+ * as AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT or the profile say.  NULL, with aws->failure filled in (22023), where
+ * the URL or the region will not do.
  */
 extern const char *pseudo_aws_endpoint(PseudoAws *aws, PseudoAwsService service, const char *region);
 

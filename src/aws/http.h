@@ -27,7 +27,7 @@ typedef struct PseudoHttpRequest
 	const char *method;			/* GET, POST, PUT */
 	const char *url;
 	const char *const *headers; /* "Name: value" each, NULL at the end; no other is sent
-								 * but Host, Content-Length and Accept where not given */
+								 * but Host and Content-Length where not given */
 	const char *body;			/* may be NULL */
 	Size		body_len;		/* bytes */
 	const char *ca_file;		/* PEM; NULL: the system's CAs */
