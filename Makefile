@@ -34,15 +34,19 @@ TAP_TESTS = 1
 
 # The second module: the provider aws, which alone needs libcurl.
 AWS_OBJS = \
+	src/aws/agent.o \
+	src/aws/assume_role.o \
 	src/aws/client.o \
 	src/aws/config.o \
 	src/aws/credentials.o \
 	src/aws/endpoint.o \
+	src/aws/errors.o \
 	src/aws/http.o \
 	src/aws/imds.o \
 	src/aws/module.o \
 	src/aws/secrets_manager.o \
-	src/aws/sigv4.o
+	src/aws/sigv4.o \
+	src/aws/store.o
 
 EXTRA_CLEAN = build tmp_check log results $(AWS_OBJS) $(AWS_OBJS:.o=.bc) pseudo_aws.so
 

@@ -295,11 +295,14 @@ take_keys(PseudoAws *aws, const char *profile, PseudoAwsCredentials *found)
 	return problem ? profile_failed(aws, profile, problem, NULL) : PSEUDO_AWS_FOUND;
 }
 
-/* Run a credential_process; returns its output in the arena, or NULL with the failure filled in. */
+/*
+ * Run a credential_process; returns its output in the arena, or NULL with the failure filled
+ * in.  The command is copied, for a child does not see what is in the arena.
+ */
 static const char *
 run_process(PseudoAws *aws, const char *command, Size *len)
 {
-	char	   *output = pseudo_process_run("credential_process", command, aws->deadline,
+	char	   *output = pseudo_process_run("credential_process", pstrdup(command), aws->deadline,
 											MAX_OUTPUT, len, aws->failure);
 	const char *copy = NULL;
 

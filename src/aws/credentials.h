@@ -42,7 +42,10 @@ extern PseudoAwsFound pseudo_aws_from_instance(PseudoAws *aws, PseudoAwsCredenti
 extern PseudoAwsFound pseudo_aws_source_failed(PseudoAws *aws, const char *source,
 											   const char *why, const char *hint);
 
-/* Name the source in a failure that another has filled in.  Returns PSEUDO_AWS_FAILED. */
+/*
+ * Name the source in a failure that another has filled in, which is none of the secret's: unless access was
+ * denied, it is transient.  Returns PSEUDO_AWS_FAILED.
+ */
 extern PseudoAwsFound pseudo_aws_source_named(PseudoAws *aws, const char *source);
 
 /*

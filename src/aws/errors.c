@@ -256,7 +256,7 @@ explain(const PseudoAws *aws, const PseudoAwsExchange *x)
 		appendStringInfo(&buf, " in region %s", x->region);
 	appendStringInfo(&buf, ", to %s", pnstrdup(x->url, strcspn(x->url, "?")));
 	if (x->attempts > 1)
-		appendStringInfo(&buf, ", %d attempts", x->attempts);
+		appendStringInfo(&buf, "; %d attempts", x->attempts);
 	if (x->response.outcome == PSEUDO_HTTP_ANSWERED)
 		appendStringInfo(&buf, "; HTTP status %d", x->response.status);
 	if (x->error.code && *x->error.request_id)
@@ -357,9 +357,10 @@ static const struct
 	[PSEUDO_AWS_UNKNOWN] = {PSEUDO_FAIL_REFUSED, ERRCODE_SYSTEM_ERROR, NULL},
 	[PSEUDO_AWS_THROTTLED] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_CONNECTION_FAILURE,
 	"AWS limits the calls of an account: pool connections, or use the option \"agent\"."},
-	[PSEUDO_AWS_SERVER] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_CONNECTION_FAILURE, NULL},
+	[PSEUDO_AWS_SERVER] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_CONNECTION_FAILURE,
+	"This is trouble of AWS's own, which passes: see https://health.aws.amazon.com."},
 	[PSEUDO_AWS_FOREIGN] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_CONNECTION_FAILURE,
-	"This is no answer of AWS's: check the endpoint, and the proxy (HTTPS_PROXY, NO_PROXY)."},
+	"What answered may not be AWS: check the endpoint, and the proxy (HTTPS_PROXY, NO_PROXY)."},
 	[PSEUDO_AWS_EXPIRED] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 	"The credentials have expired, and their source has no newer ones: renew them there."},
 	[PSEUDO_AWS_SKEWED] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
@@ -438,7 +439,7 @@ pseudo_aws_judge_silence(PseudoAws *aws, const PseudoAwsExchange *x)
 			return false;
 		case PSEUDO_HTTP_TOO_LARGE:
 			(void) pseudo_fail(aws->failure, PSEUDO_FAIL_BAD_DOCUMENT, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-							   psprintf("the answer of %s is too large: %s", who, problem),
+							   psprintf("%s: %s", who, problem),
 							   explain(aws, x), NULL);
 			return false;
 		case PSEUDO_HTTP_UNREACHABLE:

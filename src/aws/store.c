@@ -12,12 +12,14 @@
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
+#include "utils/memutils.h"
 
 #include "client.h"
 #include "secrets_manager.h"
 
 #define MAX_ROUNDS		5
 #define MIN_ROUND		100		/* milliseconds that a round is taken to last, at least */
+#define MAX_PAUSE		10000	/* milliseconds between two rounds */
 #define CLEANUP_TIME	1000	/* milliseconds to take our label away */
 #define TOKEN_LEN		36		/* of a UUID as text */
 
@@ -33,12 +35,18 @@ typedef struct Store
 	bool		labelled;		/* a version may have the label that we take away */
 } Store;
 
-/* Call an action of Secrets Manager in a new span of time, for the JSON body begun with its secret. */
+/* Call an action of Secrets Manager. */
 static PseudoJson *
 call(Store *store, const char *action, const char *body, Size len, PseudoAwsError *error)
 {
-	store->aws.deadline = pseudo_now_ms() + store->aws.options->timeout;
 	return pseudo_aws_call(&store->aws, PSEUDO_AWS_SECRETS_MANAGER, action, body, len, error);
+}
+
+/* Give what follows so much time, in milliseconds. */
+static void
+give_time(Store *store, int time)
+{
+	store->aws.deadline = pseudo_now_ms() + time;
 }
 
 /* Begin a JSON body with the secret's name. */
@@ -138,15 +146,14 @@ remove_label(Store *store)
 	appendStringInfo(&body, ", \"VersionStage\": \"pseudo-%s\", \"RemoveFromVersionId\": \"%s\"}",
 					 store->token, store->token);
 	store->labelled = false;
-	store->aws.deadline = pseudo_now_ms() + CLEANUP_TIME;
+	give_time(store, CLEANUP_TIME);
 	HOLD_INTERRUPTS();
-	if (pseudo_aws_call(&store->aws, PSEUDO_AWS_SECRETS_MANAGER, "UpdateSecretVersionStage",
-						body.data, body.len, NULL) == NULL)
+	if (call(store, "UpdateSecretVersionStage", body.data, body.len, NULL) == NULL)
 		ereport(LOG,
 				(errcode(store->failure.sqlstate),
 				 errmsg("keyring \"%s\": could not remove the staging label \"pseudo-%s\" from the secret: %s",
 						store->aws.options->server, store->token, store->failure.message),
-				 errdetail("The label does no harm.")));
+				 errhint("It does no harm; aws secretsmanager update-secret-version-stage removes it.")));
 	RESUME_INTERRUPTS();
 }
 
@@ -174,6 +181,7 @@ was_stored(Store *store)
 
 	begin_body(store, &body);
 	appendStringInfoChar(&body, '}');
+	give_time(store, store->aws.options->timeout);
 	secret = call(store, "DescribeSecret", body.data, body.len, NULL);
 	if (secret == NULL)
 		pseudo_aws_report(&store->aws, "It is not known whether the change was stored: see pseudo_keyrings after pseudo_refresh(), before you repeat it.");
@@ -211,7 +219,7 @@ play_round(Store *store)
 {
 	PseudoAwsSecret secret;
 
-	store->aws.deadline = pseudo_now_ms() + store->aws.options->timeout;
+	give_time(store, store->aws.options->timeout);
 	if (!pseudo_aws_get_secret(&store->aws, &secret))
 	{
 		if (store->failure.class != PSEUDO_FAIL_EMPTY)
@@ -248,7 +256,7 @@ play(Store *store)
 					 errdetail("Nothing was stored."),
 					 errhint("Try again.")));
 		pause = Max(pseudo_now_ms() - start, MIN_ROUND) << round;
-		pseudo_aws_pause((int64) (pg_prng_double(&pg_global_prng_state) * pause));
+		pseudo_aws_pause((int64) (pg_prng_double(&pg_global_prng_state) * Min(pause, MAX_PAUSE)));
 	}
 }
 
@@ -257,12 +265,13 @@ static void
 clean_up(int code pg_attribute_unused(), Datum arg)
 {
 	Store	   *store = (Store *) DatumGetPointer(arg);
+	MemoryContext old = MemoryContextSwitchTo(store->aws.context);
 
 	pseudo_secret_free(store->new.data);
 	store->new.data = NULL;
-	MemoryContextSwitchTo(store->aws.context);
 	if (store->labelled)
 		remove_label(store);
+	MemoryContextSwitchTo(old);
 	MemoryContextDelete(store->aws.context);
 }
 

@@ -74,6 +74,12 @@ typedef struct PseudoProvider
 	PseudoDocument (*change) (const PseudoOptions *options,
 							  PseudoDocument (*change) (const PseudoDocument *old, void *arg),
 							  void *arg, char **version);
+
+	/*
+	 * Random bytes for a new key, into secret memory, from where the options say; false where they
+	 * do not, which leaves it to OpenSSL.  NULL: they never do.  ereport()s on failure.
+	 */
+	bool		(*random) (const PseudoOptions *options, uint8 *out, Size len);
 } PseudoProvider;
 
 /* Fill in a failure; message, detail and hint are palloc'ed or constant.  Returns false. */

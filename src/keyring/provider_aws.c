@@ -157,11 +157,19 @@ aws_change(const PseudoOptions *options,
 	return module()->change(options, change, arg, version);
 }
 
+/* Random bytes for a new key; see provider.h. */
+static bool
+aws_random(const PseudoOptions *options, uint8 *out, Size len)
+{
+	return module()->random(options, out, len);
+}
+
 const PseudoProvider pseudo_provider_aws = {
 	.name = "aws",
 	.option_names = option_names,
 	.validate = aws_validate,
 	.check_store_right = aws_check_store_right,
 	.load = aws_load,
-	.change = aws_change
+	.change = aws_change,
+	.random = aws_random
 };

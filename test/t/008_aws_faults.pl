@@ -53,7 +53,7 @@ is(scalar @requests, 1, 'SecretString: one request');
 is("$requests[0]{method} $requests[0]{path}", 'POST /', 'SecretString: POST /');
 is($requests[0]{headers}{'x-amz-target'}, 'secretsmanager.GetSecretValue', 'SecretString: the target');
 is($requests[0]{headers}{'content-type'}, 'application/x-amz-json-1.1', 'SecretString: JSON 1.1');
-is_deeply(JSON::PP::decode_json($requests[0]{body}), { SecretId => 'test' }, 'SecretString: the body');
+is_deeply(JSON::PP::decode_json($requests[0]{body}), { SecretId => 'test', VersionStage => 'AWSCURRENT' }, 'SecretString: the body');
 $endpoint->rules([ { %get, answer => secret($document, 'd5d5d5d5-0000-4000-8000-00000000000b', binary => 1) } ]);
 is((said(ask_keyring('pseudo')))[0], "$pseudonym\n", 'SecretBinary');
 is($node->safe_psql('postgres', "SELECT provider, version, error IS NULL FROM pseudo.pseudo_keyrings"), 'aws|d5d5d5d5-0000-4000-8000-00000000000b|t', 'pseudo_keyrings has the VersionId');
@@ -69,7 +69,7 @@ is($node->safe_psql('postgres', "SELECT pseudo.reidentify('$pseudonym', keyring 
 #
 # Faults: each in a session of its own, so without old keys
 #
-aws_keyring($node, 'faulty', endpoint => $endpoint->url);
+aws_keyring($node, 'faulty', endpoint => $endpoint->url, timeout => '3s');	# which shortens the pauses
 aws_keyring($node, 'hasty', endpoint => $endpoint->url, timeout => '1200ms');
 
 # The name of a fault, what the endpoint answers, the SQLSTATE, the requests, what else the error says; options: the keyring.
@@ -162,31 +162,31 @@ aws_keyring($node, 'tls', endpoint => $tls->url, ca_file => $ca);
 is((said(ask_keyring('tls')))[0], "$pseudonym\n", 'TLS: ca_file');
 aws_keyring($node, 'tls', endpoint => 'https://localhost:' . $tls->port, ca_file => $ca);
 is((said(ask_keyring('tls')))[0], "$pseudonym\n", 'TLS: by name');
-$tls->forget;
 my @refused = ([ 'no such CA', $tls, undef ], [ 'another CA', $tls, "$folder/other.pem" ], [ 'a ca_file that is missing', $tls, "$folder/missing.pem" ],
 	map { [ $_, Endpoint->new(tls => $certificates{$_}, rules => \@good), $ca ] } qw(wrong expired unknown));
 for (@refused)
 {
 	my ($name, $at, $file) = @$_;
 
-	aws_keyring($node, 'tls', endpoint => $at->url, ca_file => $file);
+	$at->forget;
+	aws_keyring($node, 'tls', endpoint => $at->url, ca_file => $file, timeout => '3s');
 	my ($text, $seconds) = said(ask_keyring('tls'));
 	note "$name: $text";
 	like($text, qr/ERROR:  08001: /, "TLS, $name: 08001");
 	is($at->count, 0, "TLS, $name: no request");
-	cmp_ok($at->connections, '<=', 3, "TLS, $name: connections");
+	cmp_ok($at->connections, '<=', 3, "TLS, $name: one round of attempts");
 }
 my $plain = Endpoint->new(rules => \@good);
 aws_keyring($node, 'tls', endpoint => 'https://127.0.0.1:' . $plain->port);
 like((said(ask_keyring('tls')))[0], qr/ERROR:  0800[16]: /, 'TLS: none there');
 is($plain->count, 0, 'TLS, none there: no request');
-aws_keyring($node, 'closed', endpoint => $plain->url);
+aws_keyring($node, 'closed', endpoint => $plain->url, timeout => '3s');
 $plain->stop;
 ($text, my $seconds) = said(ask_keyring('closed'));
 note $text;
 like($text, qr/ERROR:  08001: /, 'a closed port: 08001');
 cmp_ok($seconds, '<', 7, 'a closed port: in time');
-aws_keyring($node, 'nameless', endpoint => 'https://no-such-host.invalid');
+aws_keyring($node, 'nameless', endpoint => 'https://no-such-host.invalid', timeout => '3s');
 like((said(ask_keyring('nameless')))[0], qr/ERROR:  08001: .*no-such-host\.invalid/, 'a name without an address: 08001');
 
 #
@@ -376,7 +376,7 @@ SKIP:
 #include <fcntl.h>
 #include <unistd.h>
 
-/* The name "hang.test" takes four seconds, and then has no address. */
+/* The name "hang.test" takes three seconds, and then has no address. */
 int
 getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res)
 {
@@ -385,7 +385,7 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 	if (node && strcmp(node, "hang.test") == 0)
 	{
 		close(open(MARK, O_CREAT | O_WRONLY, 0600));
-		sleep(4);
+		sleep(3);
 		return EAI_AGAIN;
 	}
 	return real(node, service, hints, res);
@@ -410,7 +410,7 @@ C_END
 # Proxies, and what the environment may not do
 #
 my $proxy = Endpoint->new(rules => [ { method => 'CONNECT', path => '^sm\.test:443$', tunnel => '127.0.0.1:' . $tls->port } ]);
-aws_keyring($node, 'proxied', endpoint => 'https://sm.test', ca_file => $ca);
+aws_keyring($node, 'proxied', endpoint => 'https://sm.test', ca_file => $ca, timeout => '3s');
 aws_keyring($node, 'tls', endpoint => $tls->url, ca_file => $ca);
 for my $name ('HTTPS_PROXY', 'https_proxy')
 {
