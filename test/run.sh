@@ -208,12 +208,13 @@ run_tap() {
 	if ! have prove; then skip TAP "perl's prove is missing"; return; fi
 	if ! have_perl_module IPC::Run; then skip TAP "perl's IPC::Run is missing"; return; fi
 	# Nothing of the caller's reaches AWS, or leads the tests elsewhere.
-	for name in "${!AWS_@}" HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy; do
+	for name in "${!AWS_@}" HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy PSEUDO_PYTHON; do
 		clean+=(-u "$name")
 	done
 	make_python
+	[ -z "$python" ] || clean+=("PSEUDO_PYTHON=$python")
 	# shellcheck disable=SC2016
-	as_server env "${clean[@]}" HOME="$work" AWS_EC2_METADATA_DISABLED=true PSEUDO_PYTHON="$python" \
+	as_server env "${clean[@]}" HOME="$work" AWS_EC2_METADATA_DISABLED=true \
 		PATH="$bindir:$PATH" PERL5LIB="$pgxs_src/test/perl:$work/tree/test/t" \
 		PG_REGRESS="$pgxs_src/test/regress/pg_regress" PG_CONFIG="$PG_CONFIG" \
 		TESTDIR="$work/tree" TESTDATADIR="$work/tree/tmp_check" TESTLOGDIR="$work/tree/tmp_check/log" \

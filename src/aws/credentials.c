@@ -343,7 +343,7 @@ host_is(const char *host, const char *name)
 	return pg_strncasecmp(host, name, len) == 0 && (host[len] == '\0' || host[len] == ':');
 }
 
-/* Does a container endpoint's URL keep to the SDKs' rules: https, or http to the host itself or to ECS's and EKS's addresses? */
+/* Is this a URL that the SDKs allow: https, or http to the host itself or to ECS's and EKS's addresses? */
 static bool
 is_container_url(const char *url)
 {

@@ -132,18 +132,18 @@ clean_code(const char *text)
 	return clean(code, code ? Min(strcspn(code, ":"), MAX_CODE) : 0);
 }
 
-/* Read x->error from an answer. */
+/* Read x->error from an answer: JSON, or XML, which STS and AWS's front doors write. */
 static void
 read_error(PseudoAws *aws, PseudoAwsExchange *x)
 {
 	static const char *const code_names[] = {"__type", "code", "Code"};
 	static const char *const message_names[] = {"message", "Message", "errorMessage"};
-	PseudoJson *json = x->xml ? NULL : pseudo_aws_json(aws, x->response.body, x->response.len);
+	PseudoJson *json = pseudo_aws_json(aws, x->response.body, x->response.len);
 	const char *code = NULL;
 	const char *message = NULL;
 	Size		len;
 
-	if (x->xml)
+	if (json == NULL)
 	{
 		code = pseudo_aws_xml(aws, x->response.body, "Code");
 		message = pseudo_aws_xml(aws, x->response.body, "Message");

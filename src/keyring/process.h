@@ -12,7 +12,8 @@
 /*
  * Run a command with /bin/sh -c, as the operating-system user of the server, with
  * its environment, no standard input, and a process group of its own, which is killed whole
- * where it is not done in time or the query is cancelled.
+ * where it is not done in time or the query is cancelled, and as far as it still runs when the
+ * shell has exited.
  *
  * what			its name in messages, such as "command" or "credential_process"
  * command		the command; never shown

@@ -209,6 +209,14 @@ def check_kms(self, secret, *actions):
             raise JsonRESTError("AccessDeniedException", "Access to KMS is not allowed") from None
 
 
+def refuse_deleted(secret):
+    """moto has other words, and stores in a deleted secret."""
+    if secret and secret.is_deleted():
+        raise InvalidRequestException(
+            "You can't perform this operation on the secret because it was marked for deletion."
+        )
+
+
 moto_get_secret_value = SecretsManagerResponse.get_secret_value
 moto_put_secret_value = SecretsManagerResponse.put_secret_value
 
@@ -216,6 +224,7 @@ moto_put_secret_value = SecretsManagerResponse.put_secret_value
 def get_secret_value(self):
     """A label that no version has gives moto's message for a secret that is not there."""
     secret = self.backend.secrets.get(self._get_param("SecretId"))
+    refuse_deleted(secret)
     stage = self._get_param("VersionStage")
     try:
         value = moto_get_secret_value(self)
@@ -228,13 +237,10 @@ def get_secret_value(self):
 
 
 def put_secret_value(self):
-    """moto stores in a deleted secret."""
+    """As above: the secret's state, and the right to use its key."""
     secret = self.backend.secrets.get(self._get_param("SecretId"))
+    refuse_deleted(secret)
     if secret:
-        if secret.is_deleted():
-            raise InvalidRequestException(
-                "You can't perform this operation on the secret because it was marked for deletion."
-            )
         check_kms(self, secret, "GenerateDataKey", "Decrypt")
     return moto_put_secret_value(self)
 

@@ -226,7 +226,7 @@ like($text, qr/failing/, 'credential_process: fails, the profile');
 
 # A file with a fault
 files("[default]\nthis is no setting\n");
-like(used('pseudo'), qr/ERROR:  28000: .*line 2/s, 'files: a line that is none');
+like(used('pseudo'), qr/ERROR:  28000: .*line 2/si, 'files: a line that is none');
 chmod 0000, $config;
 SKIP:
 {
@@ -303,10 +303,10 @@ is($sts->count, 1, 'web identity: temporary credentials are kept');
 leave($s);
 put_file("$folder/token", "eyJ.S3CR3T-renewed.sig\n");
 $sts->rules([ sts_rules(id => 'ASIABRIEF', secret => 'S3CR3T/brief', token => 'S3CR3T-brief-token', seconds => 60) ]);
-$sts->forget;
+$_->forget for $sts, $manager;
 $s = session($node);
 is(ask($s, $ask), $pseudonym, 'web identity: loaded, with brief ones') for 1 .. 3;
-is($sts->count, 3, 'web identity: renewed before they expire');
+is($sts->count, $manager->count, 'web identity: renewed before they expire');
 like(fields(($sts->requests)[-1])->{WebIdentityToken}, qr/^eyJ\.S3CR3T-renewed\.sig\s*$/, 'web identity: with the newest token');
 leave($s);
 
@@ -323,7 +323,7 @@ is($host->count, 1, 'container: kept');
 # the manager calls them expired: renewed once, tried again
 $manager->rules([ { %get, times => 1, answer => aws_error('ExpiredTokenException', 'The security token included in the request is expired') }, @good ]);
 $manager->forget;
-is(ask($s, $ask), $pseudonym, 'container: expired ones are renewed');
+is(ask($s, 'SELECT pseudo.pseudo_refresh() IS NULL'), 'f', 'container: expired ones are renewed');
 is($manager->count . ' ' . $host->count, '2 2', 'container: once');
 leave($s);
 $manager->rules(\@good);
@@ -378,9 +378,9 @@ is($host->count(path => 'security-credentials/database-host'), 0, 'IMDS: credent
 leave($s);
 $host->rules([ imds_rules(role => 'database-host', credentials => credentials_document('ASIABRIEF', 'S3CR3T/brief', 'S3CR3T-brief-token', 60)) ]);
 $s = session($node);
-$host->forget;
+$_->forget for $host, $manager;
 is(ask($s, $ask), $pseudonym, 'IMDS: loaded, with brief ones') for 1 .. 3;
-is($host->count(path => 'security-credentials/database-host'), 3, 'IMDS: renewed before they expire');
+is($host->count(path => 'security-credentials/database-host'), $manager->count, 'IMDS: renewed before they expire');
 leave($s);
 files($shared);
 $host->rules(\@instance);
@@ -443,9 +443,12 @@ $special->forget;
 $text = said("SELECT pseudo.pseudo_create_key('made')");
 note $text;
 is(join(', ', map { $_->{headers}{'x-amz-target'} . ' ' . signer($_) } $special->requests), 'TrentService.GenerateDataKey AKIAENVIRONMENT eu-west-1 kms', 'endpoint: AWS_ENDPOINT_URL_KMS');
-is(JSON::PP::decode_json(($special->requests)[0]{body} // '{}')->{KeyId}, 'alias/pseudo', 'kms_key_id: GenerateDataKey');
+like((($special->requests)[0] // { body => '' })->{body}, qr{"KeyId": *"alias/pseudo"}, 'kms_key_id: GenerateDataKey');
 like($text, qr/ERROR:  42501: .*kms:GenerateDataKey/s, 'kms_key_id: denied');
 $manager->rules(\@good);
+environment(AWS_ENDPOINT_URL_STS => 'http://192.0.2.1');
+$text = used('p_role');
+like($text, qr/ERROR:  (?!XX)\w{5}: .*(https|encrypted)/s, 'endpoint: STS by plain http to another host is refused') or diag $text;
 my $endpoints = "[default]\nendpoint_url = @{[$general->url]}\n[profile fine]\nservices = mine\nendpoint_url = @{[$general->url]}\n[services mine]\nsecrets_manager =\n  endpoint_url = @{[$special->url]}\nkms =\n  endpoint_url = https://elsewhere.test\n";
 files($endpoints);
 environment(%keys);
@@ -485,6 +488,49 @@ is(in_regions('us-east-1', 'eusc-de-east-1', 'us-iso-east-1'), '.us-east-1.amazo
 is(host_of('by_role'), 'CONNECT sts.eu-west-1.api.aws:443', 'endpoint: dual stack, STS');
 
 #
+# The AWS Secrets Manager Agent, which has credentials of its own
+#
+files(undef);
+my $agent = Endpoint->new;
+my %token = (headers => { 'x-aws-parameters-secrets-token' => '^S3CR3T-agent-token$' });
+$agent->rules([ { method => 'GET', path => '^/secretsmanager/get\?secretId=', %token, answer => secret($document) }, { answer => { status => 403, body => 'Bad Token' } } ]);
+aws_keyring($node, 'by_agent', agent => $agent->url, secret_id => 'a/b+c@d=e');
+aws_keyring($node, 'by_staged_agent', agent => $agent->url . '/', version_stage => 'AWSPREVIOUS');
+put_file("$folder/agent-token", "S3CR3T-agent-token\n");
+for my $where ('S3CR3T-agent-token', "file://$folder/agent-token")
+{
+	environment(AWS_TOKEN => $where);
+	$_->forget for $agent, $manager, $sts, $host;
+	$s = session($node);
+	my $name = 'agent, token by ' . ($where =~ /(file)/ ? $1 : 'environment');
+	is(ask($s, "SELECT pseudo.pseudonymize('x', true, '', 'by_agent')"), $pseudonym, "$name: it works");
+	is(join(', ', map { "$_->{method} $_->{path}" } $agent->requests), 'GET /secretsmanager/get?secretId=a%2Fb%2Bc%40d%3De', "$name: the request");
+	is(scalar(grep { $_->{headers}{authorization} } $agent->requests), 0, "$name: not signed");
+	$agent->forget;
+	is(ask($s, "SELECT pseudo.pseudo_refresh('by_agent') IS NULL"), 'f', "$name: refreshed");
+	is($agent->count(path => 'refreshNow=true'), 1, "$name: pseudo_refresh passes by its cache");
+	$agent->forget;
+	like(ask($s, "SELECT pseudo.reidentify('AQAAAGNiNTRlZTdjNmY0ZjVNz2TfVviSdo/IAQUdHx0HAg==', '', 'by_agent')"), qr/^22000: /, "$name: an unknown key");
+	cmp_ok($agent->count(path => 'refreshNow=true'), '>=', 1, "$name: an early refresh, too");
+	leave($s);
+	is($manager->count + $sts->count + $host->count, 0, "$name: nobody else is asked");
+}
+$agent->forget;
+like(said("SELECT pseudo.pseudonymize('x', true, '', 'by_staged_agent')"), qr/^\Q$pseudonym\E$/m, 'agent: version_stage');
+is(($agent->requests)[0]{path}, '/secretsmanager/get?secretId=test&versionStage=AWSPREVIOUS', 'agent: version_stage in the request');
+environment(AWS_TOKEN => 'S3CR3T-wrong');
+$agent->forget;
+$text = said("SELECT pseudo.pseudonymize('x', true, '', 'by_agent')");
+note $text;
+like($text, qr/ERROR:  (42501|28000): /, 'agent: another token');
+is($agent->count, 1, 'agent: another token, one request');
+environment(AWS_TOKEN => "file://$folder/missing");
+like(said("SELECT pseudo.pseudonymize('x', true, '', 'by_agent')"), qr/ERROR:  28000: .*token/, 'agent: no token');
+environment(AWS_TOKEN => 'S3CR3T-agent-token');
+$agent->stop;
+like(said("SELECT pseudo.pseudonymize('x', true, '', 'by_agent')"), qr/ERROR:  08001: /, 'agent: is not there');
+
+#
 # Nothing secret is shown
 #
 environment(%keys, AWS_SESSION_TOKEN => 'S3CR3T-environment-token');
@@ -495,6 +541,10 @@ leave($s);
 $node->stop;
 my $log = slurp_file($node->logfile);
 like($log, qr/DEBUG: /, 'secrets: the log is one of debug5');
+# PostgreSQL itself prints the environment that it is started with, at debug3: no word of ours, and proof that the search finds.
+my $dumped = () = $log =~ /^.*DEBUG:  00000: \t\w+=.*S3CR3T.*\n.*LOCATION:  PostmasterMain,/mg;
+cmp_ok($dumped, '>', 0, 'secrets: what PostgreSQL prints of its environment is found');
+$log =~ s/^.*DEBUG:  00000: \t\w+=.*\n(.*LOCATION:  PostmasterMain,)/$1/mg;
 for (@secret)
 {
 	is(scalar(() = $log =~ /$_/g), 0, "secrets: the log has no $_");

@@ -44,7 +44,7 @@ sub new
 	my ($class, %args) = @_;
 	my $listener = IO::Socket::INET->new(Listen => 128, LocalAddr => $args{address} // '127.0.0.1', LocalPort => $args{port} // 0, ReuseAddr => 1)
 	  or die "no port for the endpoint: $@";
-	my $self = bless { tls => $args{tls}, port => $listener->sockport, folder => File::Temp->newdir('endpoint-XXXXXX', TMPDIR => 1) }, $class;
+	my $self = bless { tls => $args{tls}, port => $listener->sockport, folder => File::Temp::tempdir('endpoint-XXXXXX', TMPDIR => 1, CLEANUP => 1) }, $class;
 
 	$self->rules($args{rules} // []);
 	$self->forget;
