@@ -13,39 +13,22 @@
 
 #define TOKEN_FILE	"/var/run/awssmatoken"	/* where its installation puts it */
 
-/* Append a string as RFC 3986 encodes it. */
-static void
-append_encoded(StringInfo buf, const char *string)
-{
-	static const char unreserved[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
-
-	for (; *string; string++)
-		appendStringInfo(buf, strchr(unreserved, *string) ? "%c" : "%%%02X", (uint8) *string);
-}
-
 /* The URL that asks for the secret. */
 static const char *
-make_url(const PseudoOptions *options)
+make_url(PseudoAws *aws)
 {
+	const PseudoOptions *options = aws->options;
 	const char *agent = pseudo_option(options, "agent");
 	const char *stage = pseudo_option(options, "version_stage");
 	Size		len = strlen(agent);
-	StringInfoData url;
 
 	while (agent[len - 1] == '/')
 		len--;
-	initStringInfo(&url);
-	appendStringInfo(&url, "%.*s/secretsmanager/get?secretId=", (int) len, agent);
-	append_encoded(&url, pseudo_option(options, "secret_id"));
-	if (stage)
-	{
-		appendStringInfoString(&url, "&versionStage=");
-		append_encoded(&url, stage);
-	}
-	if (options->fresh)
-		appendStringInfoString(&url, "&refreshNow=true");
-	return url.data;
+	return psprintf("%.*s/secretsmanager/get?secretId=%s%s%s%s", (int) len, agent,
+					pseudo_aws_percent_encode(aws->arena, pseudo_option(options, "secret_id")),
+					stage ? "&versionStage=" : "",
+					stage ? pseudo_aws_percent_encode(aws->arena, stage) : "",
+					options->fresh ? "&refreshNow=true" : "");
 }
 
 /* A token without white space around it; what else it is not fit for, the agent says. */
@@ -95,7 +78,7 @@ pseudo_aws_ask_agent(PseudoAws *aws, PseudoAwsSecret *secret)
 		.agent = true,
 		.action = "GetSecretValue",
 		.method = "GET",
-		.url = make_url(aws->options),
+		.url = make_url(aws),
 		.headers = headers
 	};
 

@@ -40,30 +40,6 @@ profile_failed(PseudoAws *aws, const char *profile, const char *why, const char 
 	return pseudo_aws_source_failed(aws, source_name(profile), why, hint);
 }
 
-/* A string as RFC 3986 encodes it, in the arena. */
-static const char *
-percent_encode(PseudoArena *arena, const char *string)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	static const char unreserved[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
-	char	   *encoded = pseudo_arena_alloc(arena, 3 * strlen(string) + 1);
-	char	   *to = encoded;
-
-	for (const char *p = string; *p; p++)
-	{
-		if (strchr(unreserved, *p))
-			*to++ = *p;
-		else
-		{
-			*to++ = '%';
-			*to++ = hex[(uint8) *p >> 4];
-			*to++ = hex[(uint8) *p & 15];
-		}
-	}
-	return encoded;
-}
-
 /* A form with one more parameter, unless its value is NULL. */
 static const char *
 with_parameter(PseudoAws *aws, const char *form, const char *name, const char *value)
@@ -71,7 +47,7 @@ with_parameter(PseudoAws *aws, const char *form, const char *name, const char *v
 	if (value == NULL)
 		return form;
 	return pseudo_arena_printf(aws->arena, "%s&%s=%s", form, name,
-							   percent_encode(aws->arena, value));
+							   pseudo_aws_percent_encode(aws->arena, value));
 }
 
 /* The form of an action of STS that gives the credentials of a role. */

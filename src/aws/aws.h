@@ -58,4 +58,7 @@ extern const char *pseudo_aws_json_string(PseudoAws *aws, const PseudoJson *obje
 /* Append a string to a JSON text, with its quotes.  For what is not secret. */
 extern void pseudo_aws_append_json(StringInfo buf, const char *string);
 
+/* A string as RFC 3986 encodes it for queries and forms, in the arena. */
+extern const char *pseudo_aws_percent_encode(PseudoArena *arena, const char *string);
+
 #endif							/* PSEUDO_AWS_H */

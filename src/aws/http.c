@@ -461,6 +461,7 @@ set_transport(Http *http, const PseudoHttpRequest *request)
 	long		connect = request->connect_timeout > 0 ? request->connect_timeout : left;
 
 	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_PATH_AS_IS, 1L);	/* the path that was signed */
 #if LIBCURL_VERSION_NUM >= 0x075700
 	/* do not wait for a hanging resolver; the library may be older than its header */
 	(void) curl_easy_setopt(http->easy, CURLOPT_QUICK_EXIT, 1L);

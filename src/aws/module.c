@@ -89,6 +89,30 @@ pseudo_aws_append_json(StringInfo buf, const char *string)
 	appendStringInfoChar(buf, '"');
 }
 
+/* See aws.h. */
+const char *
+pseudo_aws_percent_encode(PseudoArena *arena, const char *string)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	static const char unreserved[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+	char	   *encoded = pseudo_arena_alloc(arena, 3 * strlen(string) + 1);
+	char	   *to = encoded;
+
+	for (const char *p = string; *p; p++)
+	{
+		if (strchr(unreserved, *p))
+			*to++ = *p;
+		else
+		{
+			*to++ = '%';
+			*to++ = hex[(uint8) *p >> 4];
+			*to++ = hex[(uint8) *p & 15];
+		}
+	}
+	return encoded;
+}
+
 /* See secrets_manager.h. */
 void
 pseudo_aws_begin(PseudoAws *aws, const PseudoOptions *options, PseudoFailure *failure)

@@ -67,24 +67,27 @@ is_plain_loopback(const char *url)
 		strspn(host, "0123456789.") == strcspn(host, ":/");
 }
 
-/* Check that an option, where given, is a URL without a query, https or of the host itself. */
+/* Check that an option, where given, is a URL without a query, of the host itself or, where allowed, https. */
 static void
-check_url(const PseudoOptions *options, const char *name)
+check_url(const PseudoOptions *options, const char *name, bool https)
 {
 	const char *url = pseudo_option(options, name);
 
-	if (url == NULL)
-		return;
-	if ((pg_strncasecmp(url, "https://", 8) != 0 || url[8] == '\0') && !is_plain_loopback(url))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for option \"%s\"", name),
-				 errhint("Give a URL with https, or one with http of the host itself (localhost, 127.0.0.1).")));
-	if (strpbrk(url, "?#@ \t\r\n\\") != NULL)
+	if (url == NULL || is_plain_loopback(url) ||
+		(https && pg_strncasecmp(url, "https://", 8) == 0 && url[8] != '\0'))
+	{
+		if (url == NULL || strpbrk(url, "?#@ \t\r\n\\") == NULL)
+			return;
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for option \"%s\"", name),
 				 errhint("Give a URL without user, query and fragment.")));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for option \"%s\"", name),
+			 https ? errhint("Give a URL with https, or one with http of the host itself (localhost, 127.0.0.1).") :
+			 errhint("Give a URL with http of the host itself, such as http://localhost:2773.")));
 }
 
 /* Check the options; see provider.h. */
@@ -110,8 +113,8 @@ aws_validate(const PseudoOptions *options)
 			   "Give the id, the ARN or the alias of a KMS key.");
 	check_text(options, "profile", 256, psprintf("%s/_+=.@-:, ", letters),
 			   "Give the name of a profile of the AWS configuration files.");
-	check_url(options, "endpoint");
-	check_url(options, "agent");
+	check_url(options, "endpoint", true);
+	check_url(options, "agent", false);	/* it is sent a token */
 	if (ca_file && !is_absolute_path(ca_file))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
