@@ -352,6 +352,7 @@ sub _serve
 		if (defined $pid && $pid == 0)
 		{
 			alarm 120;
+			srand;				# else all connections throw the same dice
 			close $listener;
 			eval { $self->_converse($socket); 1 } or print STDERR $@;
 			POSIX::_exit(0);
