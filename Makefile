@@ -20,8 +20,10 @@ OBJS = \
 	src/functions/admin.o \
 	src/functions/array.o \
 	src/functions/call.o \
+	src/functions/pseudo_role.o \
 	src/functions/pseudonymize.o \
-	src/functions/reidentify.o
+	src/functions/reidentify.o \
+	src/functions/repseudonymize.o
 
 REGRESS = pseudo service arguments malformed document options rights rotation
 REGRESS_OPTS = --inputdir=$(srcdir)
