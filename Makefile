@@ -25,7 +25,8 @@ OBJS = \
 	src/functions/reidentify.o \
 	src/functions/repseudonymize.o
 
-REGRESS = pseudo service arguments malformed document options rights rotation
+REGRESS = pseudo service arguments malformed document options rights rotation \
+	plans views attacks repseudonymize
 REGRESS_OPTS = --inputdir=$(srcdir)
 ENCODING = UTF8
 NO_LOCALE = 1
