@@ -14,7 +14,10 @@ OBJS = \
 	src/keyring/json.o \
 	src/keyring/keyring.o \
 	src/keyring/options.o \
+	src/keyring/process.o \
 	src/keyring/provider.o \
+	src/keyring/provider_aws.o \
+	src/keyring/provider_command.o \
 	src/keyring/provider_file.o \
 	src/keyring/secret.o \
 	src/functions/admin.o \
@@ -31,7 +34,24 @@ REGRESS_OPTS = --inputdir=$(srcdir)
 ENCODING = UTF8
 NO_LOCALE = 1
 TAP_TESTS = 1
-EXTRA_CLEAN = build tmp_check log results
+
+# The second module: the provider aws, which alone needs libcurl.
+AWS_OBJS = \
+	src/aws/agent.o \
+	src/aws/assume_role.o \
+	src/aws/client.o \
+	src/aws/config.o \
+	src/aws/credentials.o \
+	src/aws/endpoint.o \
+	src/aws/errors.o \
+	src/aws/http.o \
+	src/aws/imds.o \
+	src/aws/module.o \
+	src/aws/secrets_manager.o \
+	src/aws/sigv4.o \
+	src/aws/store.o
+
+EXTRA_CLEAN = build tmp_check log results $(AWS_OBJS) $(AWS_OBJS:.o=.bc) pseudo_aws.so
 
 # OpenSSL: AES where no processor instructions apply, SHA-256, randomness.
 SHLIB_LINK = -lcrypto
@@ -39,6 +59,22 @@ SHLIB_LINK = -lcrypto
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+# PGXS builds one module; this is the other, by its commands for the first.
+all: pseudo_aws$(DLSUFFIX)
+pseudo_aws$(DLSUFFIX): $(AWS_OBJS)
+	$(CC) $(CFLAGS) -shared -o $@ $^ $(LDFLAGS) -lcurl -lssl -lcrypto
+
+install: install-aws
+installdirs: installdirs-aws
+uninstall: uninstall-aws
+.PHONY: install-aws uninstall-aws installdirs-aws
+install-aws: pseudo_aws$(DLSUFFIX) installdirs-aws
+	$(INSTALL_SHLIB) pseudo_aws$(DLSUFFIX) '$(DESTDIR)$(pkglibdir)/'
+installdirs-aws:
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+uninstall-aws:
+	rm -f '$(DESTDIR)$(pkglibdir)/pseudo_aws$(DLSUFFIX)'
 
 # The core on its own, without PostgreSQL: see test/unit/Makefile.
 .PHONY: vectors unit

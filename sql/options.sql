@@ -91,3 +91,38 @@ SELECT t.keyring(repeat('k', 63), '{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwy
 SELECT reidentify(pseudonymize('x', true, '', repeat('k', 63)), '', repeat('k', 63));
 SELECT t.err(format('SELECT pseudonymize(%L, true, %L, %L)', 'x', '', repeat('k', 64)));
 SELECT format('DROP SERVER %I', repeat('k', 63)) \gexec
+-- aws and command: superusers' alone, and nothing is asked of AWS
+RESET ROLE;
+SELECT t.options($$provider 'aws'$$);
+SELECT t.options($$provider 'aws', secret_id 'EncryptionKeys-prod', region 'eu-west-1', version_stage 'AWSCURRENT', kms_key_id 'alias/pseudo', agent 'http://localhost:2773'$$);
+SELECT t.options($$provider 'aws', secret_id 'x y'$$);
+SELECT t.options($$provider 'aws', secret_id ''$$);
+SELECT t.options($$provider 'aws', secret_id 'x', region 'EU (Ireland)'$$);
+SELECT t.options($$provider 'aws', secret_id 'x', endpoint 'http://example.com'$$);
+SELECT t.options($$provider 'aws', secret_id 'x', endpoint 'http://127.0.0.1.example.com'$$);
+SELECT t.options($$provider 'aws', secret_id 'x', endpoint 'https://user@example.com'$$);
+SELECT t.options($$provider 'aws', secret_id 'x', agent 'https://agent.example.com'$$);
+SELECT t.options($$provider 'aws', secret_id 'x', ca_file 'ca.pem'$$);
+SELECT t.options($$provider 'aws', secret_id 'x', path '/keyring.json'$$);
+SELECT t.options($$provider 'command'$$);
+SELECT t.options($$provider 'command', command 'true', timeout '2s'$$);
+CREATE ROLE regress_pseudo_host;
+GRANT USAGE ON FOREIGN DATA WRAPPER pseudo TO regress_pseudo_host;
+GRANT USAGE ON SCHEMA t TO regress_pseudo_host;
+GRANT CREATE ON DATABASE contrib_regression TO regress_pseudo_host;
+GRANT pg_read_server_files, pg_write_server_files, pg_execute_server_program TO regress_pseudo_host;
+SET ROLE regress_pseudo_host;
+SELECT t.options($$provider 'aws', secret_id 'x'$$);
+SELECT t.options($$provider 'command', command 'true'$$);
+RESET ROLE;
+CREATE SERVER s FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'aws', secret_id 'x');
+ALTER SERVER s OWNER TO regress_pseudo_host;
+SET ROLE regress_pseudo_host;
+SELECT t.err($$ALTER SERVER s OPTIONS (SET secret_id 'y')$$);
+SELECT t.err($$ALTER SERVER s OPTIONS (ADD endpoint 'https://example.com')$$);
+RESET ROLE;
+DROP SERVER s;
+REVOKE ALL ON SCHEMA t FROM regress_pseudo_host;
+REVOKE ALL ON FOREIGN DATA WRAPPER pseudo FROM regress_pseudo_host;
+REVOKE ALL ON DATABASE contrib_regression FROM regress_pseudo_host;
+DROP ROLE regress_pseudo_host;

@@ -68,8 +68,8 @@ find_pg_config() {
 	return 1
 }
 
-has_openssl_headers() {
-	echo '#include <openssl/evp.h>' | cc -E - > /dev/null 2>&1
+has_header() {
+	echo "#include <$1>" | cc -E - > /dev/null 2>&1
 }
 
 # Install packages; the package lists are fetched once.
@@ -89,7 +89,8 @@ need_base_tools() {
 	local missing=() version
 	have make || missing+=(make)
 	have gcc || missing+=(gcc libc6-dev)
-	if ! has_openssl_headers; then missing+=(libssl-dev); fi
+	if ! has_header openssl/evp.h; then missing+=(libssl-dev); fi
+	if ! has_header curl/curl.h; then missing+=(libcurl4-openssl-dev); fi
 	if ! PG_CONFIG=$(find_pg_config); then
 		have apt-get || die "PostgreSQL with its server headers is missing; PG_CONFIG may name its pg_config"
 		if [ -z "$(apt-cache depends postgresql 2>/dev/null)" ]; then
@@ -119,13 +120,16 @@ pgxs_make() {
 
 # Build in place.  PGXS knows nothing of headers, nor that PostgreSQL changed.
 build_extension() {
-	local stamp=$build/built-with
-	if [ ! -e "$root/pseudo.so" ] || [ ! -w "$root/pseudo.so" ] ||
-	   [ "$(cat "$stamp" 2>/dev/null)" != "$("$PG_CONFIG" --version --pgxs)" ] ||
-	   [ -n "$(find "$root/src" "$root/Makefile" \( -name '*.h' -o -name Makefile \) -newer "$root/pseudo.so")" ]; then
-		find "$root/src" \( -name '*.o' -o -name '*.bc' \) -delete
-		rm -f "$root/pseudo.so"
-	fi
+	local stamp=$build/built-with module
+	for module in "$root/pseudo.so" "$root/pseudo_aws.so"; do
+		if [ ! -e "$module" ] || [ ! -w "$module" ] ||
+		   [ "$(cat "$stamp" 2>/dev/null)" != "$("$PG_CONFIG" --version --pgxs)" ] ||
+		   [ -n "$(find "$root/src" "$root/Makefile" \( -name '*.h' -o -name Makefile \) -newer "$module")" ]; then
+			find "$root/src" \( -name '*.o' -o -name '*.bc' \) -delete
+			rm -f "$root/pseudo.so" "$root/pseudo_aws.so"
+			break
+		fi
+	done
 	quietly pgxs_make -j "$(nproc)" all || die "the build failed; all of it is in $log"
 	"$PG_CONFIG" --version --pgxs > "$stamp"
 }

@@ -89,9 +89,30 @@ need_test_tools() {
 	have valgrind || missing+=(valgrind)
 	{ have prove && have_perl_module Test::More; } || missing+=(perl)
 	have_perl_module IPC::Run || missing+=(libipc-run-perl)
+	have_perl_module IO::Socket::SSL || missing+=(libio-socket-ssl-perl)
+	have gcore || missing+=(gdb)
+	have shellcheck || missing+=(shellcheck)
+	[ -x /usr/bin/aws ] || missing+=(awscli)
+	/usr/bin/python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
 	[ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}" || true
 	if have clang && ! can_sanitize clang; then
 		apt_install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev" || true
+	fi
+}
+
+# Make $venv, a virtual environment with what test/aws/requirements.txt lists: moto and cfn-lint.
+# The system's Python runs it, for another may be out of the server's user's reach.
+venv=$build/venv
+need_venv() {
+	local wanted=$root/test/aws/requirements.txt
+	cmp -s "$wanted" "$venv/requirements.txt" && "$venv/bin/python" -c 'import moto' 2> /dev/null && return
+	echo "Installing with pip into $venv: moto and cfn-lint"
+	rm -rf "$venv"
+	if quietly /usr/bin/python3 -m venv "$venv" &&
+	   quietly "$venv/bin/pip" install --no-input --disable-pip-version-check -q -r "$wanted"; then
+		cp "$wanted" "$venv/requirements.txt"
+	else
+		rm -rf "$venv"
 	fi
 }
 
@@ -115,6 +136,23 @@ copy_tree() {
 		--exclude=./results -cf - . | tar -C "$work/tree" --no-same-owner -xf -
 	mkdir -p "$work/tree/tmp_check"
 	chown -R "$server_user" "$work/tree"
+}
+
+# Make $python, a command that runs the system's Python with what is in $venv, as the server's user can: a
+# copy where he cannot reach it.  Empty where there is none.
+make_python() {
+	local packages
+	python=
+	packages=$(echo "$venv"/lib/python3*/site-packages)
+	[ -d "$packages/moto" ] || return
+	if ! as_server test -r "$packages/moto/__init__.py"; then
+		cp -r "$packages" "$work/python-packages"
+		packages=$work/python-packages
+		chown -R "$server_user" "$packages"
+	fi
+	python=$work/python
+	printf '#!/bin/sh\nPYTHONPATH="%s" exec /usr/bin/python3 "$@"\n' "$packages" > "$python"
+	chmod 755 "$python"
 }
 
 # pg_regress on a running cluster: the suite's name.
@@ -165,12 +203,19 @@ run_memcheck() {
 }
 
 run_tap() {
-	local suite_log=$build/tap.log status pgxs_src
+	local suite_log=$build/tap.log status pgxs_src name clean=()
 	pgxs_src=$(cd "$(dirname "$pgxs")/.." && pwd)
 	if ! have prove; then skip TAP "perl's prove is missing"; return; fi
 	if ! have_perl_module IPC::Run; then skip TAP "perl's IPC::Run is missing"; return; fi
+	# Nothing of the caller's reaches AWS, or leads the tests elsewhere.
+	for name in "${!AWS_@}" HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy PSEUDO_PYTHON; do
+		clean+=(-u "$name")
+	done
+	make_python
+	[ -z "$python" ] || clean+=("PSEUDO_PYTHON=$python")
 	# shellcheck disable=SC2016
-	as_server env PATH="$bindir:$PATH" PERL5LIB="$pgxs_src/test/perl:$work/tree/test/t" \
+	as_server env "${clean[@]}" HOME="$work" AWS_EC2_METADATA_DISABLED=true \
+		PATH="$bindir:$PATH" PERL5LIB="$pgxs_src/test/perl:$work/tree/test/t" \
 		PG_REGRESS="$pgxs_src/test/regress/pg_regress" PG_CONFIG="$PG_CONFIG" \
 		TESTDIR="$work/tree" TESTDATADIR="$work/tree/tmp_check" TESTLOGDIR="$work/tree/tmp_check/log" \
 		PG_TEST_TIMEOUT_DEFAULT=180 CI="${CI:-}" \
@@ -189,11 +234,35 @@ run_tap() {
 	fi
 }
 
+# The scripts that people run, and the template of deploy/.
+check_scripts() {
+	local bad=0 script suite_log=$build/scripts.log scripts=("$root"/deploy/*.sh "$root"/test/*.sh "$root/.ci/run")
+	: > "$suite_log"
+	for script in "${scripts[@]}"; do
+		bash -n "$script" 2>> "$suite_log" || bad=1
+	done
+	count "scripts, syntax" $((1 - bad)) $bad "$suite_log"
+	if have shellcheck; then
+		bad=0
+		(cd "$root" && shellcheck -x -P SCRIPTDIR "${scripts[@]}") > "$build/shellcheck.log" 2>&1 || bad=1
+		count "scripts, shellcheck" $((1 - bad)) $bad "$build/shellcheck.log"
+	else
+		skip "scripts, shellcheck" "shellcheck is missing"
+	fi
+	if [ -x "$venv/bin/cfn-lint" ]; then
+		bad=0
+		"$venv/bin/cfn-lint" "$root/deploy/template.yaml" > "$build/cfn-lint.log" 2>&1 || bad=1
+		count "cfn-lint" $((1 - bad)) $bad "$build/cfn-lint.log"
+	else
+		skip "cfn-lint" "it could not be installed"
+	fi
+}
+
 # Code and tests must stand on their own: nothing of the folder beside the repository.
 check_standalone() {
 	local hits
-	hits=$(grep -rnE '\.\./+shared|/work/' "$root/src" "$root/sql" "$root/expected" "$root/test" "$root/Makefile" \
-		--include='*.[ch]' --include='*.sql' --include='*.out' --include='*.sh' --include='*.p[lm]' --include=Makefile |
+	hits=$(grep -rnE '\.\./+shared|/work/' "$root/src" "$root/sql" "$root/expected" "$root/test" "$root/deploy" "$root/Makefile" \
+		--include='*.[ch]' --include='*.sql' --include='*.out' --include='*.sh' --include='*.p[lmy]' --include='*.yaml' --include=Makefile |
 		grep -v '^[^:]*/test/run\.sh:' || true)
 	[ -z "$hits" ] || echo "$hits"
 	if [ -z "$hits" ]; then count "stands on its own" 1 0; else count "stands on its own" 0 1; fi
@@ -203,6 +272,7 @@ check_standalone() {
 open_build_folder
 need_base_tools
 need_test_tools
+need_venv
 echo "PostgreSQL: $("$PG_CONFIG" --version), $PG_CONFIG"
 
 section "Warnings"
@@ -241,6 +311,9 @@ fi
 
 section "The sources"
 check_standalone
+
+section "deploy"
+check_scripts
 
 printf '\n'
 [ $skipped -eq 0 ] || echo "$skipped skipped"

@@ -199,6 +199,20 @@ change_keyring(ForeignServer *server, Change *change)
 	broadcast(server);			/* standbys learn of it by a commit only */
 }
 
+/* Fill in the material of a new key: from where the keyring's options say, else from OpenSSL. */
+static void
+generate(ForeignServer *server, uint8 *material, Size len)
+{
+	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
+
+	if (options->provider->random && options->provider->random(options, material, len))
+		return;
+	if (RAND_priv_bytes(material, (int) len) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a key: OpenSSL has no randomness")));
+}
+
 /*
  * pseudo_create_key(keyring text, output_prefix text, make_primary boolean)
  */
@@ -226,10 +240,7 @@ pseudo_create_key(PG_FUNCTION_ARGS)
 	material = pseudo_secret_alloc(2 * NEW_KEY_LEN);
 	PG_TRY();
 	{
-		if (RAND_priv_bytes(material, 2 * NEW_KEY_LEN) != 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("could not generate a key: OpenSSL has no randomness")));
+		generate(server, material, 2 * NEW_KEY_LEN);
 		change.new_key.secret = material;
 		change.new_key.nonce_key = material + NEW_KEY_LEN;
 		change_keyring(server, &change);

@@ -10,8 +10,8 @@
 #include "postgres.h"
 
 #include <openssl/crypto.h>
-#include <time.h>
 
+#include "access/xact.h"
 #include "catalog/pg_foreign_server.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
@@ -23,12 +23,22 @@
 #include "utils/syscache.h"
 
 #include "cache.h"
+#include "clock.h"
 #include "secret.h"
 
 #define REFUSED_RETRY	60000	/* milliseconds until a refusal is asked again */
 #define EARLY_PAUSE		60000	/* milliseconds between fruitless early refreshes */
 #define FIRST_RETRY		1000	/* milliseconds after the first transient failure */
 #define MAX_RETRY		60000
+#define SHORT_TIMEOUT	1000	/* milliseconds for a provider while old keys can serve */
+
+/* Why a keyring is loaded. */
+typedef enum LoadReason
+{
+	LOAD_DUE,					/* there is none, or it is old */
+	LOAD_EARLY,					/* a pseudonym opened under no key */
+	LOAD_NOW					/* pseudo_refresh(): a refusal counts at once */
+} LoadReason;
 
 typedef struct CacheEntry
 {
@@ -39,30 +49,25 @@ typedef struct CacheEntry
 	PseudoKeyring *keyring;		/* NULL: none */
 	char	   *version;		/* in TopMemoryContext */
 	char	   *error;			/* of the last failed attempt, likewise */
+	char	   *error_detail;	/* likewise */
+	char	   *error_hint;		/* likewise */
+	int			error_sqlstate;
+	TimestampTz error_statement;	/* when the statement began that met it */
 	char	   *options;		/* those that it was loaded with, as nodeToString() */
 	TimestampTz loaded_at;
-	int64		next_ms;		/* no load before, unless something changed;
-								 * monotonic clock, milliseconds, as all _ms */
+	int64		next_ms;		/* no load before, unless something changed, or there are
+								 * no keys and a new statement asks; monotonic
+								 * clock, milliseconds, as all _ms */
 	int64		failing_ms;		/* the first of the failures in a row */
 	int64		early_ms;		/* no early refresh before */
 	int			refusals;		/* in a row */
-	int			failures;		/* transient ones in a row */
+	int			failures;		/* others in a row */
 } CacheEntry;
 
 uint64		pseudo_generation = 1;
 
 static HTAB *entries = NULL;
 static bool weak_warned = false;
-
-/* Milliseconds of the monotonic clock. */
-static int64
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* Invalidation callback: note which servers changed; free nothing here. */
 static void
@@ -171,6 +176,17 @@ keep_string(char **kept, const char *value)
 	*kept = copy;
 }
 
+/* Keep what the last failure said, or that there is none. */
+static void
+keep_failure(CacheEntry *entry, const PseudoFailure *failure)
+{
+	keep_string(&entry->error, failure ? failure->message : NULL);
+	keep_string(&entry->error_detail, failure ? failure->detail : NULL);
+	keep_string(&entry->error_hint, failure ? failure->hint : NULL);
+	entry->error_sqlstate = failure ? failure->sqlstate : 0;
+	entry->error_statement = GetCurrentStatementStartTimestamp();
+}
+
 /* Was an entry loaded with the options that the server has now? */
 static bool
 has_options(CacheEntry *entry, ForeignServer *server)
@@ -193,7 +209,7 @@ sweep(void)
 			continue;
 		drop_keys(entry);
 		keep_string(&entry->version, NULL);
-		keep_string(&entry->error, NULL);
+		keep_failure(entry, NULL);
 		keep_string(&entry->options, NULL);
 		hash_search(entries, &entry->serverid, HASH_REMOVE, NULL);
 	}
@@ -291,7 +307,7 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	PseudoKeyring *old = entry->keyring;
 	char	   *volatile old_version = NULL;
 	volatile bool same_options = false;
-	int64		now = now_ms();
+	int64		now = pseudo_now_ms();
 
 	PG_TRY();
 	{
@@ -300,7 +316,7 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 		if (!same_options)
 			keep_string(&entry->options, nodeToString(server->options));
 		keep_string(&entry->version, version);
-		keep_string(&entry->error, NULL);
+		keep_failure(entry, NULL);
 	}
 	PG_CATCH();
 	{
@@ -397,24 +413,30 @@ load(ForeignServer *server, const PseudoOptions *options, const char *old_versio
 	return keyring;
 }
 
+/* Wait longer after each failure in a row, and not all backends equally long. */
+static void
+pause_longer(CacheEntry *entry)
+{
+	int64		pause = Min((int64) FIRST_RETRY << Min(entry->failures, 10), MAX_RETRY);
+
+	entry->failures++;
+	entry->next_ms = pseudo_now_ms() + pause / 2 +
+		(int64) (pg_prng_double(&pg_global_prng_state) * pause / 2);
+}
+
 /*
- * Decide what a failure means: returns true where the old keys serve on, else
- * drops them.  strict: a refusal counts at once (pseudo_refresh).
+ * Decide what a failure means for the keys of an entry: returns true where they serve on,
+ * else drops them.
  */
 static bool
 serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
-		 const PseudoFailure *failure, bool strict)
+		 const PseudoFailure *failure, LoadReason reason)
 {
-	int64		now = now_ms();
-	int64		pause;
-
-	keep_string(&entry->error, failure->message);
-	if (entry->keyring == NULL)
-		return false;
+	int64		now = pseudo_now_ms();
 
 	if (failure->class == PSEUDO_FAIL_REFUSED)
 	{
-		if (++entry->refusals >= 2 || strict)
+		if (++entry->refusals >= 2 || reason == LOAD_NOW)
 		{
 			drop_keys(entry);
 			return false;
@@ -432,11 +454,8 @@ serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
 		drop_keys(entry);
 		return false;
 	}
-	pause = Min((int64) FIRST_RETRY << Min(entry->failures, 10), MAX_RETRY);
-	entry->failures++;
-	entry->next_ms = now + pause / 2 +
-		(int64) (pg_prng_double(&pg_global_prng_state) * pause / 2);
-	report_failure(failure->class == PSEUDO_FAIL_TRANSIENT && !strict ? LOG : WARNING,
+	pause_longer(entry);
+	report_failure(failure->class == PSEUDO_FAIL_TRANSIENT && reason != LOAD_NOW ? LOG : WARNING,
 				   server, failure);
 	return true;
 }
@@ -446,37 +465,63 @@ serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
  * keys serve on; *failure says why.
  */
 static bool
-reload(CacheEntry *entry, ForeignServer *server, PseudoFailure *failure, bool strict)
+reload(CacheEntry *entry, PseudoFailure *failure, LoadReason reason)
 {
 	uint64		changes = entry->changes;	/* before the options are read */
-	PseudoOptions *options;
+	ForeignServer *server = GetForeignServer(entry->serverid);
+	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
 	PseudoKeyring *keyring;
 	char	   *version = NULL;
 	bool		ok = true;
-
-	server = GetForeignServer(server->serverid);
-	options = pseudo_options_read(server->servername, server->options);
 
 	/* Other options mean another keyring: the old keys may not stand in. */
 	if (entry->keyring && !has_options(entry, server))
 		drop_keys(entry);
 
+	options->fresh = reason != LOAD_DUE;
+	if (entry->keyring && reason != LOAD_NOW)
+		options->timeout = Min(options->timeout, SHORT_TIMEOUT);
 	keyring = load(server, options, entry->version, &version, failure);
 	if (keyring)
 		put_keyring(entry, server, options, keyring, version);
 	else
-		ok = serve_on(entry, server, options, failure, strict);
+	{
+		keep_failure(entry, failure);
+		ok = entry->keyring && serve_on(entry, server, options, failure, reason);
+		if (!ok)
+			pause_longer(entry);
+	}
 	entry->seen = changes;		/* later ones are still to be seen */
 	return ok;
 }
 
+/*
+ * Did this very statement meet a failure a moment ago?  Then a thousand rows ask once, also
+ * where each row's error is caught.
+ */
+static bool
+failed_just_now(CacheEntry *entry, PseudoFailure *failure)
+{
+	if (entry->error == NULL || entry->error_statement != GetCurrentStatementStartTimestamp() ||
+		pseudo_now_ms() >= entry->next_ms)
+		return false;
+	pseudo_fail(failure, PSEUDO_FAIL_TRANSIENT, entry->error_sqlstate, entry->error,
+				entry->error_detail, entry->error_hint);
+	return true;
+}
+
 /* Bring an entry up to date where it has to be; as reload() otherwise. */
 static bool
-update(CacheEntry *entry, ForeignServer *server, PseudoFailure *failure)
+update(CacheEntry *entry, PseudoFailure *failure)
 {
-	if (entry->keyring && entry->changes == entry->seen && now_ms() < entry->next_ms)
-		return true;
-	return reload(entry, server, failure, false);
+	if (entry->changes == entry->seen)
+	{
+		if (entry->keyring && pseudo_now_ms() < entry->next_ms)
+			return true;
+		if (entry->keyring == NULL && failed_just_now(entry, failure))
+			return false;
+	}
+	return reload(entry, failure, LOAD_DUE);
 }
 
 /* See cache.h. */
@@ -488,7 +533,7 @@ pseudo_cache_keyring(ForeignServer *server)
 
 	sweep();
 	entry = get_entry(server->serverid);
-	if (!update(entry, server, &failure))
+	if (!update(entry, &failure))
 		report_failure(ERROR, server, &failure);
 	return entry->keyring;
 }
@@ -501,13 +546,13 @@ pseudo_cache_refresh_early(Oid serverid)
 	char	   *old_version;
 	PseudoFailure failure;
 
-	if (now_ms() < entry->early_ms || entry->version == NULL)
+	if (pseudo_now_ms() < entry->early_ms || entry->version == NULL)
 		return;
 
 	/* Pause first: an error in the middle must not make this a loop. */
-	entry->early_ms = now_ms() + EARLY_PAUSE;
+	entry->early_ms = pseudo_now_ms() + EARLY_PAUSE;
 	old_version = pstrdup(entry->version);
-	if (!reload(entry, GetForeignServer(serverid), &failure, false))
+	if (!reload(entry, &failure, LOAD_EARLY))
 		report_failure(ERROR, GetForeignServer(serverid), &failure);
 	if (strcmp(old_version, entry->version) != 0)
 		entry->early_ms = 0;
@@ -521,7 +566,7 @@ pseudo_cache_refresh_now(ForeignServer *server)
 	CacheEntry *entry = get_entry(server->serverid);
 	PseudoFailure failure = {0};
 
-	if (!reload(entry, server, &failure, true))
+	if (!reload(entry, &failure, LOAD_NOW))
 		report_failure(ERROR, server, &failure);
 	entry->early_ms = 0;
 }
@@ -573,7 +618,7 @@ pseudo_cache_describe(ForeignServer *server, PseudoCacheState *state)
 
 	sweep();
 	entry = get_entry(server->serverid);
-	update(entry, server, &failure);
+	update(entry, &failure);
 	state->keyring = entry->keyring;
 	state->loaded_at = entry->loaded_at;
 	state->version = entry->version;

@@ -56,19 +56,19 @@ typedef struct PseudoJsonText
  * wrong, in words that show nothing of it.  In any case, and where this throws,
  * the caller calls pseudo_json_free(json).
  */
-extern bool pseudo_json_parse(PseudoJsonText *json, const char *data, Size len,
+extern PGDLLEXPORT bool pseudo_json_parse(PseudoJsonText *json, const char *data, Size len,
 							  const char **fault);
 
 /* Free what pseudo_json_parse filled in, or a zeroed structure. */
-extern void pseudo_json_free(PseudoJsonText *json);
+extern PGDLLEXPORT void pseudo_json_free(PseudoJsonText *json);
 
 /* The field of this name of an object, or NULL. */
-extern PseudoJson *pseudo_json_field(const PseudoJson *object, const char *name);
+extern PGDLLEXPORT PseudoJson *pseudo_json_field(const PseudoJson *object, const char *name);
 
 /* Is a span this string? */
-extern bool pseudo_span_is(const PseudoSpan *span, const char *string);
+extern PGDLLEXPORT bool pseudo_span_is(const PseudoSpan *span, const char *string);
 
 /* Read a number without sign, fraction or exponent; what is too great gives PG_UINT64_MAX. */
-extern bool pseudo_json_integer(const PseudoJson *node, uint64 *value);
+extern PGDLLEXPORT bool pseudo_json_integer(const PseudoJson *node, uint64 *value);
 
 #endif							/* PSEUDO_JSON_H */

@@ -82,7 +82,7 @@ extern PseudoKeyring *pseudo_keyring_parse(const char *data, Size len,
 extern PseudoKey *pseudo_keyring_find(PseudoKeyring *keyring, uint32 id);
 
 /* Is there no document yet: nothing, white space, or {}? */
-extern bool pseudo_document_is_blank(const PseudoDocument *document);
+extern PGDLLEXPORT bool pseudo_document_is_blank(const PseudoDocument *document);
 
 /*
  * Changes of a document: each returns the new document (to be freed with

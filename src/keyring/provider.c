@@ -10,6 +10,8 @@
 
 const PseudoProvider *const pseudo_providers[] = {
 	&pseudo_provider_file,
+	&pseudo_provider_aws,
+	&pseudo_provider_command,
 	NULL
 };
 
@@ -39,4 +41,17 @@ pseudo_option(const PseudoOptions *options, const char *name)
 			return defGetString(def);
 	}
 	return NULL;
+}
+
+/* See provider.h. */
+bool
+pseudo_fail(PseudoFailure *failure, PseudoFailureClass class, int sqlstate,
+			const char *message, const char *detail, const char *hint)
+{
+	failure->class = class;
+	failure->sqlstate = sqlstate;
+	failure->message = message;
+	failure->detail = detail;
+	failure->hint = hint;
+	return false;
 }

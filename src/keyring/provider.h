@@ -25,9 +25,9 @@ typedef struct PseudoFailure
 {
 	PseudoFailureClass class;
 	int			sqlstate;		/* packed, as ERRCODE_... */
-	char	   *message;
-	char	   *detail;			/* may be NULL */
-	char	   *hint;			/* may be NULL */
+	const char *message;
+	const char *detail;			/* may be NULL */
+	const char *hint;			/* may be NULL */
 } PseudoFailure;
 
 /* The options of one server, validated. */
@@ -37,12 +37,13 @@ typedef struct PseudoOptions
 	const struct PseudoProvider *provider;
 	int			refresh_interval;	/* seconds */
 	int			stale_limit;	/* seconds */
-	int			timeout;		/* milliseconds */
+	int			timeout;		/* milliseconds, of all that one load or change does */
+	bool		fresh;			/* pass by the caches on the way, such as an agent's */
 	List	   *list;			/* DefElems, for pseudo_option() */
 } PseudoOptions;
 
 /* An option's text, or NULL. */
-extern const char *pseudo_option(const PseudoOptions *options, const char *name);
+extern PGDLLEXPORT const char *pseudo_option(const PseudoOptions *options, const char *name);
 
 typedef struct PseudoProvider
 {
@@ -73,9 +74,22 @@ typedef struct PseudoProvider
 	PseudoDocument (*change) (const PseudoOptions *options,
 							  PseudoDocument (*change) (const PseudoDocument *old, void *arg),
 							  void *arg, char **version);
+
+	/*
+	 * Random bytes for a new key, into secret memory, from where the options say; false where they
+	 * do not, which leaves it to OpenSSL.  NULL: they never do.  ereport()s on failure.
+	 */
+	bool		(*random) (const PseudoOptions *options, uint8 *out, Size len);
 } PseudoProvider;
 
+/* Fill in a failure; message, detail and hint are palloc'ed or constant.  Returns false. */
+extern PGDLLEXPORT bool pseudo_fail(PseudoFailure *failure, PseudoFailureClass class,
+									int sqlstate, const char *message,
+									const char *detail, const char *hint);
+
 extern const PseudoProvider pseudo_provider_file;
+extern const PseudoProvider pseudo_provider_command;
+extern const PseudoProvider pseudo_provider_aws;	/* in a module of its own: see src/aws */
 
 /* The provider of this name, or NULL; all of them, NULL at the end. */
 extern const PseudoProvider *pseudo_provider_find(const char *name);

@@ -101,16 +101,12 @@ file_check_store_right(const PseudoOptions *options pg_attribute_unused())
 	check_role(ROLE_PG_WRITE_SERVER_FILES, "pg_write_server_files", "store");
 }
 
-/* Fill in a failure; returns false. */
+/* Fill in a failure without a detail; returns false. */
 static bool
-fail(PseudoFailure *failure, PseudoFailureClass class, int sqlstate, char *message,
-	 char *hint)
+fail(PseudoFailure *failure, PseudoFailureClass class, int sqlstate, const char *message,
+	 const char *hint)
 {
-	failure->class = class;
-	failure->sqlstate = sqlstate;
-	failure->message = message;
-	failure->hint = hint;
-	return false;
+	return pseudo_fail(failure, class, sqlstate, message, NULL, hint);
 }
 
 /* Fill in a failure of a system call, from errno; returns false. */
@@ -126,11 +122,11 @@ fail_errno(PseudoFailure *failure, const char *what, const char *path)
 		case ENOENT:
 		case ENOTDIR:
 			return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_UNDEFINED_FILE, message,
-						pstrdup("Make the first key with pseudo_create_key(), or correct the option \"path\"."));
+						"Make the first key with pseudo_create_key(), or correct the option \"path\".");
 		case EACCES:
 		case EPERM:
 			return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE, message,
-						pstrdup("The file must be readable for the user that the server runs as."));
+						"The file must be readable for the user that the server runs as.");
 		case ENXIO:				/* a socket */
 			return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_WRONG_OBJECT_TYPE, message, NULL);
 		default:
@@ -169,12 +165,12 @@ check_file(const struct stat *st, const char *path, PseudoFailure *failure)
 	if (!own && st->st_uid != 0)
 		return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE,
 					psprintf("file \"%s\" is owned by another user", path),
-					pstrdup("The file must be owned by the user that the server runs as, or by root."));
+					"The file must be owned by the user that the server runs as, or by root.");
 	if (st->st_mode & (own ? S_IRWXG | S_IRWXO : S_IWGRP | S_IXGRP | S_IRWXO))
 		return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE,
 					psprintf("file \"%s\" has permissions for group or others", path),
-					own ? pstrdup("chmod 0600 the file, and take its keys as known to who could read it.") :
-					pstrdup("A file of root has mode 0640 or less."));
+					own ? "chmod 0600 the file, and take its keys as known to who could read it." :
+					"A file of root has mode 0640 or less.");
 	return true;
 }
 
@@ -236,7 +232,7 @@ read_open_file(int fd, const char *path, PseudoDocument *document, char **versio
 	if (len == 0)
 		return fail(failure, PSEUDO_FAIL_EMPTY, ERRCODE_INVALID_PARAMETER_VALUE,
 					psprintf("file \"%s\" is empty", path),
-					pstrdup("Make the first key with pseudo_create_key()."));
+					"Make the first key with pseudo_create_key().");
 	document->len = (Size) len;
 	*version = file_version(&st);
 	return true;
@@ -292,7 +288,7 @@ file_load(const PseudoOptions *options, char **version, PseudoFailure *failure)
 	if (path == NULL)
 	{
 		fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INVALID_PARAMETER_VALUE,
-			 pstrdup("option \"path\" is required"), NULL);
+			 "option \"path\" is required", NULL);
 		return (PseudoDocument) {NULL, 0};
 	}
 	return load_path(path, version, failure);

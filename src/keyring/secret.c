@@ -114,3 +114,109 @@ pseudo_secret_free(void *ptr)
 	explicit_bzero(ptr, size);
 	(void) munmap(header_of(ptr), page_size() + size);
 }
+
+#define ARENA_BLOCK	65536		/* bytes of an arena's block, unless more is asked for */
+
+/* A block of an arena; what it gives out follows it. */
+typedef struct ArenaBlock
+{
+	struct ArenaBlock *next;
+	Size		size;			/* bytes, with this header */
+	Size		used;			/* likewise */
+} ArenaBlock;
+
+struct PseudoArena
+{
+	MemoryContextCallback callback;
+	ArenaBlock *blocks;			/* the newest first */
+};
+
+/* Memory context callback: wipe and free an arena's blocks. */
+static void
+arena_free(void *arg)
+{
+	PseudoArena *arena = arg;
+
+	while (arena->blocks)
+	{
+		ArenaBlock *next = arena->blocks->next;
+
+		pseudo_secret_free(arena->blocks);
+		arena->blocks = next;
+	}
+}
+
+/* See secret.h. */
+PseudoArena *
+pseudo_arena_create(MemoryContext context)
+{
+	PseudoArena *arena = MemoryContextAllocZero(context, sizeof(PseudoArena));
+
+	arena->callback.func = arena_free;
+	arena->callback.arg = arena;
+	MemoryContextRegisterResetCallback(context, &arena->callback);
+	return arena;
+}
+
+/* See secret.h. */
+void *
+pseudo_arena_alloc(PseudoArena *arena, Size size)
+{
+	Size		header = TYPEALIGN(16, sizeof(ArenaBlock));
+	ArenaBlock *block = arena->blocks;
+	void	   *ptr;
+
+	if (size > MaxAllocHugeSize)
+		size = MaxAllocHugeSize;	/* which pseudo_secret_alloc refuses */
+	size = TYPEALIGN(16, size);
+	if (block == NULL || size > block->size - block->used)
+	{
+		Size		total = Max(header + size, ARENA_BLOCK);
+
+		block = pseudo_secret_alloc(total);
+		block->next = arena->blocks;
+		block->size = total;
+		block->used = header;
+		arena->blocks = block;
+	}
+	ptr = (char *) block + block->used;
+	block->used += size;
+	return ptr;
+}
+
+/* See secret.h. */
+char *
+pseudo_arena_copy(PseudoArena *arena, const char *data, Size len)
+{
+	char	   *copy = pseudo_arena_alloc(arena, len + 1);
+
+	memcpy(copy, data, len);
+	return copy;
+}
+
+/* See secret.h. */
+char *
+pseudo_arena_strdup(PseudoArena *arena, const char *string)
+{
+	return pseudo_arena_copy(arena, string, strlen(string));
+}
+
+/* See secret.h. */
+char *
+pseudo_arena_printf(PseudoArena *arena, const char *format,...)
+{
+	va_list		args;
+	int			len;
+	char	   *text;
+
+	va_start(args, format);
+	len = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	if (len < 0)
+		elog(ERROR, "could not format a string");
+	text = pseudo_arena_alloc(arena, (Size) len + 1);
+	va_start(args, format);
+	(void) vsnprintf(text, (Size) len + 1, format, args);
+	va_end(args);
+	return text;
+}

@@ -14,9 +14,25 @@
  * Errors: 53200 (out of memory); a WARNING once a backend where mlock() is
  * refused (the message names RLIMIT_MEMLOCK).
  */
-extern void *pseudo_secret_alloc(Size size);
+extern PGDLLEXPORT void *pseudo_secret_alloc(Size size);
 
 /* Wipe and free what pseudo_secret_alloc gave; NULL is allowed. */
-extern void pseudo_secret_free(void *ptr);
+extern PGDLLEXPORT void pseudo_secret_free(void *ptr);
+
+/*
+ * An arena: secret memory for the strings of one operation, wiped and freed
+ * all at once when its memory context is reset or deleted, in an error too.
+ */
+typedef struct PseudoArena PseudoArena;
+
+extern PGDLLEXPORT PseudoArena *pseudo_arena_create(MemoryContext context);
+
+/* size bytes, zeroed, aligned to 16.  Errors: 53200. */
+extern PGDLLEXPORT void *pseudo_arena_alloc(PseudoArena *arena, Size size);
+
+/* A copy of len bytes with a zero after them; of a string; of a format. */
+extern PGDLLEXPORT char *pseudo_arena_copy(PseudoArena *arena, const char *data, Size len);
+extern PGDLLEXPORT char *pseudo_arena_strdup(PseudoArena *arena, const char *string);
+extern PGDLLEXPORT char *pseudo_arena_printf(PseudoArena *arena, const char *format,...) __attribute__((format(printf, 2, 3)));
 
 #endif							/* PSEUDO_SECRET_H */

@@ -1,0 +1,72 @@
+/*
+ * client.h
+ *		A call of an AWS API: signed, sent, tried again, its errors put into words.
+ */
+#ifndef PSEUDO_AWS_CLIENT_H
+#define PSEUDO_AWS_CLIENT_H
+
+#include "postgres.h"
+
+#include "endpoint.h"
+#include "http.h"
+
+/* An error that AWS answered with. */
+typedef struct PseudoAwsError
+{
+	const char *code;			/* "ResourceNotFoundException"; "" where the answer names none */
+	const char *message;		/* AWS's words, cleaned and cut; may be "" */
+	const char *request_id;		/* may be "" */
+	int			status;			/* of HTTP */
+} PseudoAwsError;
+
+/* A question, and what became of it. */
+typedef struct PseudoAwsExchange
+{
+	PseudoAwsService service;
+	bool		agent;			/* not the service itself, but its agent on this host */
+	const char *action;			/* GetSecretValue */
+	const char *region;			/* asked; NULL: the agent's own */
+	const char *method;			/* of HTTP */
+	const char *url;
+	const char *content_type;	/* NULL: none */
+	const char *target;			/* X-Amz-Target, or NULL */
+	const char *body;			/* may be NULL */
+	Size		len;			/* bytes */
+	const PseudoAwsCredentials *credentials;	/* to sign with, or NULL */
+	bool		renew;			/* credentials are aws->credentials: they may be renewed */
+	const char *const *headers; /* where it is not signed */
+	bool		xml;			/* the answer is no JSON */
+
+	int			attempts;		/* made */
+	PseudoHttpResponse response;
+	PseudoJson *answer;			/* an object, unless xml */
+	PseudoAwsError error;		/* code NULL: AWS answered with none */
+} PseudoAwsExchange;
+
+/*
+ * Ask, at most 3 times, full jitter, within aws->deadline; returns false with aws->failure filled in.
+ */
+extern bool pseudo_aws_exchange(PseudoAws *aws, PseudoAwsExchange *x);
+
+/* Wait, open to interrupts. */
+extern void pseudo_aws_pause(int64 ms);
+
+/*
+ * Call an action of Secrets Manager or KMS (JSON 1.1) by pseudo_aws_exchange().
+ * body is JSON, len bytes, in the arena where it is secret.  Returns the answer's object; or NULL with aws->failure filled in, and
+ * *error where AWS answered with one (else error->code is NULL).  error may be NULL.
+ */
+extern PseudoJson *pseudo_aws_call(PseudoAws *aws, PseudoAwsService service, const char *action,
+								   const char *body, Size len, PseudoAwsError *error);
+
+/*
+ * Post a form to STS (Query protocol, version 2011-06-15), signed with credentials, or unsigned where they are
+ * NULL; retried as above.  Returns the answer's XML in the arena, or NULL with aws->failure filled in.
+ */
+extern const char *pseudo_aws_call_sts(PseudoAws *aws, const char *region, const char *form,
+									   const PseudoAwsCredentials *credentials);
+
+/* The text of the first element of this name in an XML answer, in the arena, or NULL. */
+extern const char *pseudo_aws_xml(PseudoAws *aws, const char *xml, const char *name);
+
+#endif							/* PSEUDO_AWS_CLIENT_H */

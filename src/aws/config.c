@@ -1,0 +1,401 @@
+/*
+ * config.c
+ *		The files that the SDKs and the aws CLI share: ~/.aws/config and ~/.aws/credentials.
+ *
+ * A file is read into the arena, for it may hold secret keys, and cut into strings
+ * where it is.  What both files say is one list, the last setting first: so the
+ * last of two wins, and the credentials file over the config file, which is read before it.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/fd.h"
+
+#include "config.h"
+
+#define FILE_MAX	(1024 * 1024)	/* bytes */
+
+typedef enum SectionKind
+{
+	SECTION_NONE,				/* before the first one */
+	SECTION_PROFILE,
+	SECTION_SERVICES,
+	SECTION_OTHER				/* read over */
+} SectionKind;
+
+/* A setting, or with an empty name the section itself. */
+typedef struct Setting
+{
+	SectionKind kind;
+	const char *section;		/* the name of the profile, ... */
+	const char *group;			/* the setting that this one is indented under, or NULL */
+	const char *name;
+	char	   *value;
+	struct Setting *next;		/* that came before */
+} Setting;
+
+struct PseudoAwsConfig
+{
+	Setting    *last;
+	const char *problem;
+};
+
+/* A file that is being parsed. */
+typedef struct Parser
+{
+	PseudoAws  *aws;
+	bool		is_credentials;
+	SectionKind kind;			/* of the section that the line is in */
+	const char *section;
+	Setting    *open;			/* that an indented line belongs to, or NULL */
+	Setting    *last;
+} Parser;
+
+/* Keep what is wrong with a file; the first problem stays. */
+static void
+set_problem(PseudoAws *aws, const char *problem)
+{
+	if (aws->config->problem == NULL)
+		aws->config->problem = problem;
+}
+
+/* Is this a blank, in the grammar of these files? */
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* Cut the blanks at both ends of a string, in place. */
+static char *
+trim(char *string)
+{
+	char	   *end = string + strlen(string);
+
+	while (end > string && is_blank(end[-1]))
+		*--end = '\0';
+	while (is_blank(*string))
+		string++;
+	return string;
+}
+
+/* Cut a comment that follows a blank. */
+static void
+cut_comment(char *line)
+{
+	for (char *c = line + 1; *line && *c; c++)
+	{
+		if ((*c == '#' || *c == ';') && is_blank(c[-1]))
+		{
+			*c = '\0';
+			return;
+		}
+	}
+}
+
+/* Add a setting to the list. */
+static Setting *
+add_setting(Parser *p, const char *group, const char *name, char *value)
+{
+	Setting    *setting = MemoryContextAllocZero(p->aws->context, sizeof(Setting));
+
+	setting->kind = p->kind;
+	setting->section = p->section;
+	setting->group = group;
+	setting->name = name;
+	setting->value = value;
+	setting->next = p->last;
+	p->last = setting;
+	return setting;
+}
+
+/* The name after a section's keyword, without quotes; NULL where the keyword is another. */
+static const char *
+after_keyword(char *text, const char *keyword)
+{
+	Size		len = strlen(keyword);
+	char	   *name;
+	Size		end;
+
+	if (strncmp(text, keyword, len) != 0 || !is_blank(text[len]))
+		return NULL;
+	name = trim(text + len);
+	end = strlen(name);
+	if (end >= 2 && (*name == '"' || *name == '\'') && name[end - 1] == *name)
+	{
+		name[end - 1] = '\0';
+		name++;
+	}
+	return name;
+}
+
+/* Parse "[...]"; what follows it may only be a comment. */
+static bool
+parse_section(Parser *p, char *line)
+{
+	char	   *text = line + 1;
+	char	   *end = strchr(text, ']');
+	const char *name;
+
+	if (end == NULL)
+		return false;
+	*end++ = '\0';
+	end = trim(end);
+	if (*end && *end != '#' && *end != ';')
+		return false;
+
+	text = trim(text);
+	p->open = NULL;
+	p->kind = SECTION_PROFILE;
+	p->section = text;
+	if (!p->is_credentials && strcmp(text, "default") != 0)
+	{
+		if ((name = after_keyword(text, "profile")) == NULL)
+		{
+			name = after_keyword(text, "services");
+			p->kind = name ? SECTION_SERVICES : SECTION_OTHER;
+		}
+		p->section = name;
+	}
+	(void) add_setting(p, NULL, "", NULL);
+	return true;
+}
+
+/* Parse "name = value", in a group or not. */
+static Setting *
+parse_setting(Parser *p, const char *group, char *line)
+{
+	char	   *equals = strchr(line, '=');
+	char	   *name;
+
+	if (equals == NULL || p->kind == SECTION_NONE)
+		return NULL;
+	*equals = '\0';
+	name = trim(line);
+	if (*name == '\0')
+		return NULL;
+	return add_setting(p, group, name, trim(equals + 1));
+}
+
+/* Append a line to the value that it continues, which is before it in the same memory. */
+static void
+continue_value(Setting *setting, const char *line)
+{
+	char	   *end = setting->value + strlen(setting->value);
+
+	*end++ = '\n';
+	memmove(end, line, strlen(line) + 1);
+}
+
+/* Parse a line, without its end; false where it is none of this grammar. */
+static bool
+parse_line(Parser *p, char *line)
+{
+	bool		indented = is_blank(*line);
+	char	   *text = trim(line);
+
+	if (*text == '\0' || *text == '#' || *text == ';')
+		return true;
+	if (indented && p->open && *p->open->value)
+	{
+		continue_value(p->open, text);
+		return true;
+	}
+	if (*text == '[' && !(indented && p->open))
+		return parse_section(p, text);
+	cut_comment(text);
+	if (indented && p->open)
+		return parse_setting(p, p->open->name, text) != NULL;
+	p->open = parse_setting(p, NULL, text);
+	return p->open != NULL;
+}
+
+/* Parse a file; one with a bad line counts as empty, for half a profile may be another identity. */
+static void
+parse_file(PseudoAws *aws, const char *path, char *data, bool is_credentials)
+{
+	Parser		p = {.aws = aws,.is_credentials = is_credentials,.last = aws->config->last};
+	int			number = 1;
+
+	for (char *line = data, *end; line; line = end, number++)
+	{
+		end = strchr(line, '\n');
+		if (end)
+			*end++ = '\0';
+		if (!parse_line(&p, line))
+		{
+			set_problem(aws, psprintf("line %d of file \"%s\" is neither a section nor a setting",
+									  number, path));
+			return;
+		}
+	}
+	aws->config->last = p.last;
+}
+
+/* Read an open file into the arena; NULL with errno set, or 0 where it is no text of at most FILE_MAX bytes. */
+static char *
+read_file(PseudoAws *aws, int fd)
+{
+	struct stat st;
+	char	   *data;
+	Size		len = 0;
+
+	if (fstat(fd, &st) != 0)
+		return NULL;
+	errno = 0;
+	if (st.st_size > FILE_MAX)
+		return NULL;
+	data = pseudo_arena_alloc(aws->arena, st.st_size + 1);
+	for (;;)
+	{
+		ssize_t		got = read(fd, data + len, st.st_size - len);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return NULL;
+		if (got == 0)
+			break;
+		len += got;
+	}
+	errno = 0;
+	return strlen(data) == len ? data : NULL;
+}
+
+/* Read and parse a file; a missing one is an empty one. */
+static void
+load_file(PseudoAws *aws, const char *path, bool is_credentials)
+{
+	int			fd = OpenTransientFile(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char	   *data;
+
+	if (fd < 0)
+	{
+		if (errno != ENOENT && errno != ENOTDIR)
+			set_problem(aws, psprintf("could not open file \"%s\": %s", path, pg_strerror(errno)));
+		return;
+	}
+	data = read_file(aws, fd);
+	if (data)
+		parse_file(aws, path, data, is_credentials);
+	else if (errno != 0)
+		set_problem(aws, psprintf("could not read file \"%s\": %s", path, pg_strerror(errno)));
+	else
+		set_problem(aws, psprintf("file \"%s\" is no text of at most %d bytes", path, FILE_MAX));
+	CloseTransientFile(fd);
+}
+
+/* The home directory: HOME, else the server's user's own; NULL where there is none. */
+static const char *
+home_directory(void)
+{
+	const char *home = pseudo_aws_env("HOME");
+	struct passwd *user;
+
+	if (home)
+		return home;
+	user = getpwuid(geteuid());
+	return user ? user->pw_dir : NULL;
+}
+
+/* The path that an environment variable names, or the usual one; NULL where there is no home directory. */
+static const char *
+file_path(const char *variable, const char *usual)
+{
+	const char *path = pseudo_aws_env(variable);
+	const char *home;
+
+	if (path == NULL)
+		path = usual;
+	if (strncmp(path, "~/", 2) != 0)
+		return path;
+	home = home_directory();
+	return home ? psprintf("%s%s", home, path + 1) : NULL;
+}
+
+/* See config.h. */
+void
+pseudo_aws_config_read(PseudoAws *aws)
+{
+	const char *path;
+
+	if (aws->config)
+		return;
+	aws->config = MemoryContextAllocZero(aws->context, sizeof(struct PseudoAwsConfig));
+	if ((path = file_path("AWS_CONFIG_FILE", "~/.aws/config")))
+		load_file(aws, path, false);
+	if ((path = file_path("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")))
+		load_file(aws, path, true);
+}
+
+/* See config.h. */
+const char *
+pseudo_aws_config_problem(PseudoAws *aws)
+{
+	pseudo_aws_config_read(aws);
+	return aws->config->problem;
+}
+
+/* See config.h. */
+const char *
+pseudo_aws_config_profile(PseudoAws *aws)
+{
+	const char *profile = pseudo_option(aws->options, "profile");
+
+	if (profile == NULL)
+		profile = pseudo_aws_env("AWS_PROFILE");
+	return profile ? profile : "default";
+}
+
+/* The last setting of this name, or NULL; the names of settings compare without case. */
+static const Setting *
+find(PseudoAws *aws, SectionKind kind, const char *section, const char *group, const char *name)
+{
+	pseudo_aws_config_read(aws);
+	for (const Setting *s = aws->config->last; s; s = s->next)
+	{
+		if (s->kind == kind && strcmp(s->section, section) == 0 &&
+			(s->group == NULL) == (group == NULL) &&
+			(group == NULL || pg_strcasecmp(s->group, group) == 0) &&
+			pg_strcasecmp(s->name, name) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+/* The value of a setting; NULL where there is none or it is empty. */
+static const char *
+value_of(const Setting *setting)
+{
+	return setting && *setting->value ? setting->value : NULL;
+}
+
+/* See config.h. */
+bool
+pseudo_aws_config_has(PseudoAws *aws, const char *profile)
+{
+	return find(aws, SECTION_PROFILE, profile, NULL, "") != NULL;
+}
+
+/* See config.h. */
+const char *
+pseudo_aws_config_get(PseudoAws *aws, const char *profile, const char *name)
+{
+	return value_of(find(aws, SECTION_PROFILE, profile, NULL, name));
+}
+
+/* See config.h. */
+const char *
+pseudo_aws_config_service(PseudoAws *aws, const char *profile, const char *service,
+						  const char *name)
+{
+	const char *services = pseudo_aws_config_get(aws, profile, "services");
+
+	if (services == NULL)
+		return NULL;
+	return value_of(find(aws, SECTION_SERVICES, services, service, name));
+}

@@ -1,0 +1,51 @@
+/*
+ * errors.h
+ *		What went wrong with a question to AWS, as a failure of PostgreSQL's kind.
+ */
+#ifndef PSEUDO_AWS_ERRORS_H
+#define PSEUDO_AWS_ERRORS_H
+
+#include "postgres.h"
+
+#include "client.h"
+
+/* What kind of error it is: what it means, and what helps. */
+typedef enum PseudoAwsErrorKind
+{
+	PSEUDO_AWS_UNKNOWN,
+	PSEUDO_AWS_THROTTLED,
+	PSEUDO_AWS_SERVER,			/* AWS's own, passing */
+	PSEUDO_AWS_FOREIGN,			/* an answer that is not AWS's, or a redirect */
+	PSEUDO_AWS_EXPIRED,			/* credentials */
+	PSEUDO_AWS_SKEWED,			/* our clock and AWS's differ */
+	PSEUDO_AWS_BAD_CREDENTIALS,
+	PSEUDO_AWS_DENIED,
+	PSEUDO_AWS_KEY,				/* a KMS key that cannot be used */
+	PSEUDO_AWS_NOT_FOUND,
+	PSEUDO_AWS_NO_VERSION,		/* the secret is there, no such version */
+	PSEUDO_AWS_DELETED,
+	PSEUDO_AWS_REPLICA,
+	PSEUDO_AWS_BAD_REQUEST,
+	PSEUDO_AWS_LIMIT,
+	PSEUDO_AWS_TOKEN			/* the agent does not know our token */
+} PseudoAwsErrorKind;
+
+/*
+ * Read x->error from an answer whose status is not 200, fill in aws->failure, and
+ * say what kind it is.
+ */
+extern PseudoAwsErrorKind pseudo_aws_judge_error(PseudoAws *aws, PseudoAwsExchange *x);
+
+/* Fill in aws->failure for a question without an answer.  Returns whether another attempt may help. */
+extern bool pseudo_aws_judge_silence(PseudoAws *aws, const PseudoAwsExchange *x);
+
+/* Fill in aws->failure for an answer that is not what it should be.  Returns false. */
+extern bool pseudo_aws_fail_answer(PseudoAws *aws, const PseudoAwsExchange *x, const char *fault);
+
+/* Seconds that AWS's clock, by the answer's Date header, is ahead of ours; false: no such header. */
+extern bool pseudo_aws_clock_skew(const PseudoAwsExchange *x, int64 *skew);
+
+/* The name of who was asked, for messages. */
+extern const char *pseudo_aws_who(const PseudoAwsExchange *x);
+
+#endif							/* PSEUDO_AWS_ERRORS_H */

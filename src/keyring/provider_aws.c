@@ -1,0 +1,178 @@
+/*
+ * provider_aws.c
+ *		The provider `aws`, as far as it does without libcurl: its options, and
+ *		loading the module that does the rest (src/aws) on first use.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "provider.h"
+
+#define MODULE	"$libdir/pseudo_aws"
+
+static const char *const option_names[] = {
+	"secret_id", "region", "profile", "endpoint", "ca_file", "version_stage", "kms_key_id",
+	"agent", NULL
+};
+
+/* Only superusers: the server acts with the host's own identity. */
+static void
+check_superuser(void)
+{
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to set the options of an aws keyring"),
+				 errdetail("It is read with the database host's own AWS credentials."),
+				 errhint("A superuser creates the server, and may give it away with ALTER SERVER ... OWNER TO.")));
+}
+
+/* Check that an option, where given, is one of characters and of 1 to max bytes. */
+static void
+check_text(const PseudoOptions *options, const char *name, Size max, const char *allowed,
+		   const char *hint)
+{
+	const char *value = pseudo_option(options, name);
+
+	if (value == NULL)
+		return;
+	if (*value == '\0' || strlen(value) > max || value[strspn(value, allowed)] != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\"", name),
+				 errhint("%s", hint)));
+}
+
+/* Does an URL begin with this scheme and host, and end there or go on with a port or path? */
+static bool
+url_is_at(const char *url, const char *start)
+{
+	Size		len = strlen(start);
+
+	return pg_strncasecmp(url, start, len) == 0 &&
+		(url[len] == '\0' || url[len] == ':' || url[len] == '/');
+}
+
+/* Is this an http URL of the host itself? */
+static bool
+is_plain_loopback(const char *url)
+{
+	const char *host = url + strlen("http://127.");
+
+	if (url_is_at(url, "http://localhost") || url_is_at(url, "http://[::1]"))
+		return true;
+	return pg_strncasecmp(url, "http://127.", strlen("http://127.")) == 0 &&
+		strspn(host, "0123456789.") == strcspn(host, ":/");
+}
+
+/* Check that an option, where given, is a URL without a query, of the host itself or, where allowed, https. */
+static void
+check_url(const PseudoOptions *options, const char *name, bool https)
+{
+	const char *url = pseudo_option(options, name);
+
+	if (url == NULL || is_plain_loopback(url) ||
+		(https && pg_strncasecmp(url, "https://", 8) == 0 && url[8] != '\0'))
+	{
+		if (url == NULL || strpbrk(url, "?#@ \t\r\n\\") == NULL)
+			return;
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\"", name),
+				 errhint("Give a URL without user, query and fragment.")));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for option \"%s\"", name),
+			 https ? errhint("Give a URL with https, or one with http of the host itself (localhost, 127.0.0.1).") :
+			 errhint("Give a URL with http of the host itself, such as http://localhost:2773.")));
+}
+
+/* Check the options; see provider.h. */
+static void
+aws_validate(const PseudoOptions *options)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	static const char lower[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+	const char *ca_file = pseudo_option(options, "ca_file");
+
+	check_superuser();
+	if (pseudo_option(options, "secret_id") == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"secret_id\" is required"),
+				 errhint("Provider \"aws\" needs the name or ARN of the secret.")));
+	check_text(options, "secret_id", 2048, psprintf("%s/_+=.@-:", letters),
+			   "Give the name or the ARN of a secret.");
+	check_text(options, "region", 64, lower, "Give a region such as eu-west-1.");
+	check_text(options, "version_stage", 256, psprintf("%s/_+=.@-: ", letters),
+			   "Give a staging label such as AWSCURRENT.");
+	check_text(options, "kms_key_id", 2048, psprintf("%s/_.:-", letters),
+			   "Give the id, the ARN or the alias of a KMS key.");
+	check_text(options, "profile", 256, psprintf("%s/_+=.@-:, ", letters),
+			   "Give the name of a profile of the AWS configuration files.");
+	check_url(options, "endpoint", true);
+	check_url(options, "agent", false);	/* it is sent a token */
+	if (ca_file && !is_absolute_path(ca_file))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"ca_file\""),
+				 errhint("Give an absolute path.")));
+}
+
+/* Check the right to store: ownership of the server, which the caller has checked, is enough. */
+static void
+aws_check_store_right(const PseudoOptions *options pg_attribute_unused())
+{
+}
+
+/* The provider in the other module. */
+static const PseudoProvider *
+module(void)
+{
+	static const PseudoProvider *loaded = NULL;
+
+	if (loaded == NULL)
+	{
+		const PseudoProvider *(*provider) (void) = (const PseudoProvider *(*) (void))
+			load_external_function(MODULE, "pseudo_aws_provider", true, NULL);
+
+		loaded = provider();
+	}
+	return loaded;
+}
+
+/* Load the document; see provider.h. */
+static PseudoDocument
+aws_load(const PseudoOptions *options, char **version, PseudoFailure *failure)
+{
+	return module()->load(options, version, failure);
+}
+
+/* Change the document; see provider.h. */
+static PseudoDocument
+aws_change(const PseudoOptions *options,
+		   PseudoDocument (*change) (const PseudoDocument *old, void *arg),
+		   void *arg, char **version)
+{
+	return module()->change(options, change, arg, version);
+}
+
+/* Random bytes for a new key; see provider.h. */
+static bool
+aws_random(const PseudoOptions *options, uint8 *out, Size len)
+{
+	return module()->random(options, out, len);
+}
+
+const PseudoProvider pseudo_provider_aws = {
+	.name = "aws",
+	.option_names = option_names,
+	.validate = aws_validate,
+	.check_store_right = aws_check_store_right,
+	.load = aws_load,
+	.change = aws_change,
+	.random = aws_random
+};
