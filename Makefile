@@ -23,10 +23,13 @@ OBJS = \
 	src/functions/admin.o \
 	src/functions/array.o \
 	src/functions/call.o \
+	src/functions/pseudo_role.o \
 	src/functions/pseudonymize.o \
-	src/functions/reidentify.o
+	src/functions/reidentify.o \
+	src/functions/repseudonymize.o
 
-REGRESS = pseudo service arguments malformed document options rights rotation
+REGRESS = pseudo service arguments malformed document options rights rotation \
+	plans views attacks repseudonymize
 REGRESS_OPTS = --inputdir=$(srcdir)
 ENCODING = UTF8
 NO_LOCALE = 1

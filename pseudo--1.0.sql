@@ -15,9 +15,50 @@ CREATE FOREIGN DATA WRAPPER pseudo VALIDATOR pseudo_fdw_validator;
 COMMENT ON FOREIGN DATA WRAPPER pseudo
 IS 'keyrings of the extension pseudo; USAGE on a server is the right to use its keys';
 
+-- Whose rights a call works with.  To read a pseudo_role from its text is the
+-- permission check: only the role itself and superusers can.  So there is no other way
+-- to make one: no cast, no binary form; and no column, domain or argument of this type.
+
+CREATE TYPE pseudo_role;
+
+CREATE FUNCTION pseudo_role_in(cstring) RETURNS pseudo_role
+AS 'MODULE_PATHNAME', 'pseudo_role_in'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION pseudo_role_in(cstring)
+IS 'I/O of pseudo_role; for the role itself and superusers only';
+
+CREATE FUNCTION pseudo_role_out(pseudo_role) RETURNS cstring
+AS 'MODULE_PATHNAME', 'pseudo_role_out'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION pseudo_role_out(pseudo_role)
+IS 'I/O of pseudo_role';
+
+CREATE TYPE pseudo_role (
+	INPUT = pseudo_role_in,
+	OUTPUT = pseudo_role_out,
+	INTERNALLENGTH = 4,
+	PASSEDBYVALUE,
+	ALIGNMENT = int4);
+COMMENT ON TYPE pseudo_role
+IS 'the role whose rights a call works with, or current_user; a literal of pseudonymize_as and reidentify_as';
+
+REVOKE ALL ON TYPE pseudo_role FROM PUBLIC;
+
+CREATE FUNCTION pseudo_role_support(internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'pseudo_role_support'
+LANGUAGE C STRICT;
+COMMENT ON FUNCTION pseudo_role_support(internal)
+IS 'planner support: tells a role in a statement from one in a view';
+
+CREATE FUNCTION pseudonymize_support(internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_support'
+LANGUAGE C STRICT;
+COMMENT ON FUNCTION pseudonymize_support(internal)
+IS 'planner support: a deterministic pseudonymize is stable';
+
 -- Pseudonyms.  There are two rights: EXECUTE on pseudonymize and EXECUTE on
 -- reidentify.  The other functions are open to PUBLIC and check the right that
--- they need when they run.
+-- they need when they run.  COST is as measured: a unit, cpu_operator_cost, is some 20 ns.
 
 CREATE FUNCTION pseudonymize(
 	value text,
@@ -26,7 +67,7 @@ CREATE FUNCTION pseudonymize(
 	keyring text DEFAULT 'pseudo')
 RETURNS text
 AS 'MODULE_PATHNAME', 'pseudo_pseudonymize'
-LANGUAGE C VOLATILE PARALLEL SAFE COST 2;
+LANGUAGE C VOLATILE PARALLEL SAFE COST 10 SUPPORT pseudonymize_support;
 COMMENT ON FUNCTION pseudonymize(text, boolean, text, text)
 IS 'the pseudonym of a value; equal values give equal pseudonyms where deterministic';
 
@@ -36,7 +77,7 @@ CREATE FUNCTION reidentify(
 	keyring text DEFAULT 'pseudo')
 RETURNS text
 AS 'MODULE_PATHNAME', 'pseudo_reidentify'
-LANGUAGE C STABLE PARALLEL SAFE COST 2;
+LANGUAGE C STABLE PARALLEL SAFE COST 15;
 COMMENT ON FUNCTION reidentify(text, text, text)
 IS 'the value of a pseudonym; an error where it does not authenticate';
 
@@ -46,9 +87,51 @@ CREATE FUNCTION try_reidentify(
 	keyring text DEFAULT 'pseudo')
 RETURNS text
 AS 'MODULE_PATHNAME', 'pseudo_try_reidentify'
-LANGUAGE C STABLE PARALLEL SAFE COST 2;
+LANGUAGE C STABLE PARALLEL SAFE COST 15;
 COMMENT ON FUNCTION try_reidentify(text, text, text)
 IS 'the value of a pseudonym; NULL where it is malformed or does not authenticate';
+
+CREATE FUNCTION pseudonymize_as(
+	as_role pseudo_role,
+	value text,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS text
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_as'
+LANGUAGE C STABLE PARALLEL SAFE COST 15 SUPPORT pseudo_role_support;
+COMMENT ON FUNCTION pseudonymize_as(pseudo_role, text, text, text)
+IS 'the deterministic pseudonym of a value, with the rights of the role named: for views';
+
+CREATE FUNCTION reidentify_as(
+	as_role pseudo_role,
+	pseudonym text,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS text
+AS 'MODULE_PATHNAME', 'pseudo_reidentify_as'
+LANGUAGE C STABLE PARALLEL SAFE COST 15 SUPPORT pseudo_role_support;
+COMMENT ON FUNCTION reidentify_as(pseudo_role, text, text, text)
+IS 'the value of a pseudonym, with the rights of the role named: for views';
+
+CREATE FUNCTION repseudonymize(
+	pseudonym text,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS text
+AS 'MODULE_PATHNAME', 'pseudo_repseudonymize'
+LANGUAGE C VOLATILE PARALLEL SAFE COST 25;
+COMMENT ON FUNCTION repseudonymize(text, text, text)
+IS 'the pseudonym of the same value under the primary key, in the same mode; the value is not shown';
+
+CREATE FUNCTION pseudonyms_of(
+	value text,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'pseudo_pseudonyms_of'
+LANGUAGE C STABLE PARALLEL SAFE COST 50;
+COMMENT ON FUNCTION pseudonyms_of(text, text, text)
+IS 'the deterministic pseudonyms of a value under every enabled key, the primary key''s first';
 
 CREATE FUNCTION pseudonymize_array(
 	"values" text[],
@@ -57,7 +140,7 @@ CREATE FUNCTION pseudonymize_array(
 	keyring text DEFAULT 'pseudo')
 RETURNS text[]
 AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_array'
-LANGUAGE C VOLATILE PARALLEL SAFE COST 20;
+LANGUAGE C VOLATILE PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION pseudonymize_array(text[], boolean, text, text)
 IS 'pseudonymize for each element; NULL elements and the shape are kept';
 
@@ -67,7 +150,7 @@ CREATE FUNCTION reidentify_array(
 	keyring text DEFAULT 'pseudo')
 RETURNS text[]
 AS 'MODULE_PATHNAME', 'pseudo_reidentify_array'
-LANGUAGE C STABLE PARALLEL SAFE COST 20;
+LANGUAGE C STABLE PARALLEL SAFE COST 150;
 COMMENT ON FUNCTION reidentify_array(text[], text, text)
 IS 'reidentify for each element; NULL elements and the shape are kept';
 
@@ -77,7 +160,7 @@ CREATE FUNCTION try_reidentify_array(
 	keyring text DEFAULT 'pseudo')
 RETURNS text[]
 AS 'MODULE_PATHNAME', 'pseudo_try_reidentify_array'
-LANGUAGE C STABLE PARALLEL SAFE COST 20;
+LANGUAGE C STABLE PARALLEL SAFE COST 150;
 COMMENT ON FUNCTION try_reidentify_array(text[], text, text)
 IS 'try_reidentify for each element; NULL elements and the shape are kept';
 

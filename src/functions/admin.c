@@ -410,7 +410,7 @@ usable_keyrings(void)
 		Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
 
 		if (strcmp(GetForeignDataWrapper(form->srvfdw)->fdwname, PSEUDO_WRAPPER) == 0 &&
-			pseudo_cache_may_use(form->oid))
+			pseudo_cache_may_use(form->oid, GetUserId()))
 			servers = lappend(servers, GetForeignServer(form->oid));
 	}
 	systable_endscan(scan);

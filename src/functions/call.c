@@ -50,20 +50,31 @@ right_function(Oid called, PseudoRight right)
 	return oid;
 }
 
-/* Check that the current user has a right.  Errors: 42501. */
+/* Check that a role has a right; named: because the call names it.  Errors: 42501. */
 static void
-check_right(Oid called, PseudoRight right)
+check_right(Oid called, PseudoRight right, Oid roleid, bool named)
 {
 	Oid			oid = right_function(called, right);
 	AclResult	result;
 
 #if PG_VERSION_NUM >= 160000	/* pg_proc_aclcheck became general */
-	result = object_aclcheck(ProcedureRelationId, oid, GetUserId(), ACL_EXECUTE);
+	result = object_aclcheck(ProcedureRelationId, oid, roleid, ACL_EXECUTE);
 #else
-	result = pg_proc_aclcheck(oid, GetUserId(), ACL_EXECUTE);
+	result = pg_proc_aclcheck(oid, roleid, ACL_EXECUTE);
 #endif
-	if (result != ACLCHECK_OK)
+	if (result == ACLCHECK_OK)
+		return;
+	if (!named)
 		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(oid));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for function %s", get_func_name(oid)),
+			 errdetail("This call works with the rights of role \"%s\".",
+					   GetUserNameFromId(roleid, false)),
+			 errhint("GRANT EXECUTE ON FUNCTION %s TO %s;",
+					 quote_qualified_identifier(get_namespace_name(get_func_namespace(oid)),
+												get_func_name(oid)),
+					 quote_identifier(GetUserNameFromId(roleid, false)))));
 }
 
 /* Is argument number no a constant of the plan? */
@@ -120,6 +131,23 @@ set_context(PseudoCall *call, text *arg, MemoryContext mcxt)
 	call->derived = NULL;
 }
 
+/* The state of a call site that has none yet. */
+static PseudoCall *
+create_call(FmgrInfo *flinfo)
+{
+	flinfo->fn_extra = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(PseudoCall));
+	return flinfo->fn_extra;
+}
+
+/* See call.h. */
+void
+pseudo_call_begin_as(FmgrInfo *flinfo)
+{
+	PseudoRole	role = pseudo_role_of_call(flinfo->fn_expr);
+
+	create_call(flinfo)->role = role;
+}
+
 /* See call.h. */
 void
 pseudo_call_renew(PseudoCall *call)
@@ -139,6 +167,7 @@ pseudo_call_prepare(FunctionCallInfo fcinfo, PseudoRight right,
 	PseudoCall *call = flinfo->fn_extra;
 	text	   *context;
 	text	   *keyring;
+	Oid			roleid;
 	ForeignServer *server;
 
 	if (PG_ARGISNULL(context_no))
@@ -149,12 +178,10 @@ pseudo_call_prepare(FunctionCallInfo fcinfo, PseudoRight right,
 	keyring = PG_GETARG_TEXT_PP(keyring_no);
 
 	if (call == NULL)
-	{
-		call = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(PseudoCall));
+		call = create_call(flinfo);
+	if (call->keyring_arg == NULL)
 		call->constant = is_constant(flinfo, context_no) &&
 			is_constant(flinfo, keyring_no);
-		flinfo->fn_extra = call;
-	}
 
 	/* A new statement sees what others have committed, in an open transaction too. */
 	if (call->statement != GetCurrentStatementStartTimestamp() ||
@@ -170,10 +197,11 @@ pseudo_call_prepare(FunctionCallInfo fcinfo, PseudoRight right,
 		return call;
 
 	call->generation = 0;		/* until all is done */
-	check_right(flinfo->fn_oid, right);
+	roleid = pseudo_role_check(&call->role);
+	check_right(flinfo->fn_oid, right, roleid, OidIsValid(call->role.oid));
 	keep_text(&call->keyring_arg, keyring, flinfo->fn_mcxt);
 	server = pseudo_cache_server(text_to_cstring(keyring));
-	pseudo_cache_check_usage(server);
+	pseudo_cache_check_usage(server, roleid);
 	call->serverid = server->serverid;
 	call->userid = GetUserId();
 	call->statement = GetCurrentStatementStartTimestamp();
@@ -200,6 +228,16 @@ pseudo_call_nonce_key(PseudoCall *call)
 	call->derived = slot;
 	call->derived_serial = slot->serial;
 	return &slot->nonce;
+}
+
+/* See call.h. */
+void
+pseudo_call_nonce_key_of(PseudoCall *call, const PseudoKey *key, pseudo_nonce_key *nonce_key)
+{
+	if (call->context_len == 0)
+		*nonce_key = key->nonce;
+	else
+		pseudo_nonce_key_derive(nonce_key, &key->nonce, call->context, call->context_len);
 }
 
 /* See call.h. */

@@ -15,6 +15,7 @@
 #include "varatt.h"
 #endif
 #include "../keyring/cache.h"
+#include "pseudo_role.h"
 
 /* The two rights: EXECUTE on one of these functions. */
 typedef enum PseudoRight
@@ -38,6 +39,7 @@ typedef struct PseudoCall
 	text	   *context_arg;
 	text	   *keyring_arg;
 
+	PseudoRole	role;			/* whose rights count; see pseudo_role.h */
 	Oid			serverid;
 	PseudoKeyring *keyring;
 	char	   *context_utf8;	/* context_arg converted, where it has to be */
@@ -68,11 +70,27 @@ pseudo_call(FunctionCallInfo fcinfo, PseudoRight right, int context_no, int keyr
 	return pseudo_call_prepare(fcinfo, right, context_no, keyring_no);
 }
 
+/* Make the state of a call whose first argument says whose rights count.  Errors: 0A000, 22004. */
+extern void pseudo_call_begin_as(FmgrInfo *flinfo);
+
+/* pseudo_call() for a function whose first argument is a pseudo_role. */
+static inline PseudoCall *
+pseudo_call_as(FunctionCallInfo fcinfo, PseudoRight right, int context_no, int keyring_no)
+{
+	if (unlikely(fcinfo->flinfo->fn_extra == NULL))
+		pseudo_call_begin_as(fcinfo->flinfo);
+	return pseudo_call(fcinfo, right, context_no, keyring_no);
+}
+
 /* Look the keyring up again, because another call may have loaded it anew. */
 extern void pseudo_call_renew(PseudoCall *call);
 
-/* The nonce key of the primary key in the call's context. */
+/* The nonce key of the keyring's primary key in the call's context. */
 extern const pseudo_nonce_key *pseudo_call_nonce_key(PseudoCall *call);
+
+/* The same of any key, into *nonce_key, which the caller wipes. */
+extern void pseudo_call_nonce_key_of(PseudoCall *call, const PseudoKey *key,
+									 pseudo_nonce_key *nonce_key);
 
 /* Report that an argument is NULL that must not be.  Errors: 22004. */
 extern void pseudo_report_null(const char *name) pg_attribute_noreturn();

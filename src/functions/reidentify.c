@@ -1,7 +1,7 @@
 /*
  * reidentify.c
  *		reidentify() and try_reidentify(), for one pseudonym and for an array of
- *		them, and pseudonym_key_id().
+ *		them, reidentify_as(), and pseudonym_key_id().
  */
 #include "postgres.h"
 
@@ -10,13 +10,14 @@
 #include "utils/builtins.h"
 
 #include "array.h"
-#include "call.h"
+#include "values.h"
 
 /* Pseudonyms of up to this many characters are decoded on the stack. */
 #define SHORT_PSEUDONYM	1024
 
 PG_FUNCTION_INFO_V1(pseudo_reidentify);
 PG_FUNCTION_INFO_V1(pseudo_try_reidentify);
+PG_FUNCTION_INFO_V1(pseudo_reidentify_as);
 PG_FUNCTION_INFO_V1(pseudo_reidentify_array);
 PG_FUNCTION_INFO_V1(pseudo_try_reidentify_array);
 PG_FUNCTION_INFO_V1(pseudo_pseudonym_key_id);
@@ -41,14 +42,31 @@ report_crypto_failure(void)
 			 errmsg("could not reidentify a pseudonym: OpenSSL failed")));
 }
 
+/* Try one key on nonce || ciphertext || tag; where it fits, *opened says so. */
+static pseudo_status
+open_with(PseudoCall *call, PseudoKey *key, const uint8 *bytes, size_t len, PseudoOpened *opened)
+{
+	pseudo_status status;
+
+	status = pseudo_pseudonym_open((uint8 *) VARDATA(opened->value), &key->siv,
+								   call->context, call->context_len, bytes, len);
+	if (status == PSEUDO_OK)
+	{
+		opened->key = key;
+		opened->len = len - PSEUDO_OVERHEAD;
+		memcpy(opened->nonce, bytes, PSEUDO_NONCE_LEN);
+	}
+	return status;
+}
+
 /*
  * Open decoded bytes: with the tink key that the prefix names, else with every
- * enabled raw key, highest key id first.  Writes the value to out and its length to *out_len.
+ * enabled raw key, highest key id first.  Writes the value to the room in opened->value.
  * *named is the tink key that the prefix names, or NULL.
  */
 static pseudo_status
 open_bytes(PseudoCall *call, const uint8 *bytes, size_t len,
-		   uint8 *out, size_t *out_len, PseudoKey **named)
+		   PseudoOpened *opened, PseudoKey **named)
 {
 	PseudoKeyring *keyring = call->keyring;
 	pseudo_status status;
@@ -64,23 +82,19 @@ open_bytes(PseudoCall *call, const uint8 *bytes, size_t len,
 	}
 	if (*named && (*named)->status == PSEUDO_KEY_ENABLED)
 	{
-		status = pseudo_pseudonym_open(out, &(*named)->siv,
-									   call->context, call->context_len,
-									   bytes + PSEUDO_PREFIX_LEN, len - PSEUDO_PREFIX_LEN);
-		*out_len = len - PSEUDO_PREFIX_LEN - PSEUDO_OVERHEAD;
+		status = open_with(call, *named, bytes + PSEUDO_PREFIX_LEN, len - PSEUDO_PREFIX_LEN,
+						   opened);
 		if (status != PSEUDO_NOT_AUTHENTIC)
 			return status;
 	}
 
-	*out_len = len - PSEUDO_OVERHEAD;
 	for (int i = 0; i < keyring->nkeys; i++)
 	{
 		PseudoKey  *key = &keyring->keys[i];
 
 		if (key->prefix != PSEUDO_PREFIX_RAW || key->status != PSEUDO_KEY_ENABLED)
 			continue;
-		status = pseudo_pseudonym_open(out, &key->siv, call->context, call->context_len,
-									   bytes, len);
+		status = open_with(call, key, bytes, len, opened);
 		if (status != PSEUDO_NOT_AUTHENTIC)
 			return status;
 	}
@@ -130,20 +144,15 @@ value_to_text(text *result, size_t len)
 	return result;
 }
 
-/*
- * The value of a pseudonym, palloc'ed; or NULL where or_null and it is malformed or does not
- * authenticate.  Errors: 22P02, 22000, 55000, 22021, 22P05.
- */
-static text *
-open_value(PseudoCall *call, text *pseudonym, bool or_null)
+/* See values.h. */
+bool
+pseudo_open(PseudoCall *call, text *pseudonym, bool or_null, PseudoOpened *opened)
 {
 	const char *in = VARDATA_ANY(pseudonym);
 	size_t		in_len = VARSIZE_ANY_EXHDR(pseudonym);
 	uint8		short_bytes[PSEUDO_BASE64_BYTES(SHORT_PSEUDONYM)];
 	uint8	   *bytes = in_len <= SHORT_PSEUDONYM ? short_bytes : palloc(PSEUDO_BASE64_BYTES(in_len));
 	size_t		len;
-	size_t		value_len;
-	text	   *result;
 	PseudoKey  *named;
 	pseudo_status status;
 
@@ -153,11 +162,11 @@ open_value(PseudoCall *call, text *pseudonym, bool or_null)
 			report_malformed();
 		if (bytes != short_bytes)
 			pfree(bytes);
-		return NULL;
+		return false;
 	}
 
-	result = palloc(VARHDRSZ + len - PSEUDO_OVERHEAD);
-	status = open_bytes(call, bytes, len, (uint8 *) VARDATA(result), &value_len, &named);
+	opened->value = palloc(VARHDRSZ + len - PSEUDO_OVERHEAD);
+	status = open_bytes(call, bytes, len, opened, &named);
 	if (status == PSEUDO_NOT_AUTHENTIC)
 	{
 		uint64		before = pseudo_generation;
@@ -168,23 +177,32 @@ open_value(PseudoCall *call, text *pseudonym, bool or_null)
 		{
 			pseudo_call_renew(call);
 			call->generation = 0;	/* the next row checks its rights again */
-			status = open_bytes(call, bytes, len, (uint8 *) VARDATA(result), &value_len, &named);
+			status = open_bytes(call, bytes, len, opened, &named);
 		}
 	}
 	if (status == PSEUDO_CRYPTO_FAILURE)
 		report_crypto_failure();
-	if (status != PSEUDO_OK)
-	{
-		report_not_opened(named, or_null);
-		pfree(result);
-		if (bytes != short_bytes)
-			pfree(bytes);
-		return NULL;
-	}
-	result = value_to_text(result, value_len);
 	if (bytes != short_bytes)
 		pfree(bytes);
-	return result;
+	if (status == PSEUDO_OK)
+		return true;
+	report_not_opened(named, or_null);
+	pfree(opened->value);
+	return false;
+}
+
+/*
+ * The value of a pseudonym, palloc'ed; or NULL where or_null and it is malformed or does not
+ * authenticate.  Errors: 22P02, 22000, 55000, 22021, 22P05.
+ */
+static text *
+open_value(PseudoCall *call, text *pseudonym, bool or_null)
+{
+	PseudoOpened opened;
+
+	if (!pseudo_open(call, pseudonym, or_null, &opened))
+		return NULL;
+	return value_to_text(opened.value, opened.len);
 }
 
 /* What the two scalar functions share. */
@@ -218,6 +236,19 @@ Datum
 pseudo_try_reidentify(PG_FUNCTION_ARGS)
 {
 	return reidentify_one(fcinfo, true);
+}
+
+/*
+ * reidentify_as(as_role pseudo_role, pseudonym text, context text, keyring text)
+ */
+Datum
+pseudo_reidentify_as(PG_FUNCTION_ARGS)
+{
+	PseudoCall *call = pseudo_call_as(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 2, 3);
+
+	if (PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(open_value(call, PG_GETARG_TEXT_PP(1), false));
 }
 
 /* pseudo_map_array's function: arg tells whether a failure is NULL. */

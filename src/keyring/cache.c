@@ -131,27 +131,27 @@ pseudo_cache_server(const char *name)
 
 /* See cache.h. */
 bool
-pseudo_cache_may_use(Oid serverid)
+pseudo_cache_may_use(Oid serverid, Oid roleid)
 {
 #if PG_VERSION_NUM >= 160000	/* pg_foreign_server_aclcheck became general */
 	return object_aclcheck(ForeignServerRelationId, serverid,
-						   GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+						   roleid, ACL_USAGE) == ACLCHECK_OK;
 #else
-	return pg_foreign_server_aclcheck(serverid, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+	return pg_foreign_server_aclcheck(serverid, roleid, ACL_USAGE) == ACLCHECK_OK;
 #endif
 }
 
 /* See cache.h. */
 void
-pseudo_cache_check_usage(ForeignServer *server)
+pseudo_cache_check_usage(ForeignServer *server, Oid roleid)
 {
-	if (!pseudo_cache_may_use(server->serverid))
+	if (!pseudo_cache_may_use(server->serverid, roleid))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for keyring \"%s\"", server->servername),
 				 errhint("GRANT USAGE ON FOREIGN SERVER %s TO %s;",
 						 quote_identifier(server->servername),
-						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+						 quote_identifier(GetUserNameFromId(roleid, false)))));
 }
 
 /* Forget an entry's keys. */

@@ -31,11 +31,11 @@ extern void pseudo_cache_init(void);
  */
 extern ForeignServer *pseudo_cache_server(const char *name);
 
-/* Has the current user USAGE on the server? */
-extern bool pseudo_cache_may_use(Oid serverid);
+/* Has a role USAGE on the server? */
+extern bool pseudo_cache_may_use(Oid serverid, Oid roleid);
 
-/* Check USAGE on the server for the current user.  Errors: 42501. */
-extern void pseudo_cache_check_usage(ForeignServer *server);
+/* Check USAGE on the server for a role.  Errors: 42501. */
+extern void pseudo_cache_check_usage(ForeignServer *server, Oid roleid);
 
 /*
  * The keyring of a server, loaded where needed; the pointer lives while pseudo_generation stays.

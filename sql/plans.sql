@@ -1,0 +1,105 @@
+--
+-- Plans: deterministic look-ups use an index, random calls stay volatile, costs, EXPLAIN.
+--
+\pset format unaligned
+\pset tuples_only on
+SET client_min_messages = warning;
+SET search_path = pseudo, public;
+CREATE ROLE regress_pseudo_etl;
+CREATE ROLE regress_pseudo_none;
+GRANT USAGE ON SCHEMA pseudo TO regress_pseudo_etl, regress_pseudo_none;
+GRANT EXECUTE ON FUNCTION pseudonymize TO regress_pseudo_etl;
+GRANT USAGE ON FOREIGN SERVER pseudo TO regress_pseudo_etl;
+CREATE TABLE t.people (id int PRIMARY KEY, email text, plain text);
+INSERT INTO t.people SELECT n, pseudonymize(n || '@example.com', true), n || '@example.com' FROM generate_series(1, 20000) n;
+CREATE INDEX people_email ON t.people (email);
+ANALYZE t.people;
+GRANT SELECT, UPDATE ON t.people TO PUBLIC;
+-- The grants of pseudonymize are enough.
+SET ROLE regress_pseudo_etl;
+SELECT t.plan_has($$SELECT id FROM t.people WHERE email = pseudonymize('77@example.com', true)$$, 'using people_email');
+SELECT id FROM t.people WHERE email = pseudonymize('77@example.com', true);
+SELECT t.plan_has($$SELECT id FROM t.people WHERE email = pseudonymize(value => '77@example.com', deterministic => true, keyring => 'pseudo')$$, 'using people_email');
+SELECT t.plan_has($$SELECT id FROM t.people WHERE email IN (pseudonymize('77@example.com', true), pseudonymize('78@example.com', true))$$, 'people_email');
+SELECT id FROM t.people WHERE email IN (pseudonymize('77@example.com', true), pseudonymize('78@example.com', true)) ORDER BY id;
+SELECT t.plan_has($$SELECT id FROM t.people WHERE email = pseudonymize('77@example.com', NOT false, 'crm')$$, 'using people_email');
+SELECT t.plan_has($$UPDATE t.people SET plain = plain WHERE email = pseudonymize('77@example.com', true)$$, 'using people_email');
+-- A join against it.
+SELECT t.plan_has($$SELECT p.id FROM (VALUES ('77@example.com'), ('78@example.com')) AS v (plain) JOIN t.people p ON p.email = pseudonymize(v.plain, true)$$, 'using people_email');
+SELECT p.id FROM (VALUES ('77@example.com'), ('78@example.com')) AS v (plain) JOIN t.people p ON p.email = pseudonymize(v.plain, true) ORDER BY id;
+SET enable_nestloop = off;
+SELECT t.plan_has($$SELECT count(*) FROM t.people a JOIN t.people b ON b.email = pseudonymize(a.plain, true)$$, 'Hash Join');
+SELECT count(*) FROM t.people a JOIN t.people b ON b.email = pseudonymize(a.plain, true);
+RESET enable_nestloop;
+-- Prepared, generic and custom.
+PREPARE find (text) AS SELECT id FROM t.people WHERE email = pseudonymize($1, true);
+SET plan_cache_mode = force_generic_plan;
+SELECT t.plan_has($$EXECUTE find ('77@example.com')$$, 'using people_email');
+EXECUTE find ('77@example.com');
+SET plan_cache_mode = force_custom_plan;
+SELECT t.plan_has($$EXECUTE find ('78@example.com')$$, 'using people_email');
+EXECUTE find ('78@example.com');
+-- The right is still needed, and still the caller's own.
+SET ROLE regress_pseudo_none;
+SELECT t.err($$EXECUTE find ('77@example.com')$$);
+SET plan_cache_mode = force_generic_plan;
+SELECT t.err($$EXECUTE find ('77@example.com')$$);
+SELECT t.err($$SELECT pseudonymize('77@example.com', true)$$);
+SELECT t.err($$SELECT id FROM t.people WHERE email = pseudonymize('77@example.com', true)$$);
+SELECT t.err($$SELECT id FROM t.people WHERE id = 1 AND email = pseudonymize(plain, true)$$);
+SELECT t.err($$SELECT pseudonymize_as('current_user', '77@example.com')$$);
+SELECT t.err($$SELECT reidentify_as('current_user', 'x')$$);
+RESET plan_cache_mode;
+SET ROLE regress_pseudo_etl;
+SELECT pseudonymize_as('current_user', '77@example.com') = pseudonymize('77@example.com', true);
+SELECT t.err($$SELECT reidentify_as('current_user', 'x')$$);
+RESET ROLE;
+-- A view of the first function alone keeps the rights of its reader.
+CREATE VIEW t.looked_up AS SELECT id FROM t.people WHERE email = pseudonymize('77@example.com', true);
+GRANT SELECT ON t.looked_up TO PUBLIC;
+SET ROLE regress_pseudo_none;
+SELECT t.err($$SELECT * FROM t.looked_up$$);
+SET ROLE regress_pseudo_etl;
+SELECT * FROM t.looked_up;
+RESET ROLE;
+DROP VIEW t.looked_up;
+-- What is not a constant true stays volatile, and random.
+SELECT t.plan_has($$SELECT id FROM t.people WHERE email = pseudonymize('77@example.com')$$, 'people_email');
+SELECT t.plan_has($$SELECT id FROM t.people WHERE email = pseudonymize('77@example.com', false)$$, 'people_email');
+SELECT t.plan_has($$SELECT id FROM t.people WHERE email = pseudonymize('77@example.com', id > 0)$$, 'people_email');
+SELECT count(DISTINCT pseudonymize('x')) FROM generate_series(1, 100);
+SELECT a = b, a = 'x' FROM (SELECT t AS a, t AS b FROM (SELECT pseudonymize(v) AS t FROM (VALUES ('x')) AS c (v)) AS s) AS s;
+SELECT count(DISTINCT a), count(*) FILTER (WHERE a = b) FROM (SELECT t AS a, t AS b FROM (SELECT pseudonymize(plain) AS t FROM t.people LIMIT 10) AS s) AS s;
+SELECT t.err($$SELECT pseudonymize('x', NULL)$$);
+SELECT t.err($$SELECT pseudonymize('x', true, NULL)$$);
+SELECT t.err($$SELECT pseudonymize('x', true, '', NULL)$$);
+SELECT pseudonymize(NULL, true) IS NULL, pseudonymize_as('current_user', NULL) IS NULL, reidentify_as('current_user', NULL) IS NULL;
+-- No index expression, no generated column: what a key gives is never immutable.
+SELECT t.err($$CREATE INDEX ON t.people (pseudonymize(plain, true))$$);
+SELECT t.err($$CREATE TABLE t.generated (plain text, p text GENERATED ALWAYS AS (pseudonymize(plain, true)) STORED)$$);
+-- EXPLAIN VERBOSE shows no plaintext that the query has not, and the new form of the call.
+CREATE FUNCTION t.explain(query text) RETURNS SETOF text LANGUAGE plpgsql AS
+$$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query; END $$;
+SELECT count(*), count(*) FILTER (WHERE e LIKE '%alice%') FROM t.explain($$SELECT reidentify('ZmU3MDE3ZTc4MzAzQJZSd3ukMDGB1gnHn9H8A6SEsq1M6ktc03VEq2JSxGPW'), try_reidentify('ZmU3MDE3ZTc4MzAzQJZSd3ukMDGB1gnHn9H8A6SEsq1M6ktc03VEq2JSxGPW'), reidentify_as('current_user', 'ZmU3MDE3ZTc4MzAzQJZSd3ukMDGB1gnHn9H8A6SEsq1M6ktc03VEq2JSxGPW')$$) e;
+SELECT count(*), count(*) FILTER (WHERE e LIKE '%alice%') FROM t.explain($$SELECT 1 FROM t.people WHERE plain = reidentify('ZmU3MDE3ZTc4MzAzQJZSd3ukMDGB1gnHn9H8A6SEsq1M6ktc03VEq2JSxGPW')$$) e;
+SELECT e FROM t.explain($$SELECT pseudonymize('x', true), pseudonymize('x', context => 'crm')$$) e;
+-- EXPLAIN by one who may not call.
+SET ROLE regress_pseudo_none;
+SELECT e FROM t.explain($$SELECT pseudonymize(plain, true) FROM t.people$$) e;
+RESET ROLE;
+-- Costs, in units of cpu_operator_cost.
+SELECT p.proname, p.procost FROM pg_proc p WHERE p.pronamespace = 'pseudo'::regnamespace AND p.procost NOT IN (1, 1000) ORDER BY p.proname COLLATE "C";
+-- A scan that workers are not worth is worth them with such calls.
+CREATE TABLE t.many AS SELECT n, n || '@example.com' AS plain FROM generate_series(1, 60000) n;
+ANALYZE t.many;
+SET min_parallel_table_scan_size = 0;
+SET max_parallel_workers_per_gather = 2;
+SELECT t.plan_has('SELECT count(plain) FROM t.many', 'Parallel Seq Scan');
+SELECT t.plan_has('SELECT count(pseudonymize(plain, true)) FROM t.many', 'Parallel Seq Scan');
+SELECT t.plan_has('SELECT count(pseudonymize(plain)) FROM t.many', 'Parallel Seq Scan');
+SELECT count(pseudonymize(plain, true)), count(DISTINCT pseudonymize(plain, true)) FROM t.many;
+DROP TABLE t.many, t.people;
+DROP FUNCTION t.explain;
+DEALLOCATE ALL;
+DROP OWNED BY regress_pseudo_etl, regress_pseudo_none;
+DROP ROLE regress_pseudo_etl, regress_pseudo_none;

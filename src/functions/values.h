@@ -1,0 +1,35 @@
+/*
+ * values.h
+ *		Values to pseudonyms and back, for one call: what the SQL functions share.
+ */
+#ifndef PSEUDO_VALUES_H
+#define PSEUDO_VALUES_H
+
+#include "call.h"
+
+/* A value as it is encrypted: in UTF-8.  Points into the text where nothing is converted. */
+extern const char *pseudo_value_utf8(text *value, size_t *len);
+
+/*
+ * The pseudonym of len bytes of UTF-8 under a key, palloc'ed; nonce_key is NULL for random mode.
+ * Errors: 54000.
+ */
+extern text *pseudo_seal(PseudoCall *call, PseudoKey *key, const pseudo_nonce_key *nonce_key,
+						 const char *value, size_t len);
+
+/* A pseudonym that was opened. */
+typedef struct PseudoOpened
+{
+	text	   *value;			/* palloc'ed; its bytes are UTF-8, not yet verified */
+	size_t		len;			/* bytes of the value */
+	PseudoKey  *key;			/* that opened it; lives while the call's keyring does */
+	uint8		nonce[PSEUDO_NONCE_LEN];
+} PseudoOpened;
+
+/*
+ * Open a pseudonym.  Returns false where or_null and it is malformed or does not authenticate.
+ * Errors: 22P02, 22000, 55000, and the provider's.
+ */
+extern bool pseudo_open(PseudoCall *call, text *pseudonym, bool or_null, PseudoOpened *opened);
+
+#endif							/* PSEUDO_VALUES_H */
