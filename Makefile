@@ -7,7 +7,10 @@ OBJS = \
 	src/pseudo.o \
 	src/core/aes_gcm_siv.o \
 	src/core/aes_gcm_siv_portable.o \
+	src/core/aes_gcm_siv_vaes.o \
 	src/core/aes_gcm_siv_x86.o \
+	src/core/hmac.o \
+	src/core/hmac_x86.o \
 	src/core/nonce.o \
 	src/core/pseudonym.o \
 	src/keyring/cache.o \
