@@ -130,7 +130,7 @@ pseudo_siv_open_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_
 __attribute__((noinline)) void
 pseudo_burn_stack(void)
 {
-	uint8_t		below[2048];
+	uint8_t		below[1024];
 
 	wipe(below, sizeof(below));
 }

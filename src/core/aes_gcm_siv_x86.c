@@ -13,15 +13,7 @@
 #define SIV_TARGET	__attribute__((target("aes,pclmul,ssse3,sse4.1")))
 #include "siv_x86.h"
 
-typedef block vec;
-
 #define LANES				1
-#define vec_load(p)			load_block(p)
-#define vec_store(p, v)		store_block(p, v)
-#define vec_repeat(b)		(b)
-#define vec_fold(v)			(v)
-#define vec_first(v)		(v)
-
 #define aes_round(v, k)		_mm_aesenc_si128(v, k)
 #define aes_last(v, k)		_mm_aesenclast_si128(v, k)
 #define clmul_low(a, b)		_mm_clmulepi64_si128(a, b, 0x00)

@@ -34,6 +34,30 @@ extern const pseudo_hmac_impl pseudo_hmac_arm;
 #endif
 extern const pseudo_siv_impl pseudo_siv_portable;
 
+#if defined(PSEUDO_HAVE_ARM) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+#if defined(PSEUDO_HAVE_ARM)
+/* Bits of AT_HWCAP, by their numbers in the kernel's interface. */
+#define CPU_AES			(1u << 3)
+#define CPU_PMULL		(1u << 4)
+#define CPU_SHA2		(1u << 6)
+
+/* Whether the processor has all of these features; every Apple one has. */
+static inline int
+cpu_has(unsigned long features)
+{
+#if defined(__linux__)
+	return (getauxval(AT_HWCAP) & features) == features;
+#elif defined(__APPLE__)
+	return features != 0;
+#else
+	return features == 0;
+#endif
+}
+#endif
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 
@@ -92,6 +116,10 @@ cpu_has_avx2(void)
 	return (low & 6) == 6;
 }
 #endif
+
+/* How the implementations for one processor declare their functions. */
+#define SIV_INLINE		static inline __attribute__((always_inline)) SIV_TARGET
+#define SIV_NOINLINE	static __attribute__((noinline)) SIV_TARGET
 
 /* Clear the stack below the caller, where functions that it called had secrets. */
 extern void pseudo_burn_stack(void);

@@ -180,8 +180,8 @@ pseudo_nonce_deterministic_batch(uint8_t *const *nonces, const pseudo_nonce_key 
 /* ---- The random nonce ---- */
 
 /*
- * Random bytes in store.  The kernel zeroes the page in a forked child, which
- * therefore finds it not ready and fills it anew.
+ * Random bytes in store.  The kernel, or else forget_random, zeroes the page in a forked
+ * child, which therefore finds it not ready and fills it anew.
  */
 typedef struct random_page
 {
@@ -194,7 +194,7 @@ typedef struct random_page
 static random_page *random_store = NULL;
 static random_page static_store;	/* where there is no memory to map */
 
-/* In a child whose kernel does not zero the page: forget what the parent has. */
+/* In a child, whose kernel may not have zeroed the page: forget what the parent has. */
 static void
 forget_random(void)
 {
@@ -222,7 +222,8 @@ open_store(void)
 		wiped_on_fork = madvise(page, sizeof(*page), MADV_WIPEONFORK) == 0;
 #endif
 	}
-	if (!wiped_on_fork && pthread_atfork(NULL, NULL, forget_random) != 0)
+	/* Both, as emulators (qemu-user) grant the advice and do nothing. */
+	if (pthread_atfork(NULL, NULL, forget_random) != 0 && !wiped_on_fork)
 	{
 		if (page != &static_store)
 			(void) munmap(page, sizeof(*page));

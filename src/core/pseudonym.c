@@ -55,15 +55,14 @@ have_ssse3(void)
 				  _mm_cmpgt_epi8(_mm_set1_epi8((high) + 1), (v)))
 
 /*
- * Encode all groups of 12 bytes (of at least 16 bytes); how many bytes were encoded.
- * Reads 16 bytes at a time and none twice: after the first time, the four before count for nothing.
+ * Encode all groups of 12 bytes; how many bytes were encoded.  Reads eight bytes and
+ * four, as what was just written in such pieces need not reach the cache first.
  */
 SSSE3_TARGET static size_t
 encode_ssse3(char *out, const uint8_t *in, size_t len)
 {
 	/* From bytes abc of each group to bacb: two 16-bit words, each with two digits whole. */
-	const __m128i first = _mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10);
-	const __m128i later = _mm_add_epi8(first, _mm_set1_epi8(4));
+	const __m128i spread = _mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10);
 	/* The step from a digit to its character: lower case, each decimal digit, + and /, upper case. */
 	const __m128i steps = _mm_setr_epi8('a' - 26, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52,
 										'0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52,
@@ -72,14 +71,16 @@ encode_ssse3(char *out, const uint8_t *in, size_t len)
 
 	for (; len - done >= 12; done += 12, out += 16)
 	{
+		uint64_t	head;
+		uint32_t	tail;
 		__m128i		v,
 					digits,
 					part;
 
-		if (done == 0)
-			v = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *) (const void *) in), first);
-		else
-			v = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *) (const void *) (in + done - 4)), later);
+		memcpy(&head, in + done, 8);
+		memcpy(&tail, in + done + 8, 4);
+		v = _mm_unpacklo_epi64(_mm_cvtsi64_si128((long long) head), _mm_cvtsi32_si128((int) tail));
+		v = _mm_shuffle_epi8(v, spread);
 
 		/* Multiplication shifts each word by its own number of bits. */
 		digits = _mm_or_si128(_mm_mulhi_epu16(_mm_and_si128(v, _mm_set1_epi32(0x0fc0fc00)),
@@ -156,7 +157,7 @@ void
 pseudo_base64_encode(char *out, const uint8_t *in, size_t len)
 {
 #ifdef HAVE_SSSE3
-	if (len >= 16 && have_ssse3())
+	if (len >= 12 && have_ssse3())
 	{
 		size_t		done = encode_ssse3(out, in, len);
 
@@ -340,7 +341,7 @@ pseudo_pseudonym_open(uint8_t *out, const pseudo_siv_key *key, const uint8_t *aa
 /* ---- Many at a time ---- */
 
 /* What is worked on at a time: a multiple of what the parts take at once, and still in the cache. */
-#define CHUNK	32
+#define CHUNK	64
 
 /* The messages of a chunk, and which items they are: some items may fail before. */
 typedef struct chunk

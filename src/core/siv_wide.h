@@ -6,7 +6,7 @@
  * Included by each implementation after it has defined
  *
  *	block		16 bytes: load_block, store_block, make_block, low_half, high_half
- *	vec			LANES blocks; with one lane it is a block
+ *	vec			LANES blocks; with one lane it is a block, and the next four lines are here
  *	vec_load, vec_store			LANES blocks in memory, at any address
  *	vec_repeat, vec_pair		a block in all lanes; in two lanes, two blocks
  *	vec_first, vec_fold			the block in the first lane; the lanes' exclusive or
@@ -20,6 +20,15 @@
  *
  * and the operators ^ & | on both types.
  */
+
+#if LANES == 1
+typedef block vec;
+#define vec_load(p)			load_block(p)
+#define vec_store(p, v)		store_block(p, v)
+#define vec_repeat(b)		(b)
+#define vec_fold(v)			(v)
+#define vec_first(v)		(v)
+#endif
 
 /* Vectors in flight, and the macro that repeats for each of a group of messages. */
 #define GROUP_VECS	4
@@ -54,7 +63,8 @@ typedef struct siv_work
 {
 	block		round_keys[PSEUDO_MAX_ROUNDS + 1];
 	block		h;				/* the authentication key */
-	block		blocks[2];		/* encrypted beside the key schedule */
+	block		square;			/* dot(h, h) */
+	block		blocks[2];		/* of key stream, between functions */
 	block		sum;			/* of POLYVAL so far, between functions */
 	block		counter;		/* the next one, between functions */
 	block		powers[MAX_POWERS]; /* of h, the highest first; for long inputs only */
@@ -296,8 +306,7 @@ derive_keys(const pseudo_siv_key *key, vec nonce, vec *h, vec *a, vec *b, const 
 	k = vec_repeat(load_block(round_keys + 16 * rounds));
 	*h = low_halves(aes_last(b0, k), aes_last(b1, k));
 	*a = low_halves(aes_last(b2, k), aes_last(b3, k));
-	if (rounds == 14)
-		*b = low_halves(aes_last(b4, k), aes_last(b5, k));
+	*b = rounds == 14 ? low_halves(aes_last(b4, k), aes_last(b5, k)) : *a;
 }
 
 /* ---- Long inputs ---- */
@@ -488,6 +497,15 @@ lane(vec *row, size_t m)
 	return (uint8_t *) row + 16 * m;
 }
 
+/* Clear n vectors; not by memset, which for a few hundred bytes the compiler makes slow. */
+SIV_INLINE void
+clear_vecs(vec *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		v[i] = vec_repeat(make_block(0, 0));
+	__asm__ volatile("" : : "r" (v) : "memory");
+}
+
 /* The row in which the text of message m starts. */
 SIV_INLINE size_t
 text_row(const group *g, size_t m)
@@ -504,8 +522,8 @@ stage_group(group_work *work, const group *g)
 {
 	size_t		aad_rows = blocks_of(g->aad_len);
 
-	memset(work->rows, 0, sizeof(work->rows[0]) * (g->rows + 1));
-	memset(work->nonces, 0, sizeof(work->nonces));
+	clear_vecs(work->rows[0], GROUP_VECS * (g->rows + 1));
+	clear_vecs(work->nonces, GROUP_VECS);
 	for (size_t m = 0; m < g->n; m++)
 	{
 		size_t		row = text_row(g, m) - aad_rows;
@@ -714,7 +732,7 @@ SIV_INLINE void
 open_group(group_work *work, const pseudo_siv_key *key, const group *g, const int rounds)
 {
 	stage_group(work, g);
-	memset(work->counters, 0, sizeof(work->counters));
+	clear_vecs(work->counters, GROUP_VECS);
 	for (size_t m = 0; m < g->n; m++)
 		store_block(lane(work->counters, m), load_block(g->item[m]->in + g->text_len[m]));
 	derive_group(work, key, rounds);
@@ -824,7 +842,7 @@ do_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
 			flush_group(&work, key, &g, seal);
 	}
 	flush_group(&work, key, &g, seal);
-	wipe(&work, sizeof(work));
+	clear_vecs((vec *) (void *) &work, sizeof(work) / sizeof(vec));
 	pseudo_burn_stack();
 	CLEAR_REGISTERS();
 }

@@ -5,10 +5,10 @@
  */
 #include <immintrin.h>
 
-#define SIV_INLINE		static inline __attribute__((always_inline)) SIV_TARGET
-#define SIV_NOINLINE	static __attribute__((noinline)) SIV_TARGET
-
 typedef __m128i block;
+
+/* Evaluate v here and not where it is used, which would keep what it is made of till then. */
+#define EVALUATE(v)		__asm__ volatile("" : "+x" (v) : : "memory")
 
 /* Read the block at p. */
 SIV_INLINE block

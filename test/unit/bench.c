@@ -64,9 +64,9 @@ static SHA256_CTX inner_state;
 static SHA256_CTX outer_state;
 static char text[PSEUDO_BASE64_LEN(MAX_SHORT + PSEUDO_OVERHEAD)];
 static uint8_t decoded[PSEUDO_BASE64_BYTES(sizeof(text))];
-static char texts[BATCH][sizeof(text)];
-static uint8_t bytes[BATCH][MAX_SHORT + PSEUDO_OVERHEAD];
-static uint8_t values[BATCH][MAX_SHORT];
+static char texts[BATCH * sizeof(text)];	/* of a batch: one after the other */
+static uint8_t bytes[BATCH * (MAX_SHORT + PSEUDO_OVERHEAD) + 2];
+static uint8_t values[BATCH * MAX_SHORT];
 static uint8_t nonces[BATCH][12];
 static pseudo_batch_item seals[BATCH];
 static pseudo_batch_item opens[BATCH];
@@ -168,7 +168,7 @@ call_nonce_batch(void)
 	for (int i = 0; i < BATCH; i++)
 	{
 		outs[i] = nonces[i];
-		ins[i] = values[i];
+		ins[i] = values + value_len * (size_t) i;
 		lens[i] = value_len;
 	}
 	pseudo_nonce_deterministic_batch(outs, &nonce_key, ins, lens, BATCH);
@@ -194,7 +194,7 @@ call_back(void)
 {
 	size_t		len;
 
-	expect(pseudo_base64_decode(decoded, &len, texts[0], PSEUDO_BASE64_LEN(PSEUDO_OVERHEAD + value_len)) == PSEUDO_OK);
+	expect(pseudo_base64_decode(decoded, &len, texts, PSEUDO_BASE64_LEN(PSEUDO_OVERHEAD + value_len)) == PSEUDO_OK);
 	expect(pseudo_pseudonym_open(opened, &siv_key, NULL, 0, decoded, len) == PSEUDO_OK);
 }
 
@@ -223,7 +223,7 @@ call_decode(void)
 {
 	size_t		len;
 
-	expect(pseudo_base64_decode(decoded, &len, texts[0], PSEUDO_BASE64_LEN(PSEUDO_OVERHEAD + value_len)) == PSEUDO_OK);
+	expect(pseudo_base64_decode(decoded, &len, texts, PSEUDO_BASE64_LEN(PSEUDO_OVERHEAD + value_len)) == PSEUDO_OK);
 }
 
 /* ---- Preparing ---- */
@@ -239,19 +239,23 @@ prepare(const bench_case *c)
 	call_seal();
 	if (value_len > MAX_SHORT)
 		return;
-	for (int i = 0; i < BATCH; i++)
+	for (size_t i = 0; i < BATCH; i++)
 	{
-		size_t		len;
+		size_t		text_len = PSEUDO_BASE64_LEN(PSEUDO_OVERHEAD + value_len);
+		uint8_t    *v = values + value_len * i;
+		char	   *t = texts + text_len * i;
+		uint8_t    *p = bytes + (PSEUDO_OVERHEAD + value_len) * i;
+		uint8_t    *out = opened + (value_len + PSEUDO_TAG_LEN) * i;
+		size_t		len = 0;
 
-		memcpy(values[i], value, value_len);
-		memcpy(values[i], &i, sizeof(i) < value_len ? sizeof(i) : value_len);
-		seals[i] = (pseudo_batch_item) {.in = values[i], .len = value_len, .out = texts[i]};
-		siv_items[i] = (pseudo_siv_item) {.nonce = nonce, .in = values[i], .in_len = value_len, .out = opened + 1500 * i};
-		expect(pseudo_pseudonym_seal(texts[i], &siv_key, false, 0, &nonce_key, NULL, 0,
-									 values[i], value_len) == PSEUDO_OK &&
-			   pseudo_base64_decode(decoded, &len, texts[i], PSEUDO_BASE64_LEN(PSEUDO_OVERHEAD + value_len)) == PSEUDO_OK);
-		memcpy(bytes[i], decoded, len);
-		opens[i] = (pseudo_batch_item) {.in = bytes[i], .len = len, .out = opened + 1500 * i};
+		memcpy(v, value, value_len);
+		memcpy(v, &i, sizeof(i) < value_len ? sizeof(i) : value_len);
+		expect(pseudo_pseudonym_seal(t, &siv_key, false, 0, &nonce_key, NULL, 0,
+									 v, value_len) == PSEUDO_OK &&
+			   pseudo_base64_decode(p, &len, t, text_len) == PSEUDO_OK);
+		seals[i] = (pseudo_batch_item) {.in = v, .len = value_len, .out = t};
+		siv_items[i] = (pseudo_siv_item) {.nonce = nonce, .in = v, .in_len = value_len, .out = out};
+		opens[i] = (pseudo_batch_item) {.in = p, .len = len, .out = out};
 	}
 }
 
