@@ -34,8 +34,8 @@ typedef uint64x2_t block;
  * zero as that key, and the real one added after, it is what x86_64 has; the
  * compiler joins the addition to the next AESE.
  */
-#define aes_last(v, k)		(FROM_BYTES(vaeseq_u8(BYTES(v), vdupq_n_u8(0))) ^ (k))
-#define aes_round(v, k)		(FROM_BYTES(vaesmcq_u8(vaeseq_u8(BYTES(v), vdupq_n_u8(0)))) ^ (k))
+#define aes_last(v, k)		FROM_BYTES(veorq_u8(vaeseq_u8(BYTES(v), vdupq_n_u8(0)), BYTES(k)))
+#define aes_round(v, k)		FROM_BYTES(veorq_u8(vaesmcq_u8(vaeseq_u8(BYTES(v), vdupq_n_u8(0))), BYTES(k)))
 
 #define LANES				1
 #define swap_halves(v)		vextq_u64(v, v, 1)

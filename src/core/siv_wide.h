@@ -393,14 +393,13 @@ absorb_long(siv_work *work, const uint8_t *p, size_t len)
 	vec			b6 = add_counter(counters, LANES * 6) ^ k; \
 	vec			b7 = add_counter(counters, LANES * 7) ^ k; \
 	counters = add_counter(counters, LANES * 8); \
-	for (int r = 1; r < rounds; r++) \
-	{ \
-		k = vec_repeat(load_block(round_keys + 16 * r)); \
-		FOR_EACH_LONG(LONG_ROUND) \
-	} \
+	FOR_EACH_ROUND(LONG_ROUND, rounds); \
 	k = vec_repeat(load_block(round_keys + 16 * rounds)); \
 	FOR_EACH_LONG(LONG_LAST_ROUND)
-#define LONG_ROUND(i) b##i = aes_round(b##i, k);
+#define LONG_ROUND(r) \
+	k = vec_repeat(load_block(round_keys + 16 * (r))); \
+	FOR_EACH_LONG(LONG_ROUND_OF_ONE)
+#define LONG_ROUND_OF_ONE(i) b##i = aes_round(b##i, k);
 #define LONG_LAST_ROUND(i) b##i = aes_last(b##i, k);
 
 /* Encrypt len bytes, a multiple of LONG_BLOCKS blocks, from work->counter on. */
