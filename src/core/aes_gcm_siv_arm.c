@@ -30,12 +30,25 @@ typedef uint64x2_t block;
 #define high_half(v)			vgetq_lane_u64(v, 1)
 
 /*
- * AESE is an exclusive or with the round key first, then SubBytes and ShiftRows.  With
- * zero as that key, and the real one added after, it is what x86_64 has; the
- * compiler joins the addition to the next AESE.
+ * AESE is an exclusive or with a round key, then SubBytes and ShiftRows: the key before
+ * is what it adds, and only the last round adds one more.
  */
-#define aes_last(v, k)		FROM_BYTES(veorq_u8(vaeseq_u8(BYTES(v), vdupq_n_u8(0)), BYTES(k)))
-#define aes_round(v, k)		FROM_BYTES(veorq_u8(vaesmcq_u8(vaeseq_u8(BYTES(v), vdupq_n_u8(0))), BYTES(k)))
+SIV_INLINE block
+aes_round(block v, block before, block k)
+{
+	(void) k;
+	return FROM_BYTES(vaesmcq_u8(vaeseq_u8(BYTES(v), BYTES(before))));
+}
+
+/* The last round of AES. */
+SIV_INLINE block
+aes_last(block v, block before, block k)
+{
+	return FROM_BYTES(vaeseq_u8(BYTES(v), BYTES(before))) ^ k;
+}
+
+#define aes_first(v, k)		((void) (k), v)
+#define sub_bytes(v, k)		(FROM_BYTES(vaeseq_u8(BYTES(v), vdupq_n_u8(0))) ^ (k))
 
 #define LANES				1
 #define swap_halves(v)		vextq_u64(v, v, 1)

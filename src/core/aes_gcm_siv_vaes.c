@@ -30,14 +30,30 @@ vec_store(uint8_t *p, vec v)
 	_mm256_storeu_si256((__m256i *) (void *) p, v);
 }
 
+/* Round r of AES.  AESENC adds the round key at its end, and needs not the one before. */
+SIV_INLINE vec
+aes_round(vec v, vec before, vec k)
+{
+	(void) before;
+	return _mm256_aesenc_epi128(v, k);
+}
+
+/* The last round of AES. */
+SIV_INLINE vec
+aes_last(vec v, vec before, vec k)
+{
+	(void) before;
+	return _mm256_aesenclast_epi128(v, k);
+}
+
 #define LANES				2
 #define vec_repeat(b)		_mm256_broadcastsi128_si256(b)
 #define vec_pair(a, b)		_mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1)
 #define vec_first(v)		_mm256_castsi256_si128(v)
 #define vec_fold(v)			(vec_first(v) ^ _mm256_extracti128_si256(v, 1))
 
-#define aes_round(v, k)		_mm256_aesenc_epi128(v, k)
-#define aes_last(v, k)		_mm256_aesenclast_epi128(v, k)
+#define aes_first(v, k)		((v) ^ (k))
+#define sub_bytes(v, k)		_mm256_aesenclast_epi128(v, k)
 #define clmul_low(a, b)		_mm256_clmulepi64_epi128(a, b, 0x00)
 #define clmul_high(a, b)	_mm256_clmulepi64_epi128(a, b, 0x11)
 #define clmul_cross(a, b)	(_mm256_clmulepi64_epi128(a, b, 0x01) ^ _mm256_clmulepi64_epi128(a, b, 0x10))

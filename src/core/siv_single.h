@@ -22,11 +22,11 @@ SIV_INLINE block
 encrypt_block(const block *round_keys, block b, const int rounds)
 {
 	FROM_MEMORY();
-	b = b ^ round_keys[0];
-#define ROUND(r) b = aes_round(b, round_keys[r]);
+	b = aes_first(b, round_keys[0]);
+#define ROUND(r) b = aes_round(b, round_keys[(r) - 1], round_keys[r]);
 	FOR_EACH_ROUND(ROUND, rounds);
 #undef ROUND
-	return aes_last(b, round_keys[rounds]);
+	return aes_last(b, round_keys[rounds - 1], round_keys[rounds]);
 }
 
 /*
@@ -38,48 +38,49 @@ expand_and_encrypt(siv_work *work, block a, block b, block *s, block *t,
 				   const bool two, const int rounds)
 {
 	block	   *round_keys = work->round_keys;
-	block		x = *s ^ a;
+	block		x = aes_first(*s, a);
 	block		y = x;
 
 	if (two)
-		y = *t ^ a;
+		y = aes_first(*t, a);
 	round_keys[0] = a;
 	/* From here on the compiler cannot know what is in work, nor keep it elsewhere. */
 	__asm__ volatile("" : : "r" (work) : "memory");
-#define ROUND(i, k) \
+#define ROUND(i, before, k) \
 	round_keys[i] = k; \
-	x = aes_round(x, k); \
+	x = aes_round(x, before, k); \
 	EVALUATE(x); \
 	if (two) \
 	{ \
-		y = aes_round(y, k); \
+		y = aes_round(y, before, k); \
 		EVALUATE(y); \
 	}
-#define LAST(i, k) \
+#define LAST(i, before, k) \
 	round_keys[i] = k; \
-	*s = aes_last(x, k); \
+	*s = aes_last(x, before, k); \
 	if (two) \
-		*t = aes_last(y, k);
+		*t = aes_last(y, before, k);
 
 	if (rounds == 14)
 	{
-#define EVEN(i, rcon)	a = NEXT_EVEN(a, b, rcon); ROUND(i, a)
-#define ODD(i)			b = NEXT_ODD(a, b); ROUND(i, b)
-		ROUND(1, b)
+#define EVEN(i, rcon)	a = NEXT_EVEN(a, b, rcon); ROUND(i, b, a)
+#define ODD(i)			b = NEXT_ODD(a, b); ROUND(i, a, b)
+		ROUND(1, a, b)
 		EVEN(2, 0x01) ODD(3) EVEN(4, 0x02) ODD(5) EVEN(6, 0x04) ODD(7) EVEN(8, 0x08) ODD(9)
 		EVEN(10, 0x10) ODD(11) EVEN(12, 0x20) ODD(13)
 		a = NEXT_EVEN(a, b, 0x40);
-		LAST(14, a)
+		LAST(14, b, a)
 #undef EVEN
 #undef ODD
 	}
 	else
 	{
-#define NEXT(i, rcon)	a = NEXT_128(a, rcon); ROUND(i, a)
+#define NEXT(i, rcon)	b = a; a = NEXT_128(a, rcon); ROUND(i, b, a)
 		NEXT(1, 0x01) NEXT(2, 0x02) NEXT(3, 0x04) NEXT(4, 0x08) NEXT(5, 0x10)
 		NEXT(6, 0x20) NEXT(7, 0x40) NEXT(8, 0x80) NEXT(9, 0x1b)
+		b = a;
 		a = NEXT_128(a, 0x36);
-		LAST(10, a)
+		LAST(10, b, a)
 #undef NEXT
 	}
 #undef ROUND

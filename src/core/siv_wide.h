@@ -10,7 +10,9 @@
  *	vec_load, vec_store			LANES blocks in memory, at any address
  *	vec_repeat, vec_pair		a block in all lanes; in two lanes, two blocks
  *	vec_first, vec_fold			the block in the first lane; the lanes' exclusive or
- *	aes_round, aes_last			AESENC and AESENCLAST as Intel defines them
+ *	aes_first, aes_round, aes_last	AES with round keys 0, r, and the last; the latter two take
+ *				the round key before, too: on ARM its addition belongs to the round
+ *	sub_bytes	SubBytes of a vector of equal columns, and an exclusive or
  *	clmul_low, clmul_high		products of the low halves, of the high halves,
  *	clmul_cross					and the sum of the other two
  *	swap_halves, low_halves		of one vector; (low of a, low of b)
@@ -238,22 +240,22 @@ prefix_xor(vec v)
 }
 
 /*
- * SubWord(RotWord(last word of v)) xor rcon, in every word.  AESENCLAST is
- * SubBytes, ShiftRows and an exclusive or; with four equal columns ShiftRows
+ * SubWord(RotWord(last word of v)) xor rcon, in every word.  The instructions for
+ * the last round do SubBytes and ShiftRows; with four equal columns ShiftRows
  * changes nothing.
  */
 SIV_INLINE vec
 rotate_and_substitute(vec v, uint64_t rcon)
 {
-	return aes_last(last_word_rotated(v),
-					vec_repeat(make_block(rcon | rcon << 32, rcon | rcon << 32)));
+	return sub_bytes(last_word_rotated(v),
+					 vec_repeat(make_block(rcon | rcon << 32, rcon | rcon << 32)));
 }
 
 /* SubWord(last word of v), in every word. */
 SIV_INLINE vec
 substitute(vec v)
 {
-	return aes_last(last_word(v), vec_repeat(make_block(0, 0)));
+	return sub_bytes(last_word(v), vec_repeat(make_block(0, 0)));
 }
 
 /* The next round key of AES-128 after k. */
@@ -279,34 +281,37 @@ derive_keys(const pseudo_siv_key *key, vec nonce, vec *h, vec *a, vec *b, const 
 	vec			b3 = add_counter(b0, 3);
 	vec			b4 = add_counter(b0, 4);
 	vec			b5 = add_counter(b0, 5);
+	vec			before;
 	vec			k;
 
 	FROM_MEMORY();
 	k = vec_repeat(load_block(round_keys));
-	b0 = b0 ^ k;
-	b1 = b1 ^ k;
-	b2 = b2 ^ k;
-	b3 = b3 ^ k;
-	b4 = b4 ^ k;
-	b5 = b5 ^ k;
+	b0 = aes_first(b0, k);
+	b1 = aes_first(b1, k);
+	b2 = aes_first(b2, k);
+	b3 = aes_first(b3, k);
+	b4 = aes_first(b4, k);
+	b5 = aes_first(b5, k);
 #define ROUND(r) \
 	FROM_MEMORY(); \
+	before = vec_repeat(load_block(round_keys + 16 * ((r) - 1))); \
 	k = vec_repeat(load_block(round_keys + 16 * (r))); \
-	b0 = aes_round(b0, k); \
-	b1 = aes_round(b1, k); \
-	b2 = aes_round(b2, k); \
-	b3 = aes_round(b3, k); \
+	b0 = aes_round(b0, before, k); \
+	b1 = aes_round(b1, before, k); \
+	b2 = aes_round(b2, before, k); \
+	b3 = aes_round(b3, before, k); \
 	if (rounds == 14) \
 	{ \
-		b4 = aes_round(b4, k); \
-		b5 = aes_round(b5, k); \
+		b4 = aes_round(b4, before, k); \
+		b5 = aes_round(b5, before, k); \
 	}
 	FOR_EACH_ROUND(ROUND, rounds);
 #undef ROUND
+	before = vec_repeat(load_block(round_keys + 16 * (rounds - 1)));
 	k = vec_repeat(load_block(round_keys + 16 * rounds));
-	*h = low_halves(aes_last(b0, k), aes_last(b1, k));
-	*a = low_halves(aes_last(b2, k), aes_last(b3, k));
-	*b = rounds == 14 ? low_halves(aes_last(b4, k), aes_last(b5, k)) : *a;
+	*h = low_halves(aes_last(b0, before, k), aes_last(b1, before, k));
+	*a = low_halves(aes_last(b2, before, k), aes_last(b3, before, k));
+	*b = rounds == 14 ? low_halves(aes_last(b4, before, k), aes_last(b5, before, k)) : *a;
 }
 
 /* ---- Long inputs ---- */
@@ -384,23 +389,26 @@ absorb_long(siv_work *work, const uint8_t *p, size_t len)
 /* Vectors b0 to b7 become the key stream of the counters from counters on. */
 #define LONG_KEY_STREAM() \
 	vec			k = vec_repeat(load_block(round_keys)); \
-	vec			b0 = counters ^ k; \
-	vec			b1 = add_counter(counters, LANES * 1) ^ k; \
-	vec			b2 = add_counter(counters, LANES * 2) ^ k; \
-	vec			b3 = add_counter(counters, LANES * 3) ^ k; \
-	vec			b4 = add_counter(counters, LANES * 4) ^ k; \
-	vec			b5 = add_counter(counters, LANES * 5) ^ k; \
-	vec			b6 = add_counter(counters, LANES * 6) ^ k; \
-	vec			b7 = add_counter(counters, LANES * 7) ^ k; \
+	vec			before; \
+	vec			b0 = aes_first(counters, k); \
+	vec			b1 = aes_first(add_counter(counters, LANES * 1), k); \
+	vec			b2 = aes_first(add_counter(counters, LANES * 2), k); \
+	vec			b3 = aes_first(add_counter(counters, LANES * 3), k); \
+	vec			b4 = aes_first(add_counter(counters, LANES * 4), k); \
+	vec			b5 = aes_first(add_counter(counters, LANES * 5), k); \
+	vec			b6 = aes_first(add_counter(counters, LANES * 6), k); \
+	vec			b7 = aes_first(add_counter(counters, LANES * 7), k); \
 	counters = add_counter(counters, LANES * 8); \
 	FOR_EACH_ROUND(LONG_ROUND, rounds); \
+	before = vec_repeat(load_block(round_keys + 16 * (rounds - 1))); \
 	k = vec_repeat(load_block(round_keys + 16 * rounds)); \
 	FOR_EACH_LONG(LONG_LAST_ROUND)
 #define LONG_ROUND(r) \
+	before = vec_repeat(load_block(round_keys + 16 * ((r) - 1))); \
 	k = vec_repeat(load_block(round_keys + 16 * (r))); \
 	FOR_EACH_LONG(LONG_ROUND_OF_ONE)
-#define LONG_ROUND_OF_ONE(i) b##i = aes_round(b##i, k);
-#define LONG_LAST_ROUND(i) b##i = aes_last(b##i, k);
+#define LONG_ROUND_OF_ONE(i) b##i = aes_round(b##i, before, k);
+#define LONG_LAST_ROUND(i) b##i = aes_last(b##i, before, k);
 
 /* Encrypt len bytes, a multiple of LONG_BLOCKS blocks, from work->counter on. */
 SIV_NOINLINE void
@@ -586,17 +594,18 @@ expand_group(group_work *work, vec *blocks, const int rounds)
 {
 	vec			(*keys)[GROUP_VECS] = work->round_keys;
 	vec			a0 = keys[0][0], a1 = keys[0][1], a2 = keys[0][2], a3 = keys[0][3];
-	vec			s0 = blocks[0] ^ a0, s1 = blocks[1] ^ a1, s2 = blocks[2] ^ a2, s3 = blocks[3] ^ a3;
+	vec			s0 = aes_first(blocks[0], a0), s1 = aes_first(blocks[1], a1);
+	vec			s2 = aes_first(blocks[2], a2), s3 = aes_first(blocks[3], a3);
 
 #define STORE(x, i, r)	keys[r][i] = x##i
 	if (rounds == 14)
 	{
 		vec			b0 = keys[1][0], b1 = keys[1][1], b2 = keys[1][2], b3 = keys[1][3];
 
-#define FIRST(i, unused)	s##i = aes_round(s##i, b##i);
-#define EVEN(i, r, rcon)	a##i = NEXT_EVEN(a##i, b##i, rcon); STORE(a, i, r); s##i = aes_round(s##i, a##i);
-#define ODD(i, r)			b##i = NEXT_ODD(a##i, b##i); STORE(b, i, r); s##i = aes_round(s##i, b##i);
-#define LAST(i, r, rcon)	a##i = NEXT_EVEN(a##i, b##i, rcon); STORE(a, i, r); s##i = aes_last(s##i, a##i);
+#define FIRST(i, unused)	s##i = aes_round(s##i, a##i, b##i);
+#define EVEN(i, r, rcon)	a##i = NEXT_EVEN(a##i, b##i, rcon); STORE(a, i, r); s##i = aes_round(s##i, b##i, a##i);
+#define ODD(i, r)			b##i = NEXT_ODD(a##i, b##i); STORE(b, i, r); s##i = aes_round(s##i, a##i, b##i);
+#define LAST(i, r, rcon)	a##i = NEXT_EVEN(a##i, b##i, rcon); STORE(a, i, r); s##i = aes_last(s##i, b##i, a##i);
 		FOR_EACH_VEC(FIRST, )
 		FOR_EACH_VEC(EVEN, 2, 0x01) FOR_EACH_VEC(ODD, 3)
 		FOR_EACH_VEC(EVEN, 4, 0x02) FOR_EACH_VEC(ODD, 5)
@@ -612,8 +621,8 @@ expand_group(group_work *work, vec *blocks, const int rounds)
 	}
 	else
 	{
-#define NEXT(i, r, rcon)	a##i = NEXT_128(a##i, rcon); STORE(a, i, r); s##i = aes_round(s##i, a##i);
-#define LAST(i, r, rcon)	a##i = NEXT_128(a##i, rcon); STORE(a, i, r); s##i = aes_last(s##i, a##i);
+#define NEXT(i, r, rcon)	a##i = NEXT_128(a##i, rcon); STORE(a, i, r); s##i = aes_round(s##i, keys[(r) - 1][i], a##i);
+#define LAST(i, r, rcon)	a##i = NEXT_128(a##i, rcon); STORE(a, i, r); s##i = aes_last(s##i, keys[(r) - 1][i], a##i);
 		FOR_EACH_VEC(NEXT, 1, 0x01) FOR_EACH_VEC(NEXT, 2, 0x02) FOR_EACH_VEC(NEXT, 3, 0x04)
 		FOR_EACH_VEC(NEXT, 4, 0x08) FOR_EACH_VEC(NEXT, 5, 0x10) FOR_EACH_VEC(NEXT, 6, 0x20)
 		FOR_EACH_VEC(NEXT, 7, 0x40) FOR_EACH_VEC(NEXT, 8, 0x80) FOR_EACH_VEC(NEXT, 9, 0x1b)
@@ -633,11 +642,11 @@ SIV_INLINE void
 encrypt_group(group_work *work, vec *blocks, const int rounds)
 {
 	vec			(*keys)[GROUP_VECS] = work->round_keys;
-	vec			s0 = blocks[0] ^ keys[0][0], s1 = blocks[1] ^ keys[0][1];
-	vec			s2 = blocks[2] ^ keys[0][2], s3 = blocks[3] ^ keys[0][3];
+	vec			s0 = aes_first(blocks[0], keys[0][0]), s1 = aes_first(blocks[1], keys[0][1]);
+	vec			s2 = aes_first(blocks[2], keys[0][2]), s3 = aes_first(blocks[3], keys[0][3]);
 
-#define STEP(i, r)	s##i = aes_round(s##i, keys[r][i]);
-#define LAST(i, r)	blocks[i] = aes_last(s##i, keys[r][i]);
+#define STEP(i, r)	s##i = aes_round(s##i, keys[(r) - 1][i], keys[r][i]);
+#define LAST(i, r)	blocks[i] = aes_last(s##i, keys[(r) - 1][i], keys[r][i]);
 	for (int r = 1; r < rounds; r++)
 	{
 		FOR_EACH_VEC(STEP, r)
@@ -656,12 +665,12 @@ stream_group(group_work *work, size_t first, size_t last, const int rounds)
 	for (size_t row = first; row < last; row += 2)
 	{
 #define START(i, c)	\
-		vec			s##i = add_counter((c)[i], (uint32_t) row) ^ keys[0][i]; \
-		vec			t##i = add_counter((c)[i], (uint32_t) row + 1) ^ keys[0][i];
-#define STEP(i, r)	s##i = aes_round(s##i, keys[r][i]); t##i = aes_round(t##i, keys[r][i]);
+		vec			s##i = aes_first(add_counter((c)[i], (uint32_t) row), keys[0][i]); \
+		vec			t##i = aes_first(add_counter((c)[i], (uint32_t) row + 1), keys[0][i]);
+#define STEP(i, r)	s##i = aes_round(s##i, keys[(r) - 1][i], keys[r][i]); t##i = aes_round(t##i, keys[(r) - 1][i], keys[r][i]);
 #define LAST(i, r) \
-		work->stream[row][i] = aes_last(s##i, keys[r][i]); \
-		work->stream[row + 1][i] = aes_last(t##i, keys[r][i]);
+		work->stream[row][i] = aes_last(s##i, keys[(r) - 1][i], keys[r][i]); \
+		work->stream[row + 1][i] = aes_last(t##i, keys[(r) - 1][i], keys[r][i]);
 		FOR_EACH_VEC(START, work->counters)
 		for (int r = 1; r < rounds; r++)
 		{
