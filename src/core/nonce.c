@@ -12,6 +12,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 #include "internal.h"
 #include "nonce.h"
@@ -98,9 +101,34 @@ pseudo_nonce_key_derive(pseudo_nonce_key *derived, const pseudo_nonce_key *key,
 /* ---- The deterministic nonce ---- */
 
 /*
- * The lower-case hex digits of the low four bytes of v, in the order of bytes: without a
- * table, as they are secret still.
+ * write_window writes the window of a digest's hex digits, in lower case, that starts at
+ * digit number start; digest has room for WINDOW_ROOM bytes.  Without a table, as
+ * the digits are secret still.
  */
+#if defined(__x86_64__)
+
+static inline void
+write_window(uint8_t *nonce, const uint8_t *digest, uint32_t start)
+{
+	const __m128i low_digit = _mm_set1_epi8(0x0f);
+	__m128i		bytes = _mm_loadl_epi64((const __m128i *) (const void *) (digest + start / 2));
+	__m128i		digits = _mm_unpacklo_epi8(_mm_and_si128(_mm_srli_epi16(bytes, 4), low_digit),
+										   _mm_and_si128(bytes, low_digit));
+	__m128i		letters = _mm_cmpgt_epi8(digits, _mm_set1_epi8(9));
+	uint32_t	last;
+
+	digits = _mm_add_epi8(_mm_add_epi8(digits, _mm_set1_epi8('0')),
+						  _mm_and_si128(letters, _mm_set1_epi8('a' - '0' - 10)));
+	if (start % 2 != 0)
+		digits = _mm_srli_si128(digits, 1);
+	_mm_storel_epi64((__m128i *) (void *) nonce, digits);
+	last = (uint32_t) _mm_cvtsi128_si32(_mm_srli_si128(digits, 8));
+	memcpy(nonce + 8, &last, 4);
+}
+
+#else
+
+/* The hex digits of the low four bytes of v, in the order of bytes. */
 static inline uint64_t
 hex_digits(uint64_t v)
 {
@@ -115,7 +143,6 @@ hex_digits(uint64_t v)
 	return v + UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10);
 }
 
-/* Write the window of a digest's hex digits; digest has room for WINDOW_ROOM bytes. */
 static inline void
 write_window(uint8_t *nonce, const uint8_t *digest, uint32_t start)
 {
@@ -128,6 +155,8 @@ write_window(uint8_t *nonce, const uint8_t *digest, uint32_t start)
 	store64_le(nonce, hex_digits(bytes));
 	store32_le(nonce + 8, (uint32_t) hex_digits(bytes >> 32));
 }
+
+#endif
 
 /* The deterministic nonce of a value. */
 void

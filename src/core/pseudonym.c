@@ -413,12 +413,13 @@ pseudo_pseudonym_seal_batch(pseudo_batch_item *items, size_t n, const pseudo_siv
 		pseudo_siv_seal_batch(key, aad, aad_len, c.siv, c.n);
 		for (size_t i = 0; i < c.n; i++)
 		{
-			size_t		n_bytes = pseudonym_bytes(has_prefix, c.items[i]->len);
 			char	   *out = c.items[i]->out;
+			const uint8_t *bytes = c.siv[i].nonce - (has_prefix ? PSEUDO_PREFIX_LEN : 0);
+			const uint8_t *end = (uint8_t *) out + c.items[i]->out_len;
 
 			c.items[i]->status = c.siv[i].status;
 			if (c.siv[i].status == PSEUDO_OK)
-				pseudo_base64_encode(out, (uint8_t *) out + c.items[i]->out_len - n_bytes, n_bytes);
+				pseudo_base64_encode(out, bytes, (size_t) (end - bytes));
 		}
 	}
 }
