@@ -6,8 +6,13 @@ PGFILEDESC = "pseudo - pseudonyms for personal data"
 OBJS = \
 	src/pseudo.o \
 	src/core/aes_gcm_siv.o \
+	src/core/aes_gcm_siv_arm.o \
 	src/core/aes_gcm_siv_portable.o \
+	src/core/aes_gcm_siv_vaes.o \
 	src/core/aes_gcm_siv_x86.o \
+	src/core/hmac.o \
+	src/core/hmac_arm.o \
+	src/core/hmac_x86.o \
 	src/core/nonce.o \
 	src/core/pseudonym.o \
 	src/keyring/cache.o \

@@ -1,15 +1,22 @@
 /*
  * aes_gcm_siv.c
  *		AES-GCM-SIV, RFC 8452: which implementation serves, and the limits that
- *		all of them share.  The algorithm itself is in aes_gcm_siv_x86.c and
- *		aes_gcm_siv_portable.c.
+ *		all of them share.
+ *
+ * The algorithm itself is in aes_gcm_siv_portable.c and, for processors with
+ * instructions for it, in siv_single.h (one message) and siv_wide.h (long messages,
+ * and many): aes_gcm_siv_x86.c, _vaes.c and _arm.c define the operations and include these.
  */
 #include "aes_gcm_siv.h"
 #include "internal.h"
 
 const pseudo_siv_impl *const pseudo_siv_impls[] = {
 #ifdef PSEUDO_HAVE_X86
+	&pseudo_siv_vaes,
 	&pseudo_siv_x86,
+#endif
+#ifdef PSEUDO_HAVE_ARM
+	&pseudo_siv_arm,
 #endif
 	&pseudo_siv_portable,
 	NULL
@@ -87,4 +94,43 @@ pseudo_siv_open(const pseudo_siv_key *key, const uint8_t *nonce,
 		return PSEUDO_TOO_LONG;
 	}
 	return pseudo_siv_get_impl()->open(key, nonce, aad, aad_len, in, in_len, out);
+}
+
+/* Seal n messages. */
+void
+pseudo_siv_seal_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
+					  pseudo_siv_item *items, size_t n)
+{
+	const pseudo_siv_impl *impl = pseudo_siv_get_impl();
+
+	if (impl->seal_batch != NULL)
+		impl->seal_batch(key, aad, aad_len, items, n);
+	else
+		for (size_t i = 0; i < n; i++)
+			items[i].status = pseudo_siv_seal(key, items[i].nonce, aad, aad_len,
+											  items[i].in, items[i].in_len, items[i].out);
+}
+
+/* Open n messages. */
+void
+pseudo_siv_open_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
+					  pseudo_siv_item *items, size_t n)
+{
+	const pseudo_siv_impl *impl = pseudo_siv_get_impl();
+
+	if (impl->open_batch != NULL)
+		impl->open_batch(key, aad, aad_len, items, n);
+	else
+		for (size_t i = 0; i < n; i++)
+			items[i].status = pseudo_siv_open(key, items[i].nonce, aad, aad_len,
+											  items[i].in, items[i].in_len, items[i].out);
+}
+
+/* Clear the stack below the caller. */
+__attribute__((noinline)) void
+pseudo_burn_stack(void)
+{
+	uint8_t		below[1024];
+
+	wipe(below, sizeof(below));
 }

@@ -26,6 +26,16 @@ typedef struct pseudo_siv_key
 	size_t		key_len;		/* bytes, 16 or 32 */
 } pseudo_siv_key;
 
+/* One message of a batch; messages may not overlap each other. */
+typedef struct pseudo_siv_item
+{
+	const uint8_t *nonce;		/* PSEUDO_NONCE_LEN bytes */
+	const uint8_t *in;
+	size_t		in_len;			/* bytes; to open, with the tag */
+	uint8_t    *out;			/* in_len plus or minus PSEUDO_TAG_LEN bytes, may be in itself */
+	pseudo_status status;		/* set by the batch functions */
+} pseudo_siv_item;
+
 /*
  * One implementation of the algorithm.  All functions take what the public
  * ones of the same name take.
@@ -41,6 +51,11 @@ typedef struct pseudo_siv_impl
 	pseudo_status (*open) (const pseudo_siv_key *key, const uint8_t *nonce,
 						   const uint8_t *aad, size_t aad_len,
 						   const uint8_t *in, size_t in_len, uint8_t *out);
+	/* NULL where an implementation does one message after the other. */
+	void		(*seal_batch) (const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
+							   pseudo_siv_item *items, size_t n);
+	void		(*open_batch) (const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
+							   pseudo_siv_item *items, size_t n);
 } pseudo_siv_impl;
 
 /* Every implementation compiled in, best first, NULL at the end. */
@@ -84,5 +99,16 @@ extern pseudo_status pseudo_siv_seal(const pseudo_siv_key *key, const uint8_t *n
 extern pseudo_status pseudo_siv_open(const pseudo_siv_key *key, const uint8_t *nonce,
 									 const uint8_t *aad, size_t aad_len,
 									 const uint8_t *in, size_t in_len, uint8_t *out);
+
+/*
+ * Seal n messages under one key and AAD, each as pseudo_siv_seal would: the results are
+ * the same, sooner, as several short messages are on their way at a time.
+ */
+extern void pseudo_siv_seal_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
+								  pseudo_siv_item *items, size_t n);
+
+/* Open n messages under one key and AAD, each as pseudo_siv_open would. */
+extern void pseudo_siv_open_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
+								  pseudo_siv_item *items, size_t n);
 
 #endif							/* PSEUDO_AES_GCM_SIV_H */

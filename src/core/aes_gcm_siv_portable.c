@@ -119,7 +119,7 @@ polyval_block(polyval *p, const uint8_t *block)
 
 /*
  * Add len bytes, padded with zeros to whole blocks.  Not inlined, so that what
- * the compiler spills is below the frame of seal and open, where burn_stack reaches.
+ * the compiler spills is below the frame of seal and open, where pseudo_burn_stack reaches.
  */
 static __attribute__((noinline)) void
 polyval_update(polyval *p, const uint8_t *bytes, size_t len)
@@ -134,15 +134,6 @@ polyval_update(polyval *p, const uint8_t *bytes, size_t len)
 		polyval_block(p, last);
 		wipe(last, sizeof(last));
 	}
-}
-
-/* Clear the stack below the caller, where functions that it called had secrets. */
-static __attribute__((noinline)) void
-burn_stack(void)
-{
-	uint8_t		below[1024];
-
-	wipe(below, sizeof(below));
 }
 
 /* ---- AES ---- */
@@ -263,7 +254,7 @@ portable_seal(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aa
 		memcpy(out + in_len, work.tag, PSEUDO_TAG_LEN);
 	EVP_CIPHER_CTX_free(work.aes);
 	wipe(&work, sizeof(work));
-	burn_stack();
+	pseudo_burn_stack();
 	return ok ? PSEUDO_OK : PSEUDO_CRYPTO_FAILURE;
 }
 
@@ -294,7 +285,7 @@ portable_open(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aa
 		status = tags_equal(tag, work.tag) ? PSEUDO_OK : PSEUDO_NOT_AUTHENTIC;
 	EVP_CIPHER_CTX_free(work.aes);
 	wipe(&work, sizeof(work));
-	burn_stack();
+	pseudo_burn_stack();
 	if (status != PSEUDO_OK)
 		wipe(out, text_len);
 	return status;

@@ -1,10 +1,6 @@
 /*
  * nonce.c
  *		The deterministic nonce (a window of HMAC-SHA256 in hex) and the random one.
- *
- * OpenSSL's low-level SHA256 functions are deprecated but present in every
- * version, use the processor's SHA instructions, and start from a chaining
- * value; HMAC by EVP costs an allocation and several times the time.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #ifndef _GNU_SOURCE
@@ -16,6 +12,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 #include "internal.h"
 #include "nonce.h"
@@ -23,12 +22,12 @@
 #define HEX_LEN			(2 * SHA256_DIGEST_LENGTH)
 #define MAX_START		(HEX_LEN - PSEUDO_NONCE_LEN)
 
-/* The longest value that fits one block of SHA-256, with its padding. */
-#define ONE_BLOCK_LEN	(SHA256_CBLOCK - 9)
+/* Bytes of a digest, and those that write_window may read behind it. */
+#define WINDOW_ROOM		(SHA256_DIGEST_LENGTH + 8)
 
 static const char context_label[] = "pseudo/context";
 
-/* ---- HMAC-SHA256 from chaining values ---- */
+/* ---- Nonce keys ---- */
 
 /* The chaining value after one block of the key, padded and combined with pad. */
 static void
@@ -46,74 +45,6 @@ chain_key(uint32_t *chain, const uint8_t *padded_key, uint8_t pad)
 	wipe(block, sizeof(block));
 	wipe(&sha, sizeof(sha));
 }
-
-/* Go on from a chaining value, with one block hashed so far. */
-static inline void
-resume(SHA256_CTX *sha, const uint32_t *chain)
-{
-	for (int i = 0; i < 8; i++)
-		sha->h[i] = chain[i];
-	sha->Nl = 8 * SHA256_CBLOCK;
-	sha->Nh = 0;
-	sha->num = 0;
-	sha->md_len = SHA256_DIGEST_LENGTH;
-}
-
-/* Hash the last block: len bytes are in it, prefixed by one block hashed before. */
-static inline void
-transform_last(SHA256_CTX *sha, uint8_t *block, size_t len)
-{
-	block[len] = 0x80;
-	store32_be(block + SHA256_CBLOCK - 4, (uint32_t) (8 * (SHA256_CBLOCK + len)));
-	SHA256_Transform(sha, block);
-}
-
-/* From the inner hash, eight words, to the HMAC, as eight words in sha->h. */
-static inline void
-finish_outer(SHA256_CTX *sha, const pseudo_nonce_key *key, const uint32_t *inner)
-{
-	uint8_t		block[SHA256_CBLOCK] = {0};
-
-	for (int i = 0; i < 8; i++)
-		store32_be(block + 4 * i, inner[i]);
-	resume(sha, key->outer);
-	transform_last(sha, block, SHA256_DIGEST_LENGTH);
-	wipe(block, sizeof(block));
-}
-
-/* HMAC-SHA256 of a value, as eight words in sha->h; the caller wipes sha. */
-static inline void
-hmac(SHA256_CTX *sha, const pseudo_nonce_key *key, const uint8_t *value, size_t len)
-{
-	uint32_t	inner[8];
-
-	resume(sha, key->inner);
-	if (len <= ONE_BLOCK_LEN)
-	{
-		uint8_t		block[SHA256_CBLOCK] = {0};
-
-		if (len > 0)
-			memcpy(block, value, len);
-		transform_last(sha, block, len);
-		wipe(block, sizeof(block));
-		for (int i = 0; i < 8; i++)
-			inner[i] = sha->h[i];
-	}
-	else
-	{
-		uint8_t		digest[SHA256_DIGEST_LENGTH];
-
-		SHA256_Update(sha, value, len);
-		SHA256_Final(digest, sha);
-		for (int i = 0; i < 8; i++)
-			inner[i] = sha->h[i];
-		wipe(digest, sizeof(digest));
-	}
-	finish_outer(sha, key, inner);
-	wipe(inner, sizeof(inner));
-}
-
-/* ---- The deterministic nonce ---- */
 
 /* Make a nonce key of len bytes. */
 pseudo_status
@@ -142,49 +73,144 @@ pseudo_nonce_key_derive(pseudo_nonce_key *derived, const pseudo_nonce_key *key,
 {
 	static const uint8_t marker = 0xff;
 	uint8_t		digest[SHA256_DIGEST_LENGTH];
-	uint32_t	inner[8];
 	SHA256_CTX	sha;
 
-	resume(&sha, key->inner);
-	SHA256_Update(&sha, &marker, 1);
-	SHA256_Update(&sha, context_label, sizeof(context_label));	/* with its zero */
-	SHA256_Update(&sha, context, context_len);
-	SHA256_Final(digest, &sha);
-	for (int i = 0; i < 8; i++)
-		inner[i] = sha.h[i];
-	finish_outer(&sha, key, inner);
-	for (int i = 0; i < 8; i++)
-		store32_be(digest + 4 * i, sha.h[i]);
+	for (int half = 0; half < 2; half++)
+	{
+		const uint32_t *chain = half == 0 ? key->inner : key->outer;
+
+		SHA256_Init(&sha);
+		for (int i = 0; i < 8; i++)
+			sha.h[i] = chain[i];
+		sha.Nl = 8 * SHA256_CBLOCK;
+		if (half == 0)
+		{
+			SHA256_Update(&sha, &marker, 1);
+			SHA256_Update(&sha, context_label, sizeof(context_label));	/* with its zero */
+			SHA256_Update(&sha, context, context_len);
+		}
+		else
+			SHA256_Update(&sha, digest, sizeof(digest));
+		SHA256_Final(digest, &sha);
+	}
 	(void) pseudo_nonce_key_init(derived, digest, sizeof(digest), key->start);
 	wipe(digest, sizeof(digest));
-	wipe(inner, sizeof(inner));
 	wipe(&sha, sizeof(sha));
 }
+
+/* ---- The deterministic nonce ---- */
+
+/*
+ * write_window writes the window of a digest's hex digits, in lower case, that starts at
+ * digit number start; digest has room for WINDOW_ROOM bytes.  Without a table, as
+ * the digits are secret still.
+ */
+#if defined(__x86_64__)
+
+static inline void
+write_window(uint8_t *nonce, const uint8_t *digest, uint32_t start)
+{
+	const __m128i low_digit = _mm_set1_epi8(0x0f);
+	__m128i		bytes = _mm_loadl_epi64((const __m128i *) (const void *) (digest + start / 2));
+	__m128i		digits = _mm_unpacklo_epi8(_mm_and_si128(_mm_srli_epi16(bytes, 4), low_digit),
+										   _mm_and_si128(bytes, low_digit));
+	__m128i		letters = _mm_cmpgt_epi8(digits, _mm_set1_epi8(9));
+	uint32_t	last;
+
+	digits = _mm_add_epi8(_mm_add_epi8(digits, _mm_set1_epi8('0')),
+						  _mm_and_si128(letters, _mm_set1_epi8('a' - '0' - 10)));
+	if (start % 2 != 0)
+		digits = _mm_srli_si128(digits, 1);
+	_mm_storel_epi64((__m128i *) (void *) nonce, digits);
+	last = (uint32_t) _mm_cvtsi128_si32(_mm_srli_si128(digits, 8));
+	memcpy(nonce + 8, &last, 4);
+}
+
+#else
+
+/* The hex digits of the low four bytes of v, in the order of bytes. */
+static inline uint64_t
+hex_digits(uint64_t v)
+{
+	uint64_t	letters;
+
+	/* A byte to each two, then a digit to each. */
+	v = (v & UINT64_C(0xffff)) | (v & UINT64_C(0xffff0000)) << 16;
+	v = (v | v << 8) & UINT64_C(0x00ff00ff00ff00ff);
+	v = (v >> 4 & UINT64_C(0x000f000f000f000f)) | (v & UINT64_C(0x000f000f000f000f)) << 8;
+	/* 10 to 15 carry into bit 4, and take the 39 from '0' + 10 to 'a'. */
+	letters = (v + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+	return v + UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10);
+}
+
+static inline void
+write_window(uint8_t *nonce, const uint8_t *digest, uint32_t start)
+{
+	uint64_t	bytes = load64_le(digest + start / 2);
+
+	/* The second digit of a byte is that of its low half: move up by four bits. */
+	if (start % 2 != 0)
+		bytes = (bytes & UINT64_C(0x0f0f0f0f0f0f0f0f)) << 4 |
+			(bytes >> 12 & UINT64_C(0x000f0f0f0f0f0f0f));
+	store64_le(nonce, hex_digits(bytes));
+	store32_le(nonce + 8, (uint32_t) hex_digits(bytes >> 32));
+}
+
+#endif
 
 /* The deterministic nonce of a value. */
 void
 pseudo_nonce_deterministic(uint8_t *nonce, const pseudo_nonce_key *key,
 						   const uint8_t *value, size_t len)
 {
-	SHA256_CTX	sha;
+	uint8_t		digest[WINDOW_ROOM];
 
-	hmac(&sha, key, value, len);
-	for (uint32_t i = 0; i < PSEUDO_NONCE_LEN; i++)
+	pseudo_hmac_get_impl()->one(digest, key->inner, key->outer, value, len);
+	write_window(nonce, digest, key->start);
+	wipe(digest, sizeof(digest));
+}
+
+/* The deterministic nonces of n values: short ones four at a time, others alone. */
+void
+pseudo_nonce_deterministic_batch(uint8_t *const *nonces, const pseudo_nonce_key *key,
+								 const uint8_t *const *values, const size_t *lens, size_t n)
+{
+	const pseudo_hmac_impl *impl = pseudo_hmac_get_impl();
+	uint8_t		digests[PSEUDO_HMAC_LANES + 1][PSEUDO_SHA256_LEN];	/* the last one: for WINDOW_ROOM */
+	const uint8_t *messages[PSEUDO_HMAC_LANES];
+	size_t		message_lens[PSEUDO_HMAC_LANES];
+	uint8_t    *outs[PSEUDO_HMAC_LANES];
+	size_t		pending = 0;
+
+	for (size_t i = 0; i < n; i++)
 	{
-		uint32_t	position = key->start + i;
-		uint32_t	digit = sha.h[position / 8] >> (28 - 4 * (position % 8)) & 0xf;
-
-		/* 10 to 15 carry into bit 4, and take the 39 from '0' + 10 to 'a'. */
-		nonce[i] = (uint8_t) ('0' + digit + ((digit + 6) >> 4) * ('a' - '0' - 10));
+		if (impl->four == NULL || lens[i] > PSEUDO_HMAC_SHORT)
+		{
+			pseudo_nonce_deterministic(nonces[i], key, values[i], lens[i]);
+			continue;
+		}
+		messages[pending] = values[i];
+		message_lens[pending] = lens[i];
+		outs[pending++] = nonces[i];
+		if (pending == PSEUDO_HMAC_LANES)
+		{
+			impl->four(digests, key->inner, key->outer, messages, message_lens);
+			for (size_t m = 0; m < pending; m++)
+				write_window(outs[m], digests[m], key->start);
+			pending = 0;
+		}
 	}
-	wipe(&sha, sizeof(sha));
+	for (size_t m = 0; m < pending; m++)
+		pseudo_nonce_deterministic(outs[m], key, messages[m], message_lens[m]);
+	wipe(digests, sizeof(digests));
+	pseudo_burn_stack();
 }
 
 /* ---- The random nonce ---- */
 
 /*
- * Random bytes in store.  The kernel zeroes the page in a forked child, which
- * therefore finds it not ready and fills it anew.
+ * Random bytes in store.  The kernel, or else forget_random, zeroes the page in a forked
+ * child, which therefore finds it not ready and fills it anew.
  */
 typedef struct random_page
 {
@@ -197,7 +223,7 @@ typedef struct random_page
 static random_page *random_store = NULL;
 static random_page static_store;	/* where there is no memory to map */
 
-/* In a child whose kernel does not zero the page: forget what the parent has. */
+/* In a child, whose kernel may not have zeroed the page: forget what the parent has. */
 static void
 forget_random(void)
 {
@@ -225,7 +251,8 @@ open_store(void)
 		wiped_on_fork = madvise(page, sizeof(*page), MADV_WIPEONFORK) == 0;
 #endif
 	}
-	if (!wiped_on_fork && pthread_atfork(NULL, NULL, forget_random) != 0)
+	/* Both, as emulators (qemu-user) grant the advice and do nothing. */
+	if (pthread_atfork(NULL, NULL, forget_random) != 0 && !wiped_on_fork)
 	{
 		if (page != &static_store)
 			(void) munmap(page, sizeof(*page));

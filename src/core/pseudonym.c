@@ -54,20 +54,32 @@ have_ssse3(void)
 	_mm_and_si128(_mm_cmpgt_epi8((v), _mm_set1_epi8((low) - 1)), \
 				  _mm_cmpgt_epi8(_mm_set1_epi8((high) + 1), (v)))
 
-/* Encode 12 bytes at a time while 16 can be read; how many were encoded. */
+/*
+ * Encode all groups of 12 bytes; how many bytes were encoded.  Reads eight bytes and
+ * four, as what was just written in such pieces need not reach the cache first.
+ */
 SSSE3_TARGET static size_t
 encode_ssse3(char *out, const uint8_t *in, size_t len)
 {
 	/* From bytes abc of each group to bacb: two 16-bit words, each with two digits whole. */
 	const __m128i spread = _mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10);
+	/* The step from a digit to its character: lower case, each decimal digit, + and /, upper case. */
+	const __m128i steps = _mm_setr_epi8('a' - 26, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52,
+										'0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52,
+										'+' - 62, '/' - 63, 'A', 0, 0);
 	size_t		done = 0;
 
-	for (; len - done >= 16; done += 12, out += 16)
+	for (; len - done >= 12; done += 12, out += 16)
 	{
-		__m128i		v = _mm_loadu_si128((const __m128i *) (const void *) (in + done));
-		__m128i		digits,
-					text;
+		uint64_t	head;
+		uint32_t	tail;
+		__m128i		v,
+					digits,
+					part;
 
+		memcpy(&head, in + done, 8);
+		memcpy(&tail, in + done + 8, 4);
+		v = _mm_unpacklo_epi64(_mm_cvtsi64_si128((long long) head), _mm_cvtsi32_si128((int) tail));
 		v = _mm_shuffle_epi8(v, spread);
 
 		/* Multiplication shifts each word by its own number of bits. */
@@ -76,17 +88,11 @@ encode_ssse3(char *out, const uint8_t *in, size_t len)
 							  _mm_mullo_epi16(_mm_and_si128(v, _mm_set1_epi32(0x003f03f0)),
 											  _mm_set1_epi32(0x01000010)));
 
-		/* 'A' + digit, then the step to the next part of the alphabet wherever due. */
-		text = _mm_add_epi8(digits, _mm_set1_epi8('A'));
-#define STEP(digit, step) \
-		text = _mm_add_epi8(text, _mm_and_si128(_mm_cmpgt_epi8(digits, _mm_set1_epi8((digit) - 1)), \
-												_mm_set1_epi8(step)))
-		STEP(26, 'a' - 'Z' - 1);
-		STEP(52, '0' - 'z' - 1);
-		STEP(62, '+' - '9' - 1);
-		STEP(63, '/' - '+' - 1);
-#undef STEP
-		_mm_storeu_si128((__m128i *) (void *) out, text);
+		/* Digits 52 to 63 are in parts 1 to 12, lower ones in part 0, or 13 where upper case. */
+		part = _mm_or_si128(_mm_subs_epu8(digits, _mm_set1_epi8(51)),
+							_mm_and_si128(_mm_cmpgt_epi8(_mm_set1_epi8(26), digits), _mm_set1_epi8(13)));
+		_mm_storeu_si128((__m128i *) (void *) out,
+						 _mm_add_epi8(digits, _mm_shuffle_epi8(steps, part)));
 	}
 	return done;
 }
@@ -151,7 +157,7 @@ void
 pseudo_base64_encode(char *out, const uint8_t *in, size_t len)
 {
 #ifdef HAVE_SSSE3
-	if (len >= 16 && have_ssse3())
+	if (len >= 12 && have_ssse3())
 	{
 		size_t		done = encode_ssse3(out, in, len);
 
@@ -277,6 +283,25 @@ pseudo_prefix_read(const uint8_t *bytes, size_t len, uint32_t *key_id)
 
 /* ---- The whole pseudonym ---- */
 
+/* Bytes of a pseudonym of len bytes, before they are text. */
+static inline size_t
+pseudonym_bytes(bool has_prefix, size_t len)
+{
+	return (has_prefix ? PSEUDO_PREFIX_LEN : 0) + PSEUDO_OVERHEAD + len;
+}
+
+/* Where in the room for the text the nonce is: behind the prefix, of n bytes at the end. */
+static inline uint8_t *
+place_nonce(char *out, size_t n, bool has_prefix, uint32_t key_id)
+{
+	uint8_t    *bytes = (uint8_t *) out + PSEUDO_BASE64_LEN(n) - n;
+
+	if (!has_prefix)
+		return bytes;
+	pseudo_prefix_write(bytes, key_id);
+	return bytes + PSEUDO_PREFIX_LEN;
+}
+
 /* Make the pseudonym of a value: bytes at the end of the room, then text over them. */
 pseudo_status
 pseudo_pseudonym_seal(char *out, const pseudo_siv_key *key, bool has_prefix, uint32_t key_id,
@@ -284,20 +309,13 @@ pseudo_pseudonym_seal(char *out, const pseudo_siv_key *key, bool has_prefix, uin
 					  const uint8_t *value, size_t len)
 {
 	pseudo_status status = PSEUDO_OK;
-	size_t		n = (has_prefix ? PSEUDO_PREFIX_LEN : 0) + PSEUDO_OVERHEAD + len;
-	uint8_t    *bytes;
+	size_t		n = pseudonym_bytes(has_prefix, len);
 	uint8_t    *nonce;
 
 	if ((uint64_t) len > PSEUDO_SIV_MAX_LEN)
 		return PSEUDO_TOO_LONG;
 
-	bytes = (uint8_t *) out + PSEUDO_BASE64_LEN(n) - n;
-	nonce = bytes;
-	if (has_prefix)
-	{
-		pseudo_prefix_write(bytes, key_id);
-		nonce += PSEUDO_PREFIX_LEN;
-	}
+	nonce = place_nonce(out, n, has_prefix, key_id);
 	if (nonce_key != NULL)
 		pseudo_nonce_deterministic(nonce, nonce_key, value, len);
 	else
@@ -305,7 +323,7 @@ pseudo_pseudonym_seal(char *out, const pseudo_siv_key *key, bool has_prefix, uin
 	if (status == PSEUDO_OK)
 		status = pseudo_siv_seal(key, nonce, aad, aad_len, value, len, nonce + PSEUDO_NONCE_LEN);
 	if (status == PSEUDO_OK)
-		pseudo_base64_encode(out, bytes, n);
+		pseudo_base64_encode(out, (uint8_t *) out + PSEUDO_BASE64_LEN(n) - n, n);
 	return status;
 }
 
@@ -318,4 +336,119 @@ pseudo_pseudonym_open(uint8_t *out, const pseudo_siv_key *key, const uint8_t *aa
 		return PSEUDO_MALFORMED;
 	return pseudo_siv_open(key, in, aad, aad_len,
 						   in + PSEUDO_NONCE_LEN, len - PSEUDO_NONCE_LEN, out);
+}
+
+/* ---- Many at a time ---- */
+
+/* What is worked on at a time: a multiple of what the parts take at once, and still in the cache. */
+#define CHUNK	64
+
+/* The messages of a chunk, and which items they are: some items may fail before. */
+typedef struct chunk
+{
+	size_t		n;
+	pseudo_siv_item siv[CHUNK];
+	pseudo_batch_item *items[CHUNK];
+} chunk;
+
+/* Write the nonces of a chunk; those that fail drop out. */
+static void
+make_nonces(chunk *c, const pseudo_nonce_key *nonce_key)
+{
+	uint8_t    *nonces[CHUNK];
+	const uint8_t *values[CHUNK];
+	size_t		lens[CHUNK];
+	size_t		kept = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+	{
+		nonces[i] = c->siv[i].out - PSEUDO_NONCE_LEN;
+		values[i] = c->siv[i].in;
+		lens[i] = c->siv[i].in_len;
+	}
+	if (nonce_key != NULL)
+	{
+		pseudo_nonce_deterministic_batch(nonces, nonce_key, values, lens, c->n);
+		return;
+	}
+	for (size_t i = 0; i < c->n; i++)
+	{
+		c->items[i]->status = pseudo_nonce_random(nonces[i]);
+		if (c->items[i]->status != PSEUDO_OK)
+			continue;
+		c->siv[kept] = c->siv[i];
+		c->items[kept++] = c->items[i];
+	}
+	c->n = kept;
+}
+
+/* Make the pseudonyms of n values, CHUNK at a time. */
+void
+pseudo_pseudonym_seal_batch(pseudo_batch_item *items, size_t n, const pseudo_siv_key *key,
+							bool has_prefix, uint32_t key_id, const pseudo_nonce_key *nonce_key,
+							const uint8_t *aad, size_t aad_len)
+{
+	chunk		c;
+
+	while (n > 0)
+	{
+		for (c.n = 0; n > 0 && c.n < CHUNK; n--, items++)
+		{
+			size_t		n_bytes = pseudonym_bytes(has_prefix, items->len);
+			uint8_t    *nonce;
+
+			if ((uint64_t) items->len > PSEUDO_SIV_MAX_LEN)
+			{
+				items->status = PSEUDO_TOO_LONG;
+				continue;
+			}
+			nonce = place_nonce(items->out, n_bytes, has_prefix, key_id);
+			items->out_len = PSEUDO_BASE64_LEN(n_bytes);
+			c.items[c.n] = items;
+			c.siv[c.n++] = (pseudo_siv_item) {
+				.nonce = nonce, .in = items->in, .in_len = items->len, .out = nonce + PSEUDO_NONCE_LEN
+			};
+		}
+		make_nonces(&c, nonce_key);
+		pseudo_siv_seal_batch(key, aad, aad_len, c.siv, c.n);
+		for (size_t i = 0; i < c.n; i++)
+		{
+			char	   *out = c.items[i]->out;
+			const uint8_t *bytes = c.siv[i].nonce - (has_prefix ? PSEUDO_PREFIX_LEN : 0);
+			const uint8_t *end = (uint8_t *) out + c.items[i]->out_len;
+
+			c.items[i]->status = c.siv[i].status;
+			if (c.siv[i].status == PSEUDO_OK)
+				pseudo_base64_encode(out, bytes, (size_t) (end - bytes));
+		}
+	}
+}
+
+/* Open n pseudonyms, CHUNK at a time. */
+void
+pseudo_pseudonym_open_batch(pseudo_batch_item *items, size_t n, const pseudo_siv_key *key,
+							const uint8_t *aad, size_t aad_len)
+{
+	chunk		c;
+
+	while (n > 0)
+	{
+		for (c.n = 0; n > 0 && c.n < CHUNK; n--, items++)
+		{
+			if (items->len < PSEUDO_OVERHEAD)
+			{
+				items->status = PSEUDO_MALFORMED;
+				continue;
+			}
+			items->out_len = items->len - PSEUDO_OVERHEAD;
+			c.items[c.n] = items;
+			c.siv[c.n++] = (pseudo_siv_item) {
+				.nonce = items->in, .in = items->in + PSEUDO_NONCE_LEN,
+				.in_len = items->len - PSEUDO_NONCE_LEN, .out = items->out
+			};
+		}
+		pseudo_siv_open_batch(key, aad, aad_len, c.siv, c.n);
+		for (size_t i = 0; i < c.n; i++)
+			c.items[i]->status = c.siv[i].status;
+	}
 }

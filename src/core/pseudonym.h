@@ -72,4 +72,40 @@ extern pseudo_status pseudo_pseudonym_open(uint8_t *out, const pseudo_siv_key *k
 										   const uint8_t *aad, size_t aad_len,
 										   const uint8_t *in, size_t len);
 
+/*
+ * One value of a batch.  The memory of different items may not overlap.
+ *
+ *	in, len		what the function of the same name for one value takes, bytes
+ *	out			room for what it writes
+ *	out_len		set: bytes or characters written to out, where status is PSEUDO_OK
+ *	status		set: what it would return
+ */
+typedef struct pseudo_batch_item
+{
+	const uint8_t *in;
+	size_t		len;
+	void	   *out;
+	size_t		out_len;
+	pseudo_status status;
+} pseudo_batch_item;
+
+/*
+ * Make the pseudonyms of n values under the same keys and context, each the one that
+ * pseudo_pseudonym_seal makes (but for random nonces, which differ at each call),
+ * sooner: short values are on their way several at a time.  An error of one item
+ * leaves the others alone.
+ */
+extern void pseudo_pseudonym_seal_batch(pseudo_batch_item *items, size_t n,
+										const pseudo_siv_key *key, bool has_prefix, uint32_t key_id,
+										const pseudo_nonce_key *nonce_key,
+										const uint8_t *aad, size_t aad_len);
+
+/*
+ * Open n pseudonyms (decoded, without prefix) under the same key and context, each as
+ * pseudo_pseudonym_open does.
+ */
+extern void pseudo_pseudonym_open_batch(pseudo_batch_item *items, size_t n,
+										const pseudo_siv_key *key,
+										const uint8_t *aad, size_t aad_len);
+
 #endif							/* PSEUDO_PSEUDONYM_H */

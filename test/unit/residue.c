@@ -99,6 +99,39 @@ aes_blocks(uint8_t *out, const uint8_t *in, int n, const uint8_t *key)
 	EVP_CIPHER_CTX_free(aes);
 }
 
+/* Seal, open and pseudonymize twenty times the same text in a batch, and search after each. */
+static void
+search_batches(const pseudo_siv_key *key, const uint8_t *nonce, const pseudo_nonce_key *nonce_key,
+			   const uint8_t *text, size_t len)
+{
+	enum
+	{
+		N = 20
+	};
+	static uint8_t out[N][512];
+	static uint8_t opened[N][512];
+	static pseudo_siv_item items[N];
+	static pseudo_batch_item pseudonyms[N];
+
+	for (int i = 0; i < N; i++)
+	{
+		items[i] = (pseudo_siv_item) {.nonce = nonce, .in = text, .in_len = len, .out = out[i]};
+		pseudonyms[i] = (pseudo_batch_item) {.in = text, .len = len, .out = opened[i]};
+	}
+	paint_stack();
+	pseudo_siv_seal_batch(key, NULL, 0, items, N);
+	search_stack("seal in a batch", len);
+	for (int i = 0; i < N; i++)
+		items[i] = (pseudo_siv_item) {.nonce = nonce, .in = out[i], .in_len = len + 16, .out = opened[i]};
+	out[3][2] ^= 1;
+	paint_stack();
+	pseudo_siv_open_batch(key, NULL, 0, items, N);
+	search_stack("open in a batch", len);
+	paint_stack();
+	pseudo_pseudonym_seal_batch(pseudonyms, N, key, false, 0, nonce_key, NULL, 0);
+	search_stack("pseudonyms in a batch", len);
+}
+
 int
 main(void)
 {
@@ -181,6 +214,14 @@ main(void)
 			pseudo_siv_open(&key, nonce, text, i == 3 ? 300 : 0, sealed, len + 16, opened);
 			search_stack("refusing open", len);
 		}
+	}
+	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
+	{
+		if (!pseudo_siv_use((*impl)->name))
+			continue;
+		pseudo_siv_key_init(&key, key_bytes, 32);
+		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]) && lengths[i] <= 300; i++)
+			search_batches(&key, nonce, &nonce_key, text, lengths[i]);
 	}
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
 	{

@@ -1,0 +1,48 @@
+/*
+ * hmac.h
+ *		HMAC-SHA256 from chaining values, FIPS 180-4 and RFC 2104, for nonce.c
+ *		alone: by the processor's SHA instructions, or by OpenSSL.
+ */
+#ifndef PSEUDO_CORE_HMAC_H
+#define PSEUDO_CORE_HMAC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PSEUDO_SHA256_BLOCK		64	/* bytes */
+#define PSEUDO_SHA256_LEN		32	/* bytes of a digest */
+
+/* The longest message whose HMAC takes one inner block, with its padding. */
+#define PSEUDO_HMAC_SHORT		(PSEUDO_SHA256_BLOCK - 9)
+
+/* Messages that four() hashes at a time. */
+#define PSEUDO_HMAC_LANES		4
+
+/*
+ * One implementation.  inner and outer are the chaining values, eight words each,
+ * after the inner and the outer padded key; a digest is PSEUDO_SHA256_LEN bytes.
+ * The stack below and the registers may keep secrets: the caller clears the stack.
+ */
+typedef struct pseudo_hmac_impl
+{
+	const char *name;
+	int			(*supported) (void);
+	void		(*one) (uint8_t *digest, const uint32_t *inner, const uint32_t *outer,
+						const uint8_t *message, size_t len);
+
+	/* Four messages of at most PSEUDO_HMAC_SHORT bytes; NULL where that is no faster. */
+	void		(*four) (uint8_t (*digests)[PSEUDO_SHA256_LEN], const uint32_t *inner,
+						 const uint32_t *outer, const uint8_t *const *messages, const size_t *lens);
+} pseudo_hmac_impl;
+
+/* Every implementation compiled in, best first, NULL at the end. */
+extern const pseudo_hmac_impl *const pseudo_hmac_impls[];
+
+/* The implementation in use: the best that this processor supports. */
+extern const pseudo_hmac_impl *pseudo_hmac_get_impl(void);
+
+/* Use the implementation of this name; 0 where there is none or the processor
+ * lacks it.  For tests and benchmarks. */
+extern int	pseudo_hmac_use(const char *name);
+
+#endif							/* PSEUDO_CORE_HMAC_H */
