@@ -94,6 +94,8 @@ need_test_tools() {
 	have shellcheck || missing+=(shellcheck)
 	[ -x /usr/bin/aws ] || missing+=(awscli)
 	/usr/bin/python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
+	have aarch64-linux-gnu-gcc || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+	have qemu-aarch64-static || have qemu-aarch64 || missing+=(qemu-user-static)
 	[ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}" || true
 	if have clang && ! can_sanitize clang; then
 		apt_install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev" || true
@@ -292,6 +294,23 @@ if have valgrind; then
 	run_counted "unit, valgrind" "${unit[@]}" valgrind
 else
 	skip "unit, valgrind" "valgrind is missing"
+fi
+if have aarch64-linux-gnu-gcc && { have qemu-aarch64-static || have qemu-aarch64; }; then
+	run_counted "unit, ARMv8 by qemu" "${unit[@]}" arm
+else
+	skip "unit, ARMv8 by qemu" "the cross compiler or qemu is missing"
+fi
+if can_sanitize clang; then
+	# A minute each in CI; look for longer with make -C test/fuzz run SECONDS=600.
+	fuzz_seconds=10
+	[ "${CI:-}" != true ] || fuzz_seconds=60
+	if make -C "$root/test/fuzz" run SECONDS=$fuzz_seconds > "$build/fuzz.log" 2>&1 < /dev/null; then
+		count "fuzzing, $fuzz_seconds s a target" 1 0
+	else
+		count "fuzzing, $fuzz_seconds s a target" 0 1 "$build/fuzz.log"
+	fi
+else
+	skip fuzzing "clang or its sanitizers are missing"
 fi
 
 section "The extension"

@@ -536,7 +536,7 @@ like(said("SELECT pseudo.pseudonymize('x', true, '', 'by_agent')"), qr/ERROR:  0
 environment(%keys, AWS_SESSION_TOKEN => 'S3CR3T-environment-token');
 $s = session($node);
 $heard .= ask($s, "SELECT pseudo.pseudonymize('x', true); EXPLAIN (VERBOSE, ANALYZE, SETTINGS) SELECT pseudo.pseudonymize('x', true), pseudo.reidentify('$pseudonym'); SELECT * FROM pg_stat_activity; SELECT * FROM pseudo.pseudo_keyrings; SELECT * FROM pg_foreign_server");
-like($heard, qr/pseudonymize\('x'/, 'secrets: EXPLAIN is heard');
+like($heard, qr/pseudonymize_as\('current_user'/, 'secrets: EXPLAIN is heard');
 leave($s);
 $node->stop;
 my $log = slurp_file($node->logfile);
