@@ -4,8 +4,13 @@
 # shellcheck disable=SC2034		# what the others read
 
 program=$(basename "$0")
-stack='' region='' profile='' secret=''
+stack='' region='' profile='' secret='' key=''
 export AWS_PAGER=''
+
+# Patterns of a KMS key's id, of what its ARN begins with, and of the ARN.
+key_id='[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32}'
+kms_arn='arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:'
+key_arn="${kms_arn}key/($key_id)"
 
 # Say why it failed, and end.
 die() {
@@ -35,6 +40,9 @@ check_region() { check "region" "$1" '[a-z]{2}(-[a-z]+)+-[0-9]+' 'give one such 
 check_profile() { check "name of a profile" "$1" '[A-Za-z0-9_.@:/+=,][A-Za-z0-9_.@:/+=, -]*' 'see "aws configure list-profiles"'; }
 check_secret() { check "name of a secret" "$1" '[A-Za-z0-9/_+=.@][A-Za-z0-9/_+=.@-]{0,511}' 'letters, digits and /_+=.@-'; }
 check_secret_arn() { check "ARN of a secret" "$1" 'arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+' 'see the output SecretArn'; }
+check_secret_id() { if [[ $1 == arn:* ]]; then check_secret_arn "$1"; else check_secret "$1"; fi; }
+check_key_arn() { check "ARN of a KMS key" "$1" "$key_arn" 'see "aws kms describe-key --key-id alias/NAME"'; }
+check_key_id() { check "KMS key" "$1" "$key_arn|($kms_arn)?alias/[A-Za-z0-9/_-]+|$key_id" 'give its id, its ARN or alias/NAME'; }
 
 # Find the CLI and the region, once the options are read.
 prepare() {

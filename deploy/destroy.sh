@@ -10,13 +10,14 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 
 usage() {
 	cat <<END
-Usage: $program -s STACK [-r REGION] [-p PROFILE] [-D] [-y]
+Usage: $program -s STACK [-r REGION] [-p PROFILE] [-n SECRET] [-D] [-y]
 
 Delete the stack.  Its secret and its KMS key stay.
 
   -s STACK    name of the CloudFormation stack
   -r REGION   default: AWS_REGION, AWS_DEFAULT_REGION, the profile's
   -p PROFILE  of the aws command line interface
+  -n SECRET   name or ARN of the secret, where a stack that was never complete does not tell it
   -D          delete the secret too, after 30 days in which it can be restored
   -y          do not ask
   -h          this text
@@ -24,11 +25,12 @@ END
 }
 
 delete_secret='' sure=''
-while getopts ':s:r:p:Dyh' option; do
+while getopts ':s:r:p:n:Dyh' option; do
 	case $option in
 	s) stack=$OPTARG; check_stack "$stack" ;;
 	r) region=$OPTARG; check_region "$region" ;;
 	p) profile=$OPTARG; check_profile "$profile" ;;
+	n) secret=$OPTARG; check_secret_id "$secret" ;;
 	D) delete_secret=yes ;;
 	y) sure=yes ;;
 	h) usage; exit 0 ;;
@@ -41,12 +43,17 @@ shift $((OPTIND - 1))
 prepare
 
 stack_exists || die "there is no stack $stack in $region"
-key=$(stack_output KmsKeyArn 2> /dev/null) || key=''
-secret=$(stack_output SecretArn 2> /dev/null) || secret=''		# a stack that was never complete
-[ -n "$secret" ] || [ -z "$delete_secret" ] || die "stack $stack names no secret that could be deleted"
+key=$(ask_aws cloudformation describe-stack-resources --stack-name "$stack" \
+	--query "StackResources[?LogicalResourceId=='KmsKey'].PhysicalResourceId") || die "could not read the resources of stack $stack"
+if arn=$(stack_output SecretArn 2> /dev/null); then
+	name=$(stack_output SecretName)
+	[[ -z $secret || $secret == "$name" || $secret == "$arn" ]] || die "stack $stack has the secret $name, not $secret"
+	secret=$arn
+fi
+[ -n "$secret" ] || [ -z "$delete_secret" ] || die "stack $stack was never complete, and names no secret to delete; name it with -n"
 
 if [ -z "$sure" ]; then
-	printf 'This deletes stack %s in %s%s.\nType its name to go on: ' "$stack" "$region" "${delete_secret:+ and, in 30 days, the keys in its secret}"
+	printf 'This deletes stack %s in %s%s.\nType its name to go on: ' "$stack" "$region" "${delete_secret:+ and, in 30 days, the keys in secret $secret}"
 	read -r answer || answer=''
 	[ "$answer" = "$stack" ] || die "nothing was deleted"
 fi
@@ -72,6 +79,7 @@ The secret stays. Once it is deleted, no pseudonym made with its keys ever comes
   aws secretsmanager delete-secret --region $region --secret-id $secret --recovery-window-in-days 30
 END
 fi
+[ -n "$key" ] || exit 0		# that of -k is not ours
 cat <<END
 Its KMS key stays, too. When the secret has gone:
   aws kms schedule-key-deletion --region $region --key-id $key --pending-window-in-days 30

@@ -9,6 +9,7 @@ use Cwd qw(realpath);
 use Endpoint;
 use IPC::Run ();
 use JSON::PP ();
+use MIME::Base64 qw(decode_base64);
 use Moto;
 use Pseudo;
 use PostgreSQL::Test::Utils;
@@ -76,16 +77,26 @@ sub serve
 	with_environment($node, { as_user($user) });
 }
 
+# How often KMS was asked for a data key, in its server's log.
+sub data_keys { return scalar(() = slurp_file($moto->{log}) =~ /^200 TrentService\.GenerateDataKey /mg) }
+
 #
 # Arguments
 #
+my $no_key = 'arn:aws:kms:eu-west-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef';
 for my $case (
 	[ 'deploy.sh', [], 2, qr/-s is required/ ],
 	[ 'deploy.sh', [ '-s', '1st' ], 2, qr/no name of a stack/ ],
 	[ 'deploy.sh', [ '-s', 'a b' ], 2, qr/no name of a stack/ ],
 	[ 'deploy.sh', [ '-s', 'crm', '-r', 'Europe' ], 2, qr/no region/ ],
-	[ 'deploy.sh', [ '-s', 'crm', '-k', '-x' ], 2, qr/no name of a secret/ ],
-	[ 'deploy.sh', [ '-s', 'crm', '-k', 'a;b' ], 2, qr/no name of a secret/ ],
+	[ 'deploy.sh', [ '-s', 'crm', '-n', '-x' ], 2, qr/no name of a secret/ ],
+	[ 'deploy.sh', [ '-s', 'crm', '-n', 'a;b' ], 2, qr/no name of a secret/ ],
+	[ 'deploy.sh', [ '-s', 'crm', '-n', 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:x' ], 2, qr/no name of a secret/ ],
+	[ 'deploy.sh', [ '-s', 'crm', '-k', 'alias/pseudo' ], 2, qr/no ARN of a KMS key/ ],
+	[ 'deploy.sh', [ '-s', 'crm', '-k', 'arn:aws:kms:eu-west-1:123456789012:alias/pseudo' ], 2, qr/no ARN of a KMS key/ ],
+	[ 'deploy.sh', [ '-s', 'crm', '-k', "$no_key*" ], 2, qr/no ARN of a KMS key/ ],
+	[ 'deploy.sh', [ '-s', 'crm', '-k', $no_key, '-r', 'eu-west-2' ], 2, qr/has to be in eu-west-2/ ],
+	[ 'deploy.sh', [ '-s', 'crm', '-k', $no_key ], 1, qr/could not look at KMS key \Q$no_key\E/ ],
 	[ 'deploy.sh', [ '-s', 'crm', '-p', '--debug' ], 2, qr/no name of a profile/ ],
 	[ 'deploy.sh', [ '-s', 'crm', '-t', 'arn:aws:sns:eu-west-1:123456789012:x' ], 2, qr/-t needs -l/ ],
 	[ 'deploy.sh', [ '-s', 'crm', '-l', 'trail', '-t', 'x' ], 2, qr/no SNS topic/ ],
@@ -93,12 +104,19 @@ for my $case (
 	[ 'deploy.sh', [ '-s' ], 2, qr/-s needs an argument/ ],
 	[ 'deploy.sh', [ '-x' ], 2, qr/no option -x/ ],
 	[ 'destroy.sh', [ '-y' ], 2, qr/-s is required/ ],
+	[ 'destroy.sh', [ '-s', 'crm', '-n', 'a b' ], 2, qr/no name of a secret/ ],
+	[ 'destroy.sh', [ '-s', 'crm', '-k', $no_key ], 2, qr/no option -k/ ],
 	[ 'destroy.sh', [ '-s', 'crm', '-y' ], 1, qr/no stack crm/ ],
-	[ 'create_key.sh', [], 2, qr/-s or -k is required/ ],
+	[ 'create_key.sh', [], 2, qr/-s or -n is required/ ],
+	[ 'create_key.sh', [ '-k', $no_key ], 2, qr/-s or -n is required/ ],
+	[ 'create_key.sh', [ '-s', 'crm', '-k', '' ], 2, qr/no KMS key/ ],
+	[ 'create_key.sh', [ '-s', 'crm', '-k', 'pseudo' ], 2, qr/no KMS key/ ],
+	[ 'create_key.sh', [ '-s', 'crm', '-k', 'alias/a b' ], 2, qr/no KMS key/ ],
+	[ 'create_key.sh', [ '-s', 'crm', '-k', 'arn:aws:s3:::x' ], 2, qr/no KMS key/ ],
 	[ 'create_key.sh', [ '-s', 'crm', '-o', 'zinc' ], 2, qr/no output prefix/ ],
-	[ 'create_key.sh', [ '-k', 'arn:aws:s3:::x' ], 2, qr/no ARN of a secret/ ],
+	[ 'create_key.sh', [ '-n', 'arn:aws:s3:::x' ], 2, qr/no ARN of a secret/ ],
 	[ 'create_key.sh', [ '-s', 'crm' ], 1, qr/could not read the outputs of stack crm/ ],
-	[ 'create_key.sh', [ '-k', 'crm' ], 1, qr/could not look at secret crm/ ])
+	[ 'create_key.sh', [ '-n', 'crm' ], 1, qr/could not look at secret crm/ ])
 {
 	my ($name, $arguments, $wanted, $message) = @$case;
 	my ($status, $out, $err) = script($admin, $name, $arguments);
@@ -132,9 +150,12 @@ for my $policy ('ReaderPolicyArn', 'AdminPolicyArn')
 my @again = script($admin, 'deploy.sh', [ '-s', 'crm' ]);
 is($again[0], 0, 'deploy.sh once more') or diag $again[2];
 like($again[1], qr/^SecretArn +\Q$outputs{SecretArn}\E$/m, 'nothing changed');
-($status, $out, $err) = script($admin, 'deploy.sh', [ '-s', 'crm', '-k', 'other' ]);
+($status, $out, $err) = script($admin, 'deploy.sh', [ '-s', 'crm', '-n', 'other' ]);
 is($status, 1, 'another secret for the stack');
 like($err, qr/has the secret EncryptionKeys-crm/, 'is refused');
+($status, $out, $err) = script($admin, 'deploy.sh', [ '-s', 'crm', '-k', $no_key ]);
+is($status, 1, 'another KMS key for the stack');
+like($err, qr/has the KMS key \Q$outputs{KmsKeyArn}\E/, 'is refused');
 
 #
 # The first key
@@ -152,15 +173,16 @@ serve($user{reader});
 aws_keyring($node, 'pseudo', secret_id => $outputs{SecretArn}, endpoint => $moto->url);
 like(error_of($node, 'postgres', "SELECT pseudo.pseudonymize('x')"), qr/^22023: .*AWSCURRENT/, 'an empty secret is an error');
 
-# What the programs that create_key.sh calls see on their command line.
+# What the programs that create_key.sh calls see on their command line, and what KMS answers.
 mkdir "$folder/shims";
-for my $program ('aws', 'openssl')
+for my $program ('aws', 'openssl', 'head', 'tail')
 {
 	my ($real) = grep { -x } map { "$_/$program" } split /:/, $ENV{PATH};
-	append_to_file("$folder/shims/$program", "#!/bin/sh\necho \"$program \$*\" >> '$folder/calls'\nexec '$real' \"\$@\"\n");
+	append_to_file("$folder/shims/$program", "#!/bin/sh\necho \"$program \$*\" >> '$folder/calls'\n"
+		. "case \"\$*\" in *' generate-data-key '*) '$real' \"\$@\" | tee '$folder/plaintext'; exit;; esac\nexec '$real' \"\$@\"\n");
 	chmod 0755, "$folder/shims/$program";
 }
-($status, $out, $err) = script($user{reader}, 'create_key.sh', [ '-k', $outputs{SecretName} ]);
+($status, $out, $err) = script($user{reader}, 'create_key.sh', [ '-n', $outputs{SecretName} ]);
 is($status, 1, 'the reader makes no key');
 like($err, qr/AccessDenied/, 'he is told why');
 {
@@ -169,7 +191,7 @@ like($err, qr/AccessDenied/, 'he is told why');
 	local @ENV{ keys %environment } = values %environment;
 	my @run = map { { out => '', err => '' } } 1 .. 4;
 
-	$_->{run} = IPC::Run::start([ "$deploy/create_key.sh", '-k', $outputs{SecretName} ], '<', \undef, '>', \$_->{out}, '2>', \$_->{err}, IPC::Run::timeout(180)) for @run;
+	$_->{run} = IPC::Run::start([ "$deploy/create_key.sh", '-n', $outputs{SecretName} ], '<', \undef, '>', \$_->{out}, '2>', \$_->{err}, IPC::Run::timeout(180)) for @run;
 	$_->{run}->finish for @run;
 	is(scalar(grep { $_->{out} =~ /has its first key: tink/ } @run), 1, 'of four at once, one makes the key') or diag map { $_->{err} } @run;
 	is(scalar(grep { $_->{err} =~ /has a value already.*pseudo_create_key/ } @run), 3, 'the others are told that there is one');
@@ -184,6 +206,7 @@ is(length($key->{encodedSecretKey}) . length($key->{encodedNonceKey}), '4444', '
 my $calls = slurp_file("$folder/calls");
 like($calls, qr/^aws .*put-secret-value/m, 'the calls were seen');
 is(scalar(grep { index($calls, $_) >= 0 } @$key{qw(encodedSecretKey encodedNonceKey)}), 0, 'no key on a command line');
+is(data_keys(), 0, 'KMS was not asked for it');
 
 #
 # The database
@@ -236,28 +259,84 @@ leave($session);
 ($status, $out, $err) = script($admin, 'destroy.sh', [ '-s', 'crm' ], "no\n");
 is($status, 1, 'destroy.sh asks first');
 like($err, qr/nothing was deleted/, 'and deletes nothing without a yes');
-($status, $out, $err) = script($admin, 'destroy.sh', [ '-s', 'crm' ], "crm\n");
+($status, $out, $err) = script($admin, 'destroy.sh', [ '-s', 'crm', '-n', 'EncryptionKeys-crm-2', '-D', '-y' ]);
+is($status, 1, 'nor with the name of another secret');
+like($err, qr/has the secret EncryptionKeys-crm, not EncryptionKeys-crm-2/, 'but tells its own');
+($status, $out, $err) = script($admin, 'destroy.sh', [ '-s', 'crm', '-n', $outputs{SecretName} ], "crm\n");
 is($status, 0, 'destroy.sh') or diag $err;
-like($out, qr/secret stays.*\Q$outputs{SecretArn}\E.*\Q$outputs{KmsKeyArn}\E/s, 'it says what is left');
+my ($own) = $outputs{KmsKeyArn} =~ m{key/(.*)};
+like($out, qr/secret stays.*\Q$outputs{SecretArn}\E.*schedule-key-deletion .*\Q$own\E /s, 'it says what is left');
 like(cli($admin, qw(cloudformation describe-stacks --stack-name crm)), qr/does not exist/, 'the stack is gone');
 is($node->safe_psql('postgres', "SELECT pseudo.reidentify('$pseudonym')"), 'alice@example.com', 'the keys are not');
 ($status, $out, $err) = script($admin, 'deploy.sh', [ '-s', 'crm' ]);
 is($status, 1, 'a new stack of the same name');
 like($err, qr/there is a secret EncryptionKeys-crm already/, 'does not take them for its own');
 
-# Another one: an alarm, a key for the REST service, and its secret goes too.
+# Another one: an existing KMS key, an alarm, a key for the REST service made by KMS, and its secret goes too.
 my $topic = 'arn:aws:sns:eu-west-1:123456789012:alarms';
-($status, $out, $err) = script($admin, 'deploy.sh', [ '-s', 'hr', '-k', 'keys/hr', '-r', 'eu-central-1', '-l', 'trail', '-t', $topic ]);
-is($status, 0, 'deploy.sh with all options') or diag $err;
 $region = 'eu-central-1';
+my $kms_key = cli($admin, qw(kms create-key --query KeyMetadata.Arn));
+my ($id) = $kms_key =~ m{key/(.*)};
+my @deploy = ('-s', 'hr', '-n', 'keys/hr', '-k', $kms_key, '-r', $region, '-l', 'trail', '-t', $topic);
+cli($admin, qw(kms disable-key --key-id), $id);
+($status, $out, $err) = script($admin, 'deploy.sh', \@deploy);
+is($status, 1, 'a disabled KMS key');
+like($err, qr/it is Disabled/, 'is refused');
+cli($admin, qw(kms enable-key --key-id), $id);
+my $keys = cli($admin, qw(kms list-keys --query), 'length(Keys)');
+($status, $out, $err) = script($admin, 'deploy.sh', \@deploy);
+is($status, 0, 'deploy.sh with all options') or diag $err;
+%outputs = $out =~ /^(\w+(?:Arn|Name)) +(\S+)$/mg;
+is($outputs{KmsKeyArn}, $kms_key, 'the KMS key is the one that there was');
+is(cli($admin, qw(kms list-keys --query), 'length(Keys)'), $keys, 'no other was made');
+is(cli($admin, qw(secretsmanager describe-secret --secret-id keys/hr --query KmsKeyId)), $kms_key, 'it encrypts the secret');
+for my $policy ('ReaderPolicyArn', 'AdminPolicyArn')
+{
+	my $document = cli($admin, qw(iam get-policy-version --version-id v1 --query PolicyVersion.Document --policy-arn), $outputs{$policy});
+	is_deeply([ map { $_->{Resource} } grep { "@{[ ref $_->{Action} ? @{ $_->{Action} } : $_->{Action} ]}" =~ /kms:/ } @{ $document->{Statement} } ], [ ($kms_key) x ($policy eq 'ReaderPolicyArn' ? 1 : 2) ], "$policy names it");
+}
+like(cli($admin, qw(logs describe-metric-filters --log-group-name trail --query metricFilters[0].filterPattern)), qr/\Q*$kms_key*\E/, 'the metric filter, too');
+@again = script($admin, 'deploy.sh', [ '-s', 'hr', '-r', $region ]);
+is($again[0], 0, 'deploy.sh once more') or diag $again[2];
+like($again[1], qr/^KmsKeyArn +\Q$kms_key\E$/m, 'it keeps the KMS key');
 is(cli($admin, qw(logs describe-metric-filters --log-group-name trail --query metricFilters[0].metricTransformations[0].metricName)), 'DeniedReads-hr', 'the metric filter');
-($status, $out, $err) = script($admin, 'create_key.sh', [ '-s', 'hr', '-o', 'raw' ]);
-is($status, 0, 'create_key.sh -o raw') or diag $err;
+my $hr = create_user('hr', $outputs{AdminPolicyArn});
+my $maker = cli($admin, qw(kms create-key --query KeyMetadata.Arn --region eu-west-1));
+cli($admin, qw(iam put-user-policy --user-name hr --policy-name outputs --policy-document), '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "cloudformation:DescribeStacks", "Resource": "*"}]}');
+($status, $out, $err) = script($hr, 'create_key.sh', [ '-s', 'hr', '-k', $maker ]);
+is($status, 1, 'create_key.sh with a KMS key that the user may not use');
+like($err, qr/kms:GenerateDataKey.*no key was made by KMS key \Q$maker\E/s, 'tells what is missing');
+is(cli($admin, qw(secretsmanager describe-secret --secret-id keys/hr --query VersionIdsToStages)), undef, 'the secret is still empty');
+cli($admin, qw(iam put-user-policy --user-name hr --policy-name maker --policy-document), qq({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": "$maker"}]}));
+my $made = data_keys() + 1;
+{
+	local $ENV{PATH} = "$folder/shims:$ENV{PATH}";
+	unlink "$folder/calls";
+	($status, $out, $err) = script($hr, 'create_key.sh', [ '-s', 'hr', '-o', 'raw', '-k', $maker ]);
+}
+is($status, 0, 'create_key.sh -o raw, with a KMS key of another region') or diag $err;
+is(data_keys(), $made, 'KMS made the key');
 aws_keyring($node, 'hr', secret_id => 'keys/hr', region => 'eu-central-1', endpoint => $moto->url);
 serve($admin);
 is($node->safe_psql('postgres', "SELECT pseudo.reidentify(pseudo.pseudonymize('x', keyring => 'hr'), keyring => 'hr'), pseudo.pseudonym_key_id(pseudo.pseudonymize('x', keyring => 'hr')) IS NULL"), 'x|t', 'the database writes with it');
 my $service = JSON::PP::decode_json(cli($admin, qw(secretsmanager get-secret-value --query SecretString --secret-id keys/hr)));
 is(join(' ', sort keys %$service), 'encodedNonceKey encodedSecretKey nonceEndPos nonceStrPos', 'the REST service\'s document');
+is(length(decode_base64($service->{encodedSecretKey})) . length(decode_base64($service->{encodedNonceKey})), '3232', '32 bytes each');
+is(join('', map { decode_base64($_) } @$service{qw(encodedSecretKey encodedNonceKey)}), decode_base64(slurp_file("$folder/plaintext")), 'they are those of KMS');
+$calls = slurp_file("$folder/calls");
+like($calls, qr/^aws .*--region eu-west-1 .*generate-data-key .*--number-of-bytes 64/m, 'the calls were seen');
+unlike($calls, qr/\Q$_\E/, 'nothing of the key on a command line') for @$service{qw(encodedSecretKey encodedNonceKey)}, slurp_file("$folder/plaintext") =~ /(\S+)/;
+
+# The other names of a KMS key.
+cli($admin, qw(kms create-alias --alias-name alias/pseudo --target-key-id), $id);
+for my $name ($id, 'alias/pseudo', $kms_key =~ s{key/.*}{alias/pseudo}r)
+{
+	cli($admin, qw(secretsmanager create-secret --name), 'keys/' . ++$made);
+	($status, $out, $err) = script($admin, 'create_key.sh', [ '-n', "keys/$made", '-k', $name ]);
+	is($status, 0, "create_key.sh -k $name") or diag $err;
+	is(data_keys(), $made, 'KMS made the key');
+}
+
 cli($admin, qw(secretsmanager create-secret --name keys/empty));
 aws_keyring($node, 'empty', secret_id => 'keys/empty', region => $region, endpoint => $moto->url);
 is($node->safe_psql('postgres', "SELECT pseudo.pseudo_create_key('empty', output_prefix => 'raw')"), '1', 'pseudo_create_key() fills an empty secret');
@@ -265,8 +344,20 @@ is(join(' ', sort keys %{ JSON::PP::decode_json(cli($admin, qw(secretsmanager ge
 ($status, $out, $err) = script($admin, 'destroy.sh', [ '-s', 'hr', '-D', '-y' ]);
 is($status, 0, 'destroy.sh -D') or diag $err;
 like($out, qr/restore-secret/, 'it says how to get the secret back');
+unlike($out, qr/schedule-key-deletion/, 'and nothing of a KMS key that was not the stack\'s');
+is(cli($admin, qw(kms describe-key --query KeyMetadata.KeyState --key-id), $kms_key), 'Enabled', 'which stays');
 like(cli($admin, qw(secretsmanager get-secret-value --secret-id keys/hr)), qr/marked for deletion/, 'which is deleted');
 like(error_of($node, 'postgres', "SELECT pseudo.pseudonymize('x', keyring => 'hr')"), qr/^55000: .*marked for deletion/, 'for the database, too');
+
+# A stack that was never complete has no outputs.
+put_file("$folder/broken.json", '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}');
+cli($admin, qw(cloudformation create-stack --stack-name broken --template-body), "file://$folder/broken.json");
+($status, $out, $err) = script($admin, 'destroy.sh', [ '-s', 'broken', '-D', '-y' ]);
+is($status, 1, 'destroy.sh -D without a secret');
+like($err, qr/never complete.*name it with -n/, 'asks for its name');
+($status, $out, $err) = script($admin, 'destroy.sh', [ '-s', 'broken', '-n', 'keys/empty', '-D', '-y' ]);
+is($status, 0, 'destroy.sh -n -D') or diag $err;
+like(cli($admin, qw(secretsmanager get-secret-value --secret-id keys/empty)), qr/marked for deletion/, 'deletes that one');
 
 $node->stop;
 $moto->stop;
