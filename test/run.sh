@@ -221,7 +221,7 @@ run_tap() {
 		PG_REGRESS="$pgxs_src/test/regress/pg_regress" PG_CONFIG="$PG_CONFIG" \
 		TESTDIR="$work/tree" TESTDATADIR="$work/tree/tmp_check" TESTLOGDIR="$work/tree/tmp_check/log" \
 		PG_TEST_TIMEOUT_DEFAULT=180 CI="${CI:-}" \
-		sh -c 'cd "$1" && exec prove -v test/t/*.pl' sh "$work/tree" > "$suite_log" 2>&1 < /dev/null
+		sh -c 'cd "$1" && exec prove -v -j 2 test/t/*.pl' sh "$work/tree" > "$suite_log" 2>&1 < /dev/null
 	status=$?
 	count_suite TAP $status \
 		"$(grep -E '^ok [0-9]|^not ok .*# TODO' "$suite_log" | grep -cviE '# skip')" \
