@@ -188,7 +188,8 @@ is_skewed(const PseudoAws *aws, const PseudoAwsExchange *x, PseudoAwsErrorKind k
 		return true;
 	if (strcmp(x->error.code, "RequestExpired") != 0 && kind != PSEUDO_AWS_BAD_CREDENTIALS)
 		return false;
-	return pseudo_aws_clock_skew(x, &skew) && Abs(skew - aws->clock_skew) > MAX_SKEW;
+	return pseudo_aws_clock_skew(x, &skew) &&
+		(skew - aws->clock_skew > MAX_SKEW || aws->clock_skew - skew > MAX_SKEW);
 }
 
 /* The kind of an error whose code we do not know. */
