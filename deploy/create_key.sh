@@ -3,7 +3,8 @@
 # Make the first key of an empty secret.  More keys are for pseudo_create_key(), which keeps those that
 # are there.
 #
-# The key is in pipes and in the memory of this shell, openssl, head, tail and aws alone: on no command line and in no file.
+# The key is in pipes and in the memory of this shell, openssl, head, tail and aws alone: on no command line, in no
+# environment and in no file.
 
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -29,6 +30,7 @@ For more keys, in the database: SELECT pseudo_create_key('KEYRING').
 END
 }
 
+unset document material siv nonce fields		# variables of the caller would be in the environment of all that runs here
 prefix=tink
 while getopts ':s:n:r:p:k:o:h' option; do
 	case $option in

@@ -173,12 +173,13 @@ serve($user{reader});
 aws_keyring($node, 'pseudo', secret_id => $outputs{SecretArn}, endpoint => $moto->url);
 like(error_of($node, 'postgres', "SELECT pseudo.pseudonymize('x')"), qr/^22023: .*AWSCURRENT/, 'an empty secret is an error');
 
-# What the programs that create_key.sh calls see on their command line, and what KMS answers.
+# What the programs that create_key.sh calls see on their command line and in their environment, and what KMS answers.
+my @variables = qw(document material siv nonce fields);
 mkdir "$folder/shims";
 for my $program ('aws', 'openssl', 'head', 'tail')
 {
 	my ($real) = grep { -x } map { "$_/$program" } split /:/, $ENV{PATH};
-	append_to_file("$folder/shims/$program", "#!/bin/sh\necho \"$program \$*\" >> '$folder/calls'\n"
+	append_to_file("$folder/shims/$program", "#!/bin/sh\necho \"$program \$*\" >> '$folder/calls'\nenv >> '$folder/calls'\n"
 		. "case \"\$*\" in *' generate-data-key '*) '$real' \"\$@\" | tee '$folder/plaintext'; exit;; esac\nexec '$real' \"\$@\"\n");
 	chmod 0755, "$folder/shims/$program";
 }
@@ -187,7 +188,7 @@ is($status, 1, 'the reader makes no key');
 like($err, qr/AccessDenied/, 'he is told why');
 {
 	local $ENV{PATH} = "$folder/shims:$ENV{PATH}";
-	my %environment = as_user($user{writer});
+	my %environment = (as_user($user{writer}), map { $_ => 'x' } @variables);
 	local @ENV{ keys %environment } = values %environment;
 	my @run = map { { out => '', err => '' } } 1 .. 4;
 
@@ -205,7 +206,7 @@ is("$document->{version} $document->{primaryKeyId} $key->{keyId} $key->{outputPr
 is(length($key->{encodedSecretKey}) . length($key->{encodedNonceKey}), '4444', '32 bytes each');
 my $calls = slurp_file("$folder/calls");
 like($calls, qr/^aws .*put-secret-value/m, 'the calls were seen');
-is(scalar(grep { index($calls, $_) >= 0 } @$key{qw(encodedSecretKey encodedNonceKey)}), 0, 'no key on a command line');
+is(scalar(grep { index($calls, $_) >= 0 } @$key{qw(encodedSecretKey encodedNonceKey)}), 0, 'no key on a command line or in an environment');
 is(data_keys(), 0, 'KMS was not asked for it');
 
 #
@@ -311,6 +312,7 @@ cli($admin, qw(iam put-user-policy --user-name hr --policy-name maker --policy-d
 my $made = data_keys() + 1;
 {
 	local $ENV{PATH} = "$folder/shims:$ENV{PATH}";
+	local @ENV{@variables} = ('x') x @variables;
 	unlink "$folder/calls";
 	($status, $out, $err) = script($hr, 'create_key.sh', [ '-s', 'hr', '-o', 'raw', '-k', $maker ]);
 }
@@ -325,7 +327,7 @@ is(length(decode_base64($service->{encodedSecretKey})) . length(decode_base64($s
 is(join('', map { decode_base64($_) } @$service{qw(encodedSecretKey encodedNonceKey)}), decode_base64(slurp_file("$folder/plaintext")), 'they are those of KMS');
 $calls = slurp_file("$folder/calls");
 like($calls, qr/^aws .*--region eu-west-1 .*generate-data-key .*--number-of-bytes 64/m, 'the calls were seen');
-unlike($calls, qr/\Q$_\E/, 'nothing of the key on a command line') for @$service{qw(encodedSecretKey encodedNonceKey)}, slurp_file("$folder/plaintext") =~ /(\S+)/;
+unlike($calls, qr/\Q$_\E/, 'nothing of the key on a command line or in an environment') for @$service{qw(encodedSecretKey encodedNonceKey)}, slurp_file("$folder/plaintext") =~ /(\S+)/;
 
 # The other names of a KMS key.
 cli($admin, qw(kms create-alias --alias-name alias/pseudo --target-key-id), $id);
