@@ -161,6 +161,9 @@ pseudo_aws_exchange(PseudoAws *aws, PseudoAwsExchange *x)
 			case DONE:
 				return true;
 			case GIVE_UP:
+				/* Those of a role that has been replaced, or a session that was revoked, live on for hours. */
+				if (x->renew && aws->failure->sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE)
+					pseudo_aws_forget();
 				return false;
 			case TRY_AGAIN:
 				if (++failures >= MAX_ATTEMPTS || !back_off(aws, longest))

@@ -207,7 +207,8 @@ parse_line(Parser *p, char *line)
 	}
 	if (*text == '[' && !(indented && p->open))
 		return parse_section(p, text);
-	cut_comment(text);
+	if (strncmp(text, "credential_process", strlen("credential_process")) != 0)	/* a shell's ; and # are no comments of ours */
+		cut_comment(text);
 	if (indented && p->open)
 		return parse_setting(p, p->open->name, text) != NULL;
 	p->open = parse_setting(p, NULL, text);

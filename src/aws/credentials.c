@@ -113,6 +113,14 @@ pseudo_aws_keep(PseudoAws *aws, const char *made_for, const PseudoAwsCredentials
 	place->expires = credentials->expires;
 }
 
+/* See credentials.h. */
+void
+pseudo_aws_forget(void)
+{
+	if (kept)
+		explicit_bzero(kept, KEPT * sizeof(Kept));
+}
+
 /* Words as a sentence, with their full stop. */
 static const char *
 sentence(const char *words)
@@ -569,8 +577,8 @@ pseudo_aws_find_credentials(PseudoAws *aws, bool renew)
 	StringInfoData tried;
 
 	memset(&aws->credentials, 0, sizeof(aws->credentials));
-	if (renew && kept)
-		explicit_bzero(kept, KEPT * sizeof(Kept));
+	if (renew)
+		pseudo_aws_forget();
 	initStringInfo(&tried);
 	for (int i = 0; i < (int) lengthof(sources); i++)
 	{

@@ -38,6 +38,9 @@ extern PseudoAwsFound pseudo_aws_from_container(PseudoAws *aws, PseudoAwsCredent
 extern PseudoAwsFound pseudo_aws_from_instance(PseudoAws *aws, PseudoAwsCredentials *found,
 											   const char **why);
 
+/* Forget all that are kept. */
+extern void pseudo_aws_forget(void);
+
 /* Fill in the failure of a source ("profile \"crm\""): why, in words, and a hint or NULL.  Returns PSEUDO_AWS_FAILED. */
 extern PseudoAwsFound pseudo_aws_source_failed(PseudoAws *aws, const char *source,
 											   const char *why, const char *hint);

@@ -156,7 +156,8 @@ read_error(PseudoAws *aws, PseudoAwsExchange *x)
 	if (code == NULL)
 		code = pseudo_http_header(&x->response, "x-amzn-ErrorType");
 	x->error.code = clean_code(code);
-	x->error.message = clean(message, MAX_WORDS);
+	/* The first line: in the others some services show what was signed, the token too. */
+	x->error.message = clean(message, message ? Min(strcspn(message, "\r\n"), MAX_WORDS) : 0);
 	len = strlen(x->error.message);
 	if (len > 0 && x->error.message[len - 1] == '.')
 		x->error.message = pnstrdup(x->error.message, len - 1);
@@ -355,7 +356,7 @@ static const struct
 	int			sqlstate;
 	const char *hint;
 }			kinds[] = {
-	[PSEUDO_AWS_UNKNOWN] = {PSEUDO_FAIL_REFUSED, ERRCODE_SYSTEM_ERROR, NULL},
+	[PSEUDO_AWS_UNKNOWN] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_SYSTEM_ERROR, NULL},
 	[PSEUDO_AWS_THROTTLED] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_CONNECTION_FAILURE,
 	"AWS limits the calls of an account: pool connections, or use the option \"agent\"."},
 	[PSEUDO_AWS_SERVER] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_CONNECTION_FAILURE,
@@ -378,7 +379,7 @@ static const struct
 	"A replica of a secret refuses writes: store by a server whose region is that of the primary secret."},
 	[PSEUDO_AWS_BAD_REQUEST] = {PSEUDO_FAIL_REFUSED, ERRCODE_INVALID_PARAMETER_VALUE,
 	"Check the options of the server."},
-	[PSEUDO_AWS_LIMIT] = {PSEUDO_FAIL_REFUSED, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+	[PSEUDO_AWS_LIMIT] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 	"A quota of AWS is reached: a secret has about 100 versions, and a version 20 staging labels."},
 	[PSEUDO_AWS_TOKEN] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 	"The agent does not know the token: it is read from AWS_TOKEN, AWS_SESSION_TOKEN, AWS_CONTAINER_AUTHORIZATION_TOKEN or /var/run/awssmatoken, the first that is there."}

@@ -107,12 +107,16 @@ clean(const char *text)
 /* It gave nothing.  libcurl says "out of memory" also of an answer that is too large for it. */
 static volatile sig_atomic_t exhausted = false;
 
+/* It has been asked: libcurl uses it. */
+static volatile sig_atomic_t asked = false;
+
 /* As malloc(). */
 static void *
 wiping_malloc(size_t size)
 {
 	char	   *block = NULL;
 
+	asked = true;
 	if (size <= SIZE_MAX - BLOCK_HEADER)
 		block = malloc(BLOCK_HEADER + size);
 	if (block == NULL)
@@ -203,6 +207,15 @@ init_curl(void)
 	if (code != CURLE_OK)
 		elog(ERROR, "could not initialize libcurl: %s", curl_easy_strerror(code));
 	done = true;
+
+	/* Where another module was first, libcurl has kept that one's allocator. */
+	asked = false;
+	curl_slist_free_all(curl_slist_append(NULL, ""));
+	if (!asked)
+		ereport(WARNING,
+				(errmsg("credentials and keys may stay in this session's memory"),
+				 errdetail("Another module has initialized libcurl, so it does not wipe what it frees."),
+				 errhint("Load pseudo_aws first, or do without the other module.")));
 }
 
 /* Where an IPv4 address is. */
@@ -670,6 +683,8 @@ explain_connect(Http *http)
 	long		error = 0;
 
 	(void) curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &error);
+	if (strchr(http->error, '@'))	/* a proxy's user */
+		return psprintf("could not connect to \"%s\": the proxy's URL is not supported", http->name);
 	if (error == 0 || strstr(http->error, http->url.host) == NULL)
 		return psprintf("could not connect to \"%s\": %s", http->name, clean(http->error));
 	return psprintf("could not connect to \"%s\": %s", http->name, strerror((int) error));
@@ -679,7 +694,9 @@ explain_connect(Http *http)
 static void
 explain_unreachable(Http *http, CURLcode code, PseudoHttpResponse *response)
 {
-	const char *words = http->error[0] ? clean(http->error) : curl_easy_strerror(code);
+	/* of a proxy that it cannot parse libcurl shows all, a password too */
+	const char *words = http->error[0] && code != CURLE_COULDNT_RESOLVE_PROXY && strchr(http->error, '@') == NULL ?
+		clean(http->error) : curl_easy_strerror(code);
 	char	   *problem;
 
 	if (code == CURLE_COULDNT_RESOLVE_HOST)

@@ -23,7 +23,7 @@ typedef struct PseudoAwsSecret
 extern void pseudo_aws_begin(PseudoAws *aws, const PseudoOptions *options, PseudoFailure *failure);
 
 /* Report aws->failure as an error; with this hint, where it is not NULL, in the place of its own. */
-extern void pseudo_aws_report(const PseudoAws *aws, const char *hint) pg_attribute_noreturn();
+extern void pseudo_aws_report(const PseudoAws *aws, const char *hint) __attribute__((noreturn));
 
 /*
  * Read the secret from AWS.  A secret without a version, or a blank one, fails with

@@ -93,7 +93,7 @@ extern void pseudo_call_nonce_key_of(PseudoCall *call, const PseudoKey *key,
 									 pseudo_nonce_key *nonce_key);
 
 /* Report that an argument is NULL that must not be.  Errors: 22004. */
-extern void pseudo_report_null(const char *name) pg_attribute_noreturn();
+extern void pseudo_report_null(const char *name) __attribute__((noreturn));
 
 /* Does the database's encoding differ from UTF-8 in a way that can be converted? */
 extern bool pseudo_encoding_converts(void);

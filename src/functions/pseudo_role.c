@@ -111,7 +111,7 @@ pseudo_role_out(PG_FUNCTION_ARGS)
 }
 
 /* Report a first argument that does not stand in the call itself as a literal. */
-static void pg_attribute_noreturn()
+static void __attribute__((noreturn))
 report_not_literal(void)
 {
 	ereport(ERROR,

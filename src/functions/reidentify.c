@@ -23,7 +23,7 @@ PG_FUNCTION_INFO_V1(pseudo_try_reidentify_array);
 PG_FUNCTION_INFO_V1(pseudo_pseudonym_key_id);
 
 /* Report a text that is no pseudonym; it is not shown. */
-static void pg_attribute_noreturn()
+static void __attribute__((noreturn))
 report_malformed(void)
 {
 	ereport(ERROR,
@@ -34,7 +34,7 @@ report_malformed(void)
 }
 
 /* Report that OpenSSL failed. */
-static void pg_attribute_noreturn()
+static void __attribute__((noreturn))
 report_crypto_failure(void)
 {
 	ereport(ERROR,

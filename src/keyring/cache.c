@@ -53,15 +53,16 @@ typedef struct CacheEntry
 	char	   *error_hint;		/* likewise */
 	int			error_sqlstate;
 	TimestampTz error_statement;	/* when the statement began that met it */
-	char	   *options;		/* those that it was loaded with, as nodeToString() */
+	char	   *options;		/* identity() of the server that it was loaded from */
 	TimestampTz loaded_at;
 	int64		next_ms;		/* no load before, unless something changed, or there are
 								 * no keys and a new statement asks; monotonic
 								 * clock, milliseconds, as all _ms */
 	int64		failing_ms;		/* the first of the failures in a row */
 	int64		early_ms;		/* no early refresh before */
+	int64		refused_ms;		/* the first of the refusals in a row */
 	int			refusals;		/* in a row */
-	int			failures;		/* others in a row */
+	int			failures;		/* of any kind in a row, loads that were cancelled too */
 } CacheEntry;
 
 uint64		pseudo_generation = 1;
@@ -187,11 +188,29 @@ keep_failure(CacheEntry *entry, const PseudoFailure *failure)
 	entry->error_statement = GetCurrentStatementStartTimestamp();
 }
 
-/* Was an entry loaded with the options that the server has now? */
+/* The options that say which keyring it is, and not how long it serves, as text. */
+static char *
+identity(ForeignServer *server)
+{
+	List	   *list = NIL;
+	ListCell   *cell;
+
+	foreach(cell, server->options)
+	{
+		DefElem    *def = lfirst(cell);
+
+		if (strcmp(def->defname, "refresh_interval") != 0 &&
+			strcmp(def->defname, "stale_limit") != 0 && strcmp(def->defname, "timeout") != 0)
+			list = lappend(list, def);
+	}
+	return nodeToString(list);
+}
+
+/* Is an entry's keyring the one that the server's options name now? */
 static bool
 has_options(CacheEntry *entry, ForeignServer *server)
 {
-	return entry->options && strcmp(entry->options, nodeToString(server->options)) == 0;
+	return entry->options && strcmp(entry->options, identity(server)) == 0;
 }
 
 /* Free the entries of servers that have been dropped. */
@@ -314,7 +333,7 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 		old_version = entry->version ? pstrdup(entry->version) : NULL;
 		same_options = has_options(entry, server);
 		if (!same_options)
-			keep_string(&entry->options, nodeToString(server->options));
+			keep_string(&entry->options, identity(server));
 		keep_string(&entry->version, version);
 		keep_failure(entry, NULL);
 	}
@@ -415,11 +434,10 @@ load(ForeignServer *server, const PseudoOptions *options, const char *old_versio
 
 /* Wait longer after each failure in a row, and not all backends equally long. */
 static void
-pause_longer(CacheEntry *entry)
+pause_load(CacheEntry *entry)
 {
-	int64		pause = Min((int64) FIRST_RETRY << Min(entry->failures, 10), MAX_RETRY);
+	int64		pause = Min((int64) FIRST_RETRY << Min(entry->failures - 1, 10), MAX_RETRY);
 
-	entry->failures++;
 	entry->next_ms = pseudo_now_ms() + pause / 2 +
 		(int64) (pg_prng_double(&pg_global_prng_state) * pause / 2);
 }
@@ -436,25 +454,26 @@ serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
 
 	if (failure->class == PSEUDO_FAIL_REFUSED)
 	{
-		if (++entry->refusals >= 2 || reason == LOAD_NOW)
+		bool		counts = reason != LOAD_EARLY || now >= entry->refused_ms + REFUSED_RETRY;
+
+		if (reason == LOAD_NOW || (entry->refusals > 0 && counts))
 		{
 			drop_keys(entry);
 			return false;
 		}
-		entry->next_ms = now + REFUSED_RETRY;
+		if (entry->refusals++ == 0)
+			entry->refused_ms = now;
+		entry->next_ms = entry->refused_ms + REFUSED_RETRY;
 		report_failure(WARNING, server, failure);
 		return true;
 	}
 
 	entry->refusals = 0;
-	if (entry->failures == 0)
-		entry->failing_ms = now;
 	if (now - entry->failing_ms >= (int64) options->stale_limit * 1000)
 	{
 		drop_keys(entry);
 		return false;
 	}
-	pause_longer(entry);
 	report_failure(failure->class == PSEUDO_FAIL_TRANSIENT && reason != LOAD_NOW ? LOG : WARNING,
 				   server, failure);
 	return true;
@@ -478,20 +497,29 @@ reload(CacheEntry *entry, PseudoFailure *failure, LoadReason reason)
 	if (entry->keyring && !has_options(entry, server))
 		drop_keys(entry);
 
-	options->fresh = reason != LOAD_DUE;
+	/* Who has been told of a change must not be answered by an older cache. */
+	options->fresh = reason != LOAD_DUE || entry->changes != entry->seen;
 	if (entry->keyring && reason != LOAD_NOW)
 		options->timeout = Min(options->timeout, SHORT_TIMEOUT);
+
+	/* A failure until it has succeeded: a cancel in the middle must neither have each statement wait nor stop stale_limit's clock. */
+	if (entry->failures++ == 0)
+		entry->failing_ms = pseudo_now_ms();
+	if (reason != LOAD_EARLY)
+		pause_load(entry);
+	entry->seen = changes;		/* later ones are still to be seen */
+	if (entry->keyring && pseudo_now_ms() - entry->failing_ms >= (int64) options->stale_limit * 1000 &&
+		entry->failures > 1)
+		drop_keys(entry);		/* also where each load was cancelled */
 	keyring = load(server, options, entry->version, &version, failure);
 	if (keyring)
 		put_keyring(entry, server, options, keyring, version);
 	else
 	{
 		keep_failure(entry, failure);
+		pause_load(entry);
 		ok = entry->keyring && serve_on(entry, server, options, failure, reason);
-		if (!ok)
-			pause_longer(entry);
 	}
-	entry->seen = changes;		/* later ones are still to be seen */
 	return ok;
 }
 

@@ -59,12 +59,12 @@ url_is_at(const char *url, const char *start)
 static bool
 is_plain_loopback(const char *url)
 {
-	const char *host = url + strlen("http://127.");
-
 	if (url_is_at(url, "http://localhost") || url_is_at(url, "http://[::1]"))
 		return true;
-	return pg_strncasecmp(url, "http://127.", strlen("http://127.")) == 0 &&
-		strspn(host, "0123456789.") == strcspn(host, ":/");
+	if (pg_strncasecmp(url, "http://127.", strlen("http://127.")) != 0)
+		return false;
+	url += strlen("http://127.");
+	return strspn(url, "0123456789.") == strcspn(url, ":/");
 }
 
 /* Check that an option, where given, is a URL without a query, of the host itself or, where allowed, https. */
@@ -90,6 +90,17 @@ check_url(const PseudoOptions *options, const char *name, bool https)
 			 errhint("Give a URL with http of the host itself, such as http://localhost:2773.")));
 }
 
+/* Check that there is a secret: a server may be older than its wrapper's validator. */
+static void
+need_secret_id(const PseudoOptions *options)
+{
+	if (pseudo_option(options, "secret_id") == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"secret_id\" is required"),
+				 errhint("Provider \"aws\" needs the name or ARN of the secret.")));
+}
+
 /* Check the options; see provider.h. */
 static void
 aws_validate(const PseudoOptions *options)
@@ -99,11 +110,7 @@ aws_validate(const PseudoOptions *options)
 	const char *ca_file = pseudo_option(options, "ca_file");
 
 	check_superuser();
-	if (pseudo_option(options, "secret_id") == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"secret_id\" is required"),
-				 errhint("Provider \"aws\" needs the name or ARN of the secret.")));
+	need_secret_id(options);
 	check_text(options, "secret_id", 2048, psprintf("%s/_+=.@-:", letters),
 			   "Give the name or the ARN of a secret.");
 	check_text(options, "region", 64, lower, "Give a region such as eu-west-1.");
@@ -148,6 +155,7 @@ module(void)
 static PseudoDocument
 aws_load(const PseudoOptions *options, char **version, PseudoFailure *failure)
 {
+	need_secret_id(options);
 	return module()->load(options, version, failure);
 }
 
@@ -157,6 +165,7 @@ aws_change(const PseudoOptions *options,
 		   PseudoDocument (*change) (const PseudoDocument *old, void *arg),
 		   void *arg, char **version)
 {
+	need_secret_id(options);
 	return module()->change(options, change, arg, version);
 }
 

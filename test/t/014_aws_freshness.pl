@@ -161,5 +161,75 @@ for (@refusals)
 	leave($_) for $s, $t;
 }
 
+# A statement that is cancelled in the middle of a refresh: the next ones do not wait as long again.
+{
+	my ($s, $pseudonym) = due();
+
+	answers({ hang => 'before' });
+	ask($s, "SET statement_timeout = '500ms'");
+	my @said = map { ask($s, $use) } 1 .. 6;
+	like($said[0], qr/^57014: /, 'cancelled refresh: the first statement');
+	cmp_ok(scalar(grep { /^\Q$pseudonym\E$/ } @said), '>=', 3, 'cancelled refresh: the old keys serve the others') or diag join ' | ', @said;
+	leave($s);
+}
+
+# Nobody turns one refusal into two by pseudonyms that do not open.
+{
+	my ($s, $pseudonym) = due();
+	my $by_other = ask($s, "SELECT pseudo.pseudonymize('y', true, keyring => 'other')");
+
+	answers($refusals[0][1]);
+	like(ask($s, $use), qr/^\Q$pseudonym\E$/m, 'refusal and early refresh: the first');
+	ask($s, "SELECT pseudo.try_reidentify('$by_other', keyring => 'fresh')");
+	is(ask($s, $use), $pseudonym, 'refusal and early refresh: the keys serve on');
+	leave($s);
+}
+
+# In an outage, ALTER SERVER of how long keys serve does not drop them.
+{
+	my ($s, $pseudonym) = due(refresh_interval => '1h');
+
+	answers({ close => 1 });
+	$node->safe_psql('postgres', "ALTER SERVER fresh OPTIONS (ADD stale_limit '7d')");
+	is(ask($s, $use), $pseudonym, 'a longer stale_limit in an outage');
+	leave($s);
+}
+
+# AWS may answer with what was signed, the session token in it; only its first line is shown.
+answers(aws_error('InvalidSignatureException', "The signature does not match.\n\nThe Canonical String should have been\n'POST\n/\n\nx-amz-security-token:S3cretToken"));
+aws_keyring($node, 'fresh', endpoint => $endpoint->url);
+my $said = error_of($node, 'postgres', $use);
+like($said, qr/^42501: .*does not match/, 'what was signed: the first line');
+unlike($said, qr/S3cretToken/, 'what was signed: is not shown');
+
+# Without the validator a server may lack its options: an error, no crash.
+$node->safe_psql('postgres', "ALTER FOREIGN DATA WRAPPER pseudo NO VALIDATOR; CREATE SERVER bare FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'aws'); ALTER FOREIGN DATA WRAPPER pseudo VALIDATOR pseudo.pseudo_fdw_validator");
+like(error_of($node, 'postgres', $_), qr/^22023: .*secret_id/, "no secret_id: $_") for "SELECT pseudo.pseudonymize('x', keyring => 'bare')", "SELECT pseudo.pseudo_create_key('bare')";
+
+# Credentials that AWS has refused are not kept: the source may have others.
+{
+	my $host = Endpoint->new(rules => [ { answer => [ map { { type => 'application/json', body => credentials_document("AKID$_", "secret$_", "token$_", 3600) } } 1 .. 9 ] } ]);
+
+	with_environment($node, { AWS_ACCESS_KEY_ID => undef, AWS_SECRET_ACCESS_KEY => undef, AWS_CONTAINER_CREDENTIALS_FULL_URI => $host->url . '/c' });
+	answers(secret($one, 'version-1'));
+	my $s = session($node);
+	my $pseudonym = ask($s, $use);
+	$endpoint->rules([ { headers => { authorization => 'AKID1/' }, answer => $refusals[0][1] }, { answer => secret($one, 'version-1') } ]);
+	like(ask($s, "SELECT pseudo.pseudo_refresh('fresh')"), qr/^42501: /, 'revoked credentials: refused');
+	is(ask($s, "SELECT pseudo.pseudo_refresh('fresh'); $use"), $pseudonym, 'revoked credentials: the next are asked for');
+	leave($s);
+}
+
+# A proxy's password is not shown, whatever is wrong with the proxy.
+for my $proxy ('http://user:S3cret#Pw@proxy.invalid:3128', 'http://user:S3cret Pw@proxy.invalid:3128', 'http://user:S3cretPw@127.0.0.1:1', 'foo://user:S3cretPw@x')
+{
+	with_environment($node, { HTTPS_PROXY => $proxy });
+	aws_keyring($node, 'fresh', timeout => '1s');
+	$said = error_of($node, 'postgres', $use);
+	like($said, qr/^08\d{3}: /, 'proxy: an error');
+	unlike($said, qr/S3cret|Pw/, 'proxy: without its password') or diag $said;
+}
+
 $node->stop;
+unlike(slurp_file($node->logfile), qr/S3cret/, 'no word of it in the log');
 done_testing();
