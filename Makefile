@@ -23,6 +23,8 @@ OBJS = \
 	src/functions/admin.o \
 	src/functions/array.o \
 	src/functions/call.o \
+	src/functions/json_values.o \
+	src/functions/json_walk.o \
 	src/functions/pseudo_role.o \
 	src/functions/pseudonymize.o \
 	src/functions/reidentify.o \
