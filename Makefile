@@ -31,7 +31,7 @@ OBJS = \
 	src/functions/repseudonymize.o
 
 REGRESS = pseudo service arguments malformed document options rights rotation \
-	plans views attacks repseudonymize
+	plans views attacks repseudonymize json_values
 REGRESS_OPTS = --inputdir=$(srcdir)
 ENCODING = UTF8
 NO_LOCALE = 1
