@@ -196,7 +196,7 @@ RESET min_parallel_table_scan_size;
 RESET max_parallel_workers_per_gather;
 DROP TABLE many;
 -- A key that was turned off, and one that this session has not seen.
-SELECT t.keyring('c');
+SELECT t.keyring('c', '{}');
 SELECT pseudo_create_key('c'), pseudo_create_key('c');
 CREATE TEMPORARY TABLE old AS SELECT pseudonymize_json('{"a": ["x", 1, true]}', '{a}', keyring => 'c') AS j;
 SELECT pseudo_set_primary_key('c', 2);
