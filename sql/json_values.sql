@@ -68,6 +68,8 @@ SELECT t.err(format('SELECT reidentify(%L)', pseudonymize_json('{"n": true}', '{
 -- as any other implementation makes them; 'X' under the context 'crm', 12.50 and true under crm || 0x00 || 'json:...'
 SELECT pseudonymize_json('{"v": ["X", 12.50]}', '{v}', true, 'crm');
 SELECT reidentify_json('{"v": ["NGQ0ZDdhN2I3ZDExQVx1YCqa/R6mYc8AkyT2sO8=", "NmJmZTMwYTU4NDkw0HBRrSB/bkQVuespoKzAg5nI1mEQ", "N2JiMGFlYjkxZTMwKkvFE4eCovXwOf9KxhkKy5FegBw="]}', '{v}', 'crm');
+-- the same where the context changes from row to row
+SELECT n, c, pseudonymize_json('{"v": 12.50}', '{v}', true, c) ->> 'v' = 'NmJmZTMwYTU4NDkw0HBRrSB/bkQVuespoKzAg5nI1mEQ' FROM (VALUES (1, 'erp'), (2, 'crm'), (3, 'erp'), (4, 'crm')) AS s (n, c) ORDER BY n;
 -- neither a number nor a boolean, under the contexts of these
 SELECT t.err($$SELECT reidentify_json('{"v": "NTU3N2RlZTJhOWI1VH5o9OzxQWmqL/wws6DkEwkvLQ=="}', '{v}', 'crm')$$);
 SELECT t.err($$SELECT reidentify_json('{"v": "NTU3N2RlZTJhOWI1VH5o9OzxQWmqL/wws6DkEwkvLQ=="}'::json, '{v}', 'crm')$$);
@@ -160,21 +162,12 @@ CREATE TEMPORARY TABLE kept AS SELECT pseudonymize_json(j, '{email}', true) AS j
 UPDATE kept SET j = reidentify_json(j, '{email}'), b = reidentify_json(b, '{email}');
 SELECT count(*) FROM kept JOIN docs ON kept.j::text = docs.j::text AND kept.b = docs.j::jsonb;
 SELECT t.err($$SELECT pseudonymize_json(jsonb_build_object('a', repeat('x', 210000000)), '{a}')$$);
--- Many calls in one statement and in one session: memory stays.
+-- Many calls in one statement, keys and contexts changing: memory stays.
 CREATE FUNCTION pg_temp.used() RETURNS bigint LANGUAGE sql AS $$ SELECT sum(used_bytes) FROM pg_backend_memory_contexts $$;
-CREATE FUNCTION pg_temp.loop(n int) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-  before bigint;
-BEGIN
-  FOR i IN 1..n LOOP
-    IF i = n / 10 THEN before := pg_temp.used(); END IF;
-    PERFORM reidentify_json(pseudonymize_json(jsonb_build_object('k' || i % 7, ARRAY[i::text], 'a', i), ARRAY['k' || i % 7, 'a'], i % 2 = 0, 'context ' || i % 30), ARRAY['k' || i % 7, 'a'], 'context ' || i % 30);
-    PERFORM reidentify_json(pseudonymize_json(json_build_object('k' || i % 7, ARRAY[i::text], 'a', i), ARRAY['k' || i % 7, 'a'], i % 2 = 0, 'context ' || i % 30), ARRAY['k' || i % 7, 'a'], 'context ' || i % 30);
-  END LOOP;
-  RETURN pg_temp.used() - before;
-END $$;
-SELECT pg_temp.loop(5000) < 100000;
-SELECT count(*) FILTER (WHERE reidentify_json(pseudonymize_json(j, k, false, c), k, c) = j) FROM generate_series(1, 20000) n, LATERAL (SELECT jsonb_build_object('k' || n % 7, n::text, 'a', n), ARRAY['k' || n % 7, 'a'], 'context ' || n % 30) AS s (j, k, c);
+SELECT count(*) FILTER (WHERE json AND jsonb), max(used) - min(used) < 100000 AS stays FROM (SELECT
+    reidentify_json(pseudonymize_json(j, k, n % 2 = 0, c), k, c)::text = j::text AS json,
+    reidentify_json(pseudonymize_json(j::jsonb, k, n % 2 = 0, c), k, c) = j::jsonb AS jsonb, CASE WHEN n IN (1000, 20000) THEN pg_temp.used() END AS used
+  FROM generate_series(1, 20000) n, LATERAL (SELECT json_build_object('k' || n % 7, n::text, 'a', n), ARRAY['k' || n % 7, 'a'], 'context ' || n % 30) AS s (j, k, c)) AS s;
 -- Prepared statements, and parallel queries.
 PREPARE p (jsonb, text[], text) AS SELECT reidentify_json(pseudonymize_json($1, $2, false, $3), $2, $3);
 EXECUTE p ('{"a": "x", "b": 1}', '{a,b}', 'crm');
