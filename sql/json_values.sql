@@ -205,7 +205,7 @@ SELECT count(reidentify_json(j, '{a}', keyring => 'c2')) FROM (SELECT j FROM old
 SELECT t.put('c2', t.get('c')::text);
 SELECT reidentify_json(j, '{a}', keyring => 'c2') FROM old;
 -- another primary key in the midst of a statement
-SELECT n, pseudonym_key_id(pseudonymize_json('{"a": 1}'::jsonb, '{a}', keyring => 'c') ->> 'a') AS key, CASE WHEN n = 2 THEN pseudo_set_primary_key('c', 2) END FROM generate_series(1, 4) n;
+SELECT n, pseudonym_key_id(pseudonymize_json('{"a": 1}'::jsonb, '{a}', keyring => 'c') ->> 'a') AS key, CASE WHEN n IN (2, 3) THEN pseudo_create_key('c', make_primary => true) END AS new FROM generate_series(1, 4) n;
 DROP SERVER c, c2;
 -- Rights: those of pseudonymize and reidentify, checked when called.
 CREATE ROLE regress_pseudo_p;
