@@ -28,13 +28,15 @@ OBJS = \
 	src/functions/admin.o \
 	src/functions/array.o \
 	src/functions/call.o \
+	src/functions/json_values.o \
+	src/functions/json_walk.o \
 	src/functions/pseudo_role.o \
 	src/functions/pseudonymize.o \
 	src/functions/reidentify.o \
 	src/functions/repseudonymize.o
 
 REGRESS = pseudo service arguments malformed document options rights rotation \
-	plans views attacks repseudonymize
+	plans views attacks repseudonymize json_values
 REGRESS_OPTS = --inputdir=$(srcdir)
 ENCODING = UTF8
 NO_LOCALE = 1

@@ -164,6 +164,78 @@ LANGUAGE C STABLE PARALLEL SAFE COST 150;
 COMMENT ON FUNCTION try_reidentify_array(text[], text, text)
 IS 'try_reidentify for each element; NULL elements and the shape are kept';
 
+-- JSON.  json has its own form, which keeps the rest byte for byte; with the form for text, which
+-- is taken as jsonb, a literal of no type is not ambiguous.
+
+CREATE FUNCTION pseudonymize_json(
+	doc jsonb,
+	keys text[],
+	"deterministic" boolean DEFAULT false,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_jsonb'
+LANGUAGE C VOLATILE PARALLEL SAFE COST 200;
+COMMENT ON FUNCTION pseudonymize_json(jsonb, text[], boolean, text, text)
+IS 'pseudonymize for every scalar under one of these keys, at any depth';
+
+CREATE FUNCTION pseudonymize_json(
+	doc json,
+	keys text[],
+	"deterministic" boolean DEFAULT false,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS json
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_json'
+LANGUAGE C VOLATILE PARALLEL SAFE COST 200;
+COMMENT ON FUNCTION pseudonymize_json(json, text[], boolean, text, text)
+IS 'pseudonymize for every scalar under one of these keys, at any depth; the rest stays byte for byte';
+
+CREATE FUNCTION pseudonymize_json(
+	doc text,
+	keys text[],
+	"deterministic" boolean DEFAULT false,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS jsonb
+LANGUAGE sql VOLATILE PARALLEL SAFE
+RETURN pseudonymize_json(doc::jsonb, keys, "deterministic", context, keyring);
+COMMENT ON FUNCTION pseudonymize_json(text, text[], boolean, text, text)
+IS 'pseudonymize_json of the text as jsonb';
+
+CREATE FUNCTION reidentify_json(
+	doc jsonb,
+	keys text[],
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'pseudo_reidentify_jsonb'
+LANGUAGE C STABLE PARALLEL SAFE COST 300;
+COMMENT ON FUNCTION reidentify_json(jsonb, text[], text, text)
+IS 'reidentify for every scalar under one of these keys, at any depth';
+
+CREATE FUNCTION reidentify_json(
+	doc json,
+	keys text[],
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS json
+AS 'MODULE_PATHNAME', 'pseudo_reidentify_json'
+LANGUAGE C STABLE PARALLEL SAFE COST 300;
+COMMENT ON FUNCTION reidentify_json(json, text[], text, text)
+IS 'reidentify for every scalar under one of these keys, at any depth; the rest stays byte for byte';
+
+CREATE FUNCTION reidentify_json(
+	doc text,
+	keys text[],
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN reidentify_json(doc::jsonb, keys, context, keyring);
+COMMENT ON FUNCTION reidentify_json(text, text[], text, text)
+IS 'reidentify_json of the text as jsonb';
+
 CREATE FUNCTION pseudonym_key_id(pseudonym text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'pseudo_pseudonym_key_id'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;

@@ -88,7 +88,7 @@ SET ROLE regress_pseudo_none;
 SELECT e FROM t.explain($$SELECT pseudonymize(plain, true) FROM t.people$$) e;
 RESET ROLE;
 -- Costs, in units of cpu_operator_cost.
-SELECT p.proname, p.procost FROM pg_proc p WHERE p.pronamespace = 'pseudo'::regnamespace AND p.procost NOT IN (1, 1000) ORDER BY p.proname COLLATE "C";
+SELECT p.proname, p.procost FROM pg_proc p WHERE p.pronamespace = 'pseudo'::regnamespace AND p.procost NOT IN (1, 1000) ORDER BY p.proname COLLATE "C", p.procost;
 -- A scan that workers are not worth is worth them with such calls.
 CREATE TABLE t.many AS SELECT n, n || '@example.com' AS plain FROM generate_series(1, 60000) n;
 ANALYZE t.many;

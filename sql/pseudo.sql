@@ -13,7 +13,7 @@ SELECT p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid
   FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
   JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
  WHERE e.extname = 'pseudo' AND p.prokind = 'f' AND NOT p.proname ~ '(validator|support)$'
- ORDER BY p.proname COLLATE "C";
+ ORDER BY p.proname COLLATE "C", pg_get_function_arguments(p.oid) COLLATE "C";
 -- Every object of it has a comment.
 SELECT pg_describe_object(d.classid, d.objid, 0)
   FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass

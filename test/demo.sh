@@ -65,6 +65,47 @@ check() {
 	fi
 }
 
+# Chapter $1: JSON on its way through INSERT ... SELECT.  Takes people, and people_masked with an index on email.
+scrub_events() {
+	heading "$1. A JSON event log, scrubbed on its way"
+	say <<-'END'
+	A web shop's events arrive as JSON, with personal data at several depths. pseudonymize_json() takes the names
+	of keys and leaves the rest alone; here it works in the INSERT that takes the events over. The key "birth_year" is
+	a number, and goes random, in a call of its own. E-mail addresses get the pseudonyms that they have in the table
+	of people, so both join; that column moves to the primary key first.
+	END
+	echo
+	run_psql <<-'END'
+	CREATE TABLE incoming AS
+	SELECT i AS id, jsonb_build_object(
+			'event', (ARRAY['view', 'cart', 'order'])[1 + i % 3], 'item', i % 500,
+			'customer', jsonb_build_object('email', email, 'name', name, 'birth_year', 1940 + i % 65),
+			'cc', CASE WHEN i % 10 = 0 THEN jsonb_build_array(jsonb_build_object('email', 'office' || i || '@example.com')) END) AS body
+	FROM generate_series(1, 50000) i JOIN people p ON p.id = 1 + i::bigint * i % 99991;
+	CREATE TABLE events (id int PRIMARY KEY, body jsonb);
+	END
+	show <<-'END'
+	SELECT jsonb_pretty(body) AS incoming FROM incoming WHERE id = 10;
+	INSERT INTO events
+		SELECT id, pseudo.pseudonymize_json(pseudo.pseudonymize_json(body, '{email,name}', true), '{birth_year}')
+		FROM incoming;
+	SELECT jsonb_pretty(body) AS event FROM events WHERE id = 10;
+	UPDATE people_masked SET email = pseudo.repseudonymize(email);
+	SELECT m.id, count(*) AS events FROM events e JOIN people_masked m ON m.email = e.body #>> '{customer,email}'
+		GROUP BY m.id ORDER BY events DESC, m.id LIMIT 3;
+	SELECT pseudo.reidentify_json(body, '{email,name,birth_year}') -> 'customer' AS customer FROM events WHERE id = 10;
+	END
+	check "no e-mail address, name or year of birth is left in the 50,000 events" \
+		"$(ask "SELECT count(*) FROM events e JOIN incoming i USING (id) WHERE e.body::text LIKE '%@%'
+					OR e.body::text LIKE '%' || (i.body #>> '{customer,name}') || '%' OR jsonb_typeof(e.body #> '{customer,birth_year}') <> 'string'")" 0
+	check "the events join the people as the incoming ones do" \
+		"$(ask "SELECT count(*), sum(m.id), count(DISTINCT m.id) FROM events e JOIN people_masked m ON m.email = e.body #>> '{customer,email}'")" \
+		"$(ask "SELECT count(*), sum(p.id), count(DISTINCT p.id) FROM incoming i JOIN people p ON p.email = i.body #>> '{customer,email}'")"
+	check "all 50,000 documents come back equal" \
+		"$(ask "SELECT count(*) FROM events e JOIN incoming i USING (id)
+				WHERE pseudo.reidentify_json(e.body, '{email,name,birth_year}') = i.body")" 50000
+}
+
 started=$SECONDS
 open_build_folder
 need_base_tools
@@ -283,7 +324,9 @@ alice@example.com ZDFjYTMxNzk5NTNjdZGGdNKThFFwNGV9n3BDmERLbu+860UUn0wmNWFvOQQJ
 東京都千代田区 OTQzNWNmZjBiYTlm1dNN8lmrIPL/V8mBolk+uIIAJKNIlaA3ZcSGZZEnot54lwMuLA==
 END
 
-heading "11. How fast"
+scrub_events 11
+
+heading "12. How fast"
 run_psql <<'SQL'
 -- Milliseconds of a query, the best of five.
 CREATE FUNCTION milliseconds(query text) RETURNS numeric LANGUAGE plpgsql AS $$

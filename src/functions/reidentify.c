@@ -120,14 +120,13 @@ report_not_opened(const PseudoKey *named, bool or_null)
 				 errhint("Check the arguments \"context\" and \"keyring\".")));
 }
 
-/*
- * Make a text of a value in UTF-8 that is in the room of result already: validated, and
- * converted to the server encoding.  Errors: 22021, 22P05; the value is not shown.
- */
-static text *
-value_to_text(text *result, size_t len)
+/* See values.h. */
+text *
+pseudo_opened_text(PseudoOpened *opened)
 {
+	text	   *result = opened->value;
 	char	   *value = VARDATA(result);
+	size_t		len = opened->len;
 	int			encoding = pseudo_encoding_converts() ? PG_UTF8 : GetDatabaseEncoding();
 
 	if (!pg_verify_mbstr(encoding, value, len, true))
@@ -144,9 +143,48 @@ value_to_text(text *result, size_t len)
 	return result;
 }
 
+/*
+ * Open decoded bytes with the first of n calls that can; *opener says which.
+ */
+static pseudo_status
+open_first(PseudoCall *const *calls, int n, const uint8 *bytes, size_t len,
+		   PseudoOpened *opened, PseudoKey **named, int *opener)
+{
+	pseudo_status status = PSEUDO_NOT_AUTHENTIC;
+
+	for (*opener = 0; *opener < n; (*opener)++)
+	{
+		status = open_bytes(calls[*opener], bytes, len, opened, named);
+		if (status != PSEUDO_NOT_AUTHENTIC)
+			break;
+	}
+	return status;
+}
+
+/*
+ * Load the keyring of n calls early, which may have a key by now that this backend has not.
+ * Returns false where there is no other one.
+ */
+static bool
+renew_early(PseudoCall *const *calls, int n)
+{
+	uint64		before = pseudo_generation;
+
+	pseudo_cache_refresh_early(calls[0]->serverid);
+	if (before == pseudo_generation)
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		pseudo_call_renew(calls[i]);
+		calls[i]->generation = 0;	/* the next row checks its rights again */
+	}
+	return true;
+}
+
 /* See values.h. */
-bool
-pseudo_open(PseudoCall *call, text *pseudonym, bool or_null, PseudoOpened *opened)
+int
+pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null,
+				  PseudoOpened *opened)
 {
 	const char *in = VARDATA_ANY(pseudonym);
 	size_t		in_len = VARSIZE_ANY_EXHDR(pseudonym);
@@ -154,6 +192,7 @@ pseudo_open(PseudoCall *call, text *pseudonym, bool or_null, PseudoOpened *opene
 	uint8	   *bytes = in_len <= SHORT_PSEUDONYM ? short_bytes : palloc(PSEUDO_BASE64_BYTES(in_len));
 	size_t		len;
 	PseudoKey  *named;
+	int			opener;
 	pseudo_status status;
 
 	if (pseudo_base64_decode(bytes, &len, in, in_len) != PSEUDO_OK || len < PSEUDO_OVERHEAD)
@@ -162,33 +201,29 @@ pseudo_open(PseudoCall *call, text *pseudonym, bool or_null, PseudoOpened *opene
 			report_malformed();
 		if (bytes != short_bytes)
 			pfree(bytes);
-		return false;
+		return -1;
 	}
 
 	opened->value = palloc(VARHDRSZ + len - PSEUDO_OVERHEAD);
-	status = open_bytes(call, bytes, len, opened, &named);
-	if (status == PSEUDO_NOT_AUTHENTIC)
-	{
-		uint64		before = pseudo_generation;
-
-		/* The keyring may have a key by now that this backend has not. */
-		pseudo_cache_refresh_early(call->serverid);
-		if (before != pseudo_generation)
-		{
-			pseudo_call_renew(call);
-			call->generation = 0;	/* the next row checks its rights again */
-			status = open_bytes(call, bytes, len, opened, &named);
-		}
-	}
+	status = open_first(calls, n, bytes, len, opened, &named, &opener);
+	if (status == PSEUDO_NOT_AUTHENTIC && renew_early(calls, n))
+		status = open_first(calls, n, bytes, len, opened, &named, &opener);
 	if (status == PSEUDO_CRYPTO_FAILURE)
 		report_crypto_failure();
 	if (bytes != short_bytes)
 		pfree(bytes);
 	if (status == PSEUDO_OK)
-		return true;
+		return opener;
 	report_not_opened(named, or_null);
 	pfree(opened->value);
-	return false;
+	return -1;
+}
+
+/* See values.h. */
+bool
+pseudo_open(PseudoCall *call, text *pseudonym, bool or_null, PseudoOpened *opened)
+{
+	return pseudo_open_first(&call, 1, pseudonym, or_null, opened) >= 0;
 }
 
 /*
@@ -202,7 +237,7 @@ open_value(PseudoCall *call, text *pseudonym, bool or_null)
 
 	if (!pseudo_open(call, pseudonym, or_null, &opened))
 		return NULL;
-	return value_to_text(opened.value, opened.len);
+	return pseudo_opened_text(&opened);
 }
 
 /* What the two scalar functions share. */

@@ -32,4 +32,17 @@ typedef struct PseudoOpened
  */
 extern bool pseudo_open(PseudoCall *call, text *pseudonym, bool or_null, PseudoOpened *opened);
 
+/*
+ * The same for a pseudonym that was made in one of several contexts: n calls that differ in
+ * nothing else.  Returns which one opened it, or -1.
+ */
+extern int	pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null,
+							  PseudoOpened *opened);
+
+/*
+ * The value as a text in the server encoding: opened->value itself where nothing is converted.
+ * Errors: 22021, 22P05; the value is not shown.
+ */
+extern text *pseudo_opened_text(PseudoOpened *opened);
+
 #endif							/* PSEUDO_VALUES_H */

@@ -66,5 +66,34 @@ is($node->safe_psql('sql_ascii', "SELECT pseudo.pseudonymize(E'Zo\\xeb', true)")
 is($node->safe_psql('sql_ascii', "SELECT pseudo.reidentify('$zoe_latin1') = E'Zo\\xeb', pseudo.reidentify('$zoe') = E'Zo\\xc3\\xab'"), 't|t', 'sql_ascii: and back');
 like(error_of($node, 'sql_ascii', "SELECT pseudo.reidentify('$zero')"), qr/^22021: /, 'sql_ascii: a zero byte');
 
+# JSON: values and keys as they are and as escapes, which name Unicode in every encoding
+for my $database ('postgres', 'latin1')
+{
+	for my $type ('json', 'jsonb')
+	{
+		for my $document ("'{\"' || $zoe_sql || '\": \"' || $zoe_sql || '\"}'", q{'{"Zo\u00eb": "Zo\u00eb"}'})
+		{
+			is($node->safe_psql($database, "SELECT pseudo.pseudonymize_json(d, ARRAY[$zoe_sql], true) ->> $zoe_sql,
+					pseudo.reidentify_json(pseudo.pseudonymize_json(d, ARRAY[$zoe_sql]), ARRAY[$zoe_sql]) ->> $zoe_sql = $zoe_sql
+				FROM (SELECT ($document)::$type) AS s (d)"),
+				"$zoe|t", "$database: $type, $document");
+		}
+	}
+}
+is($node->safe_psql('latin1', q{SELECT pseudo.pseudonymize_json('{"\u6771": 1, "k": "\u6771\u4eac"}'::json, '{k}', true)::text}),
+	qq({"\\u6771": 1, "k": "$tokyo"}), 'latin1: an escape for a character that it has not');
+for my $type ('json', 'jsonb')
+{
+	my $error = error_of($node, 'latin1', qq{SELECT pseudo.reidentify_json('{"k": "$tokyo"}'::$type, '{k}')});
+	like($error, qr/^22P05: /, "latin1: $type, no such character");
+	unlike($error, qr/0x/, "latin1: $type shows no byte of it");
+	$error = error_of($node, 'latin1', qq{SELECT pseudo.reidentify_json('{"k": "$zoe_latin1"}'::$type, '{k}')});
+	like($error, qr/^22021: /, "latin1: $type, bad UTF-8");
+}
+is($node->safe_psql('euc_jp', "SELECT pseudo.pseudonymize_json(json_build_object($tokyo_sql, $tokyo_sql, 'k', $tokyo_sql), ARRAY[$tokyo_sql], true) ->> $tokyo_sql"), $tokyo, 'euc_jp: json');
+is($node->safe_psql('euc_jp', "SELECT pseudo.reidentify_json(pseudo.pseudonymize_json(jsonb_build_object('k', $tokyo_sql), '{k}'), '{k}') ->> 'k' = $tokyo_sql"), 't', 'euc_jp: jsonb, and back');
+is($node->safe_psql('sql_ascii', "SELECT pseudo.pseudonymize_json(E'{\"k\": [\"Zo\\xeb\", \"Zo\\xc3\\xab\", \"Zo\\\\u00eb\"]}'::json, '{k}', true)::text"),
+	qq({"k": ["$zoe_latin1", "$zoe", "$zoe"]}), 'sql_ascii: json');
+
 $node->stop;
 done_testing();

@@ -1,0 +1,578 @@
+/*
+ * json_walk.c
+ *		The scalars under some keys of a JSON document, replaced one by one.
+ *
+ * Neither walk recurses: nesting costs no stack.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "catalog/pg_type.h"
+#include "common/jsonapi.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+#include "call.h"
+#include "json_walk.h"
+
+#define JSON_SPACE	" \t\n\r"
+
+/* Where a walk is. */
+typedef struct Walk
+{
+	const PseudoJsonKeys *keys;
+	PseudoJsonFunction function;
+	void	   *arg;
+	const PseudoJsonKey *key;	/* the one whose value this is, or NULL */
+	size_t		depth;			/* of arrays and objects within that value */
+	ErrorContextCallback callback;
+} Walk;
+
+/* Text as UTF-8: itself where it is that already, else palloc'ed. */
+static const char *
+to_utf8(const char *s, size_t *len)
+{
+	if (pseudo_encoding_converts())
+	{
+		for (size_t i = 0; i < *len; i++)
+		{
+			if (IS_HIGHBIT_SET(s[i]))
+				return pseudo_to_utf8(s, *len, len);
+		}
+	}
+	return s;
+}
+
+/* The order of keys, for qsort and bsearch: shorter ones first. */
+static int
+compare_keys(const void *a, const void *b)
+{
+	const PseudoJsonKey *ka = a;
+	const PseudoJsonKey *kb = b;
+
+	if (ka->len != kb->len)
+		return ka->len < kb->len ? -1 : 1;
+	return memcmp(ka->utf8, kb->utf8, ka->len);
+}
+
+/* Fill in keys from an array that stays, in the current memory context. */
+static void
+read_keys(PseudoJsonKeys *keys, ArrayType *array)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	keys->sorted = palloc(n * sizeof(PseudoJsonKey));
+	for (int i = 0; i < n; i++)
+	{
+		PseudoJsonKey *key = &keys->sorted[i];
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument \"keys\" must not contain NULL")));
+		key->name = TextDatumGetCString(elements[i]);
+		key->len = strlen(key->name);
+		key->utf8 = to_utf8(key->name, &key->len);
+	}
+	qsort(keys->sorted, n, sizeof(PseudoJsonKey), compare_keys);
+	keys->n = n;
+	keys->array = array;
+}
+
+/* See json_walk.h. */
+void
+pseudo_json_keys_set(PseudoJsonKeys *keys, ArrayType *array, MemoryContext mcxt)
+{
+	MemoryContext caller;
+
+	if (keys->array != NULL && VARSIZE(keys->array) == VARSIZE(array) &&
+		memcmp(keys->array, array, VARSIZE(array)) == 0)
+		return;
+
+	if (keys->mcxt == NULL)
+		keys->mcxt = AllocSetContextCreate(mcxt, "pseudo JSON keys", ALLOCSET_SMALL_SIZES);
+	keys->array = NULL;			/* until all is done */
+	MemoryContextReset(keys->mcxt);
+	caller = MemoryContextSwitchTo(keys->mcxt);
+	read_keys(keys, (ArrayType *) PG_DETOAST_DATUM_COPY(PointerGetDatum(array)));
+	MemoryContextSwitchTo(caller);
+}
+
+/* Meet a key: its value comes next.  Keys inside a named value do not matter. */
+static void
+meet_key(Walk *walk, const char *utf8, size_t len)
+{
+	PseudoJsonKey wanted = {.utf8 = utf8,.len = len};
+
+	if (walk->key == NULL)
+		walk->key = bsearch(&wanted, walk->keys->sorted, walk->keys->n,
+							sizeof(PseudoJsonKey), compare_keys);
+}
+
+/* Enter an array or object. */
+static void
+enter(Walk *walk)
+{
+	if (walk->key != NULL)
+		walk->depth++;
+}
+
+/* Leave an array or object. */
+static void
+leave(Walk *walk)
+{
+	if (walk->depth > 0 && --walk->depth == 0)
+		walk->key = NULL;
+}
+
+/* Be done with a scalar. */
+static void
+pass_scalar(Walk *walk)
+{
+	if (walk->depth == 0)
+		walk->key = NULL;
+}
+
+/* Error context: the key whose value it was. */
+static void
+report_key(void *arg)
+{
+	Walk	   *walk = arg;
+
+	if (walk->key != NULL)
+		errcontext("JSON key \"%s\"", walk->key->name);
+}
+
+/* Begin a walk: errors name the key. */
+static void
+begin_walk(Walk *walk)
+{
+	walk->callback.callback = report_key;
+	walk->callback.arg = walk;
+	walk->callback.previous = error_context_stack;
+	error_context_stack = &walk->callback;
+}
+
+/* End a walk. */
+static void
+end_walk(Walk *walk)
+{
+	error_context_stack = walk->callback.previous;
+}
+
+/* The numeric of a number of JSON.  Errors: 22003. */
+static Numeric
+read_number(const char *data, size_t len)
+{
+	return DatumGetNumeric(DirectFunctionCall3(numeric_in,
+											   CStringGetDatum(pnstrdup(data, len)),
+											   ObjectIdGetDatum(InvalidOid),
+											   Int32GetDatum(-1)));
+}
+
+/* A number as a scalar. */
+static void
+set_number(PseudoJsonScalar *scalar, Numeric number)
+{
+	scalar->type = PSEUDO_JSON_NUMBER;
+	scalar->data = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(number)));
+	scalar->len = strlen(scalar->data);
+}
+
+/* A boolean as a scalar. */
+static void
+set_boolean(PseudoJsonScalar *scalar, bool boolean)
+{
+	scalar->type = PSEUDO_JSON_BOOLEAN;
+	scalar->data = boolean ? "true" : "false";
+	scalar->len = strlen(scalar->data);
+}
+
+/* See json_walk.h. */
+bool
+pseudo_json_is_number(const char *data, size_t len)
+{
+	return len <= MaxAllocSize && IsValidJsonNumber(data, len);
+}
+
+/*
+ * jsonb
+ */
+
+/* Replace a scalar of a jsonb. */
+static void
+replace_in_jsonb(Walk *walk, JsonbValue *value)
+{
+	PseudoJsonScalar scalar;
+
+	switch (value->type)
+	{
+		case jbvNull:
+			return;
+		case jbvString:
+			scalar.type = PSEUDO_JSON_STRING;
+			scalar.len = value->val.string.len;
+			scalar.data = to_utf8(value->val.string.val, &scalar.len);
+			break;
+		case jbvNumeric:
+			set_number(&scalar, value->val.numeric);
+			break;
+		case jbvBool:
+			set_boolean(&scalar, value->val.boolean);
+			break;
+		default:
+			elog(ERROR, "unexpected type of a scalar in a jsonb: %d", (int) value->type);
+	}
+
+	walk->function(&scalar, walk->arg);
+
+	switch (scalar.type)
+	{
+		case PSEUDO_JSON_STRING:
+			value->type = jbvString;
+			value->val.string.val = unconstify(char *, scalar.data);
+			value->val.string.len = scalar.len;
+			break;
+		case PSEUDO_JSON_NUMBER:
+			value->type = jbvNumeric;
+			value->val.numeric = read_number(scalar.data, scalar.len);
+			break;
+		case PSEUDO_JSON_BOOLEAN:
+			value->type = jbvBool;
+			value->val.boolean = scalar.data[0] == 't';
+			break;
+	}
+}
+
+/* Take one token of a jsonb; value is its key or its scalar, which may be replaced. */
+static void
+meet_token(Walk *walk, JsonbIteratorToken token, JsonbValue *value)
+{
+	switch (token)
+	{
+		case WJB_KEY:
+			{
+				size_t		len = value->val.string.len;
+				const char *utf8 = to_utf8(value->val.string.val, &len);
+
+				meet_key(walk, utf8, len);
+				break;
+			}
+		case WJB_VALUE:
+		case WJB_ELEM:
+			if (walk->key != NULL)
+				replace_in_jsonb(walk, value);
+			pass_scalar(walk);
+			break;
+		case WJB_BEGIN_ARRAY:
+		case WJB_BEGIN_OBJECT:
+			enter(walk);
+			break;
+		case WJB_END_ARRAY:
+		case WJB_END_OBJECT:
+			leave(walk);
+			break;
+		case WJB_DONE:
+			break;
+	}
+}
+
+/* See json_walk.h. */
+Jsonb *
+pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document,
+					   PseudoJsonFunction function, void *arg)
+{
+	Walk		walk = {.keys = keys,.function = function,.arg = arg};
+	JsonbIterator *iterator;
+	JsonbParseState *state = NULL;
+	JsonbValue	value;
+	JsonbValue *result = NULL;
+	JsonbIteratorToken token;
+
+	/* A scalar on its own is under no key; jsonb wraps it in an array of a kind. */
+	if (JB_ROOT_IS_SCALAR(document) || keys->n == 0)
+		return document;
+
+	begin_walk(&walk);
+	iterator = JsonbIteratorInit(&document->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
+	{
+		bool		has_value = token == WJB_KEY || token == WJB_VALUE || token == WJB_ELEM;
+
+		CHECK_FOR_INTERRUPTS();
+		meet_token(&walk, token, &value);
+		result = pushJsonbValue(&state, token, has_value ? &value : NULL);
+	}
+	end_walk(&walk);
+	return JsonbValueToJsonb(result);
+}
+
+/*
+ * json
+ */
+
+/* Report a json that is none: only an unwise cast makes such a value. */
+static void pg_attribute_noreturn()
+report_invalid(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			 errmsg("document is not valid JSON")));
+}
+
+/* The end of the string that begins at s. */
+static const char *
+string_end(const char *s, const char *end)
+{
+	for (s++; s < end; s++)
+	{
+		if (*s == '"')
+			return s + 1;
+		if (*s == '\\')
+			s++;
+	}
+	report_invalid();
+}
+
+/* The end of the number or word that begins at s. */
+static const char *
+word_end(const char *s, const char *end)
+{
+	while (s < end && strchr("{}[]\",:" JSON_SPACE, *s) == NULL)
+		s++;
+	return s;
+}
+
+/* Is a string that ends here a key?  Only a key has a colon after it. */
+static bool
+colon_follows(const char *s, const char *end)
+{
+	while (s < end && strchr(JSON_SPACE, *s) != NULL && *s != '\0')
+		s++;
+	return s < end && *s == ':';
+}
+
+/* Read the four hex digits of an escape. */
+static bool
+read_hex(const char **s, const char *end, pg_wchar *c)
+{
+	*c = 0;
+	if (end - *s < 4)
+		return false;
+	for (int i = 0; i < 4; i++)
+	{
+		char		digit = *(*s)++;
+
+		if (!isxdigit((unsigned char) digit))
+			return false;
+		*c = *c << 4 | (digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
+	}
+	return true;
+}
+
+/* Read what follows the u of an escape, or of a pair of them; false for no character of a text. */
+static bool
+read_unicode(const char **s, const char *end, StringInfo out)
+{
+	unsigned char utf8[MAX_MULTIBYTE_CHAR_LEN + 1] = {0};
+	pg_wchar	c;
+	pg_wchar	second;
+
+	if (!read_hex(s, end, &c) || c == 0 || is_utf16_surrogate_second(c))
+		return false;
+	if (is_utf16_surrogate_first(c))
+	{
+		if (end - *s < 2 || (*s)[0] != '\\' || (*s)[1] != 'u')
+			return false;
+		*s += 2;
+		if (!read_hex(s, end, &second) || !is_utf16_surrogate_second(second))
+			return false;
+		c = surrogate_pair_to_codepoint(c, second);
+	}
+	unicode_to_utf8(c, utf8);
+	appendStringInfoString(out, (char *) utf8);
+	return true;
+}
+
+/* Read an escape, after its backslash. */
+static bool
+read_escape(const char **s, const char *end, StringInfo out)
+{
+	static const char letters[] = "\"\\/bfnrt";
+	static const char meanings[] = "\"\\/\b\f\n\r\t";
+	const char *letter;
+
+	if (*s >= end || **s == '\0')
+		return false;
+	if (**s == 'u')
+	{
+		(*s)++;
+		return read_unicode(s, end, out);
+	}
+	letter = strchr(letters, *(*s)++);
+	if (letter == NULL)
+		return false;
+	appendStringInfoChar(out, meanings[letter - letters]);
+	return true;
+}
+
+/*
+ * What the string from s to end, with its quotes, stands for: *utf8, of *len bytes.
+ * Returns false where an escape in it stands for no character that a text can hold.
+ */
+static bool
+read_string(const char *s, const char *end, const char **utf8, size_t *len)
+{
+	StringInfoData out;
+
+	s++;
+	end--;
+	*len = end - s;
+	if (memchr(s, '\\', *len) == NULL)
+	{
+		*utf8 = to_utf8(s, len);
+		return true;
+	}
+
+	initStringInfo(&out);
+	while (s < end)
+	{
+		const char *backslash = memchr(s, '\\', end - s);
+		size_t		run = (backslash ? backslash : end) - s;
+		const char *run_utf8 = to_utf8(s, &run);
+
+		appendBinaryStringInfo(&out, run_utf8, run);
+		if (backslash == NULL)
+			break;
+		s = backslash + 1;
+		if (!read_escape(&s, end, &out))
+			return false;
+	}
+	*utf8 = out.data;
+	*len = out.len;
+	return true;
+}
+
+/* Read the scalar from s to end; returns false for null.  Errors: 22P05, 22003. */
+static bool
+read_scalar(const char *s, const char *end, PseudoJsonScalar *scalar)
+{
+	size_t		len = end - s;
+
+	if (*s == '"')
+	{
+		scalar->type = PSEUDO_JSON_STRING;
+		if (!read_string(s, end, &scalar->data, &scalar->len))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+					 errmsg("string has an escape that stands for no character"),
+					 errdetail("\\u0000 and half a surrogate pair cannot be part of a text.")));
+	}
+	else if (len == 4 && memcmp(s, "null", 4) == 0)
+		return false;
+	else if (len == 4 && memcmp(s, "true", 4) == 0)
+		set_boolean(scalar, true);
+	else if (len == 5 && memcmp(s, "false", 5) == 0)
+		set_boolean(scalar, false);
+	else if (pseudo_json_is_number(s, len))
+		set_number(scalar, read_number(s, len));
+	else
+		report_invalid();
+	return true;
+}
+
+/* Write a scalar. */
+static void
+write_scalar(StringInfo out, const PseudoJsonScalar *scalar)
+{
+	if (scalar->type == PSEUDO_JSON_STRING)
+		escape_json(out, pnstrdup(scalar->data, scalar->len));
+	else
+		appendBinaryStringInfo(out, scalar->data, scalar->len);
+}
+
+/*
+ * Take the string, number or word from s to end.  Where it is to be replaced, write the document's
+ * bytes from *copied to it, and then the new one.
+ */
+static void
+meet_word(Walk *walk, const char *s, const char *end, const char *document_end,
+		  const char **copied, StringInfo out)
+{
+	PseudoJsonScalar scalar;
+
+	if (*s == '"' && colon_follows(end, document_end))
+	{
+		if (walk->key == NULL && read_string(s, end, &scalar.data, &scalar.len))
+			meet_key(walk, scalar.data, scalar.len);
+		return;
+	}
+	if (walk->key != NULL && read_scalar(s, end, &scalar))
+	{
+		walk->function(&scalar, walk->arg);
+		appendBinaryStringInfo(out, *copied, s - *copied);
+		write_scalar(out, &scalar);
+		*copied = end;
+	}
+	pass_scalar(walk);
+}
+
+/* See json_walk.h. */
+text *
+pseudo_json_walk_json(const PseudoJsonKeys *keys, text *document,
+					  PseudoJsonFunction function, void *arg)
+{
+	Walk		walk = {.keys = keys,.function = function,.arg = arg};
+	const char *s = VARDATA_ANY(document);
+	const char *end = s + VARSIZE_ANY_EXHDR(document);
+	const char *copied = s;		/* up to here it is in out */
+	const char *next;
+	StringInfoData out;
+
+	begin_walk(&walk);
+	initStringInfo(&out);
+	appendStringInfoSpaces(&out, VARHDRSZ);
+	for (; s < end; s = next)
+	{
+		CHECK_FOR_INTERRUPTS();
+		next = s + 1;
+		switch (*s)
+		{
+			case '{':
+			case '[':
+				enter(&walk);
+				break;
+			case '}':
+			case ']':
+				leave(&walk);
+				break;
+			case ',':
+			case ':':
+			case ' ':
+			case '\t':
+			case '\n':
+			case '\r':
+				break;
+			case '\0':
+				report_invalid();
+			default:
+				next = *s == '"' ? string_end(s, end) : word_end(s, end);
+				meet_word(&walk, s, next, end, &copied, &out);
+		}
+	}
+	end_walk(&walk);
+	if (out.len == VARHDRSZ)
+		return document;
+	appendBinaryStringInfo(&out, copied, end - copied);
+	SET_VARSIZE(out.data, out.len);
+	return (text *) out.data;
+}

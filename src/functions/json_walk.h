@@ -1,0 +1,74 @@
+/*
+ * json_walk.h
+ *		The scalars under some keys of a JSON document, replaced one by one; both
+ *		for jsonb and for json.
+ *
+ * Under a key is its value where that is a scalar, else every scalar inside it.  Keys
+ * count at any depth.  A null stays null.
+ */
+#ifndef PSEUDO_JSON_WALK_H
+#define PSEUDO_JSON_WALK_H
+
+#include "postgres.h"
+
+#include "utils/array.h"
+#include "utils/jsonb.h"
+
+typedef enum PseudoJsonType
+{
+	PSEUDO_JSON_STRING,
+	PSEUDO_JSON_NUMBER,			/* its text is as jsonb prints it */
+	PSEUDO_JSON_BOOLEAN			/* "true" or "false" */
+} PseudoJsonType;
+
+#define PSEUDO_JSON_TYPES	(PSEUDO_JSON_BOOLEAN + 1)
+
+/* A scalar.  A function gets it in UTF-8, and leaves the new one in the server encoding. */
+typedef struct PseudoJsonScalar
+{
+	PseudoJsonType type;
+	const char *data;			/* not null-terminated */
+	size_t		len;
+} PseudoJsonScalar;
+
+/* Makes the new scalar of one under a key; its data is palloc'ed. */
+typedef void (*PseudoJsonFunction) (PseudoJsonScalar *scalar, void *arg);
+
+/* A key, in UTF-8, and as it was given. */
+typedef struct PseudoJsonKey
+{
+	const char *utf8;
+	size_t		len;
+	char	   *name;
+} PseudoJsonKey;
+
+/* Keys to look for; zero it first. */
+typedef struct PseudoJsonKeys
+{
+	ArrayType  *array;			/* a copy of what they were made from */
+	PseudoJsonKey *sorted;
+	int			n;
+	MemoryContext mcxt;			/* all of the above */
+} PseudoJsonKeys;
+
+/*
+ * Prepare keys from a text[], where they are not those of this array already; what
+ * is kept is allocated in a child of mcxt.  Errors: 22004 for a NULL element.
+ */
+extern void pseudo_json_keys_set(PseudoJsonKeys *keys, ArrayType *array, MemoryContext mcxt);
+
+/* Replace the scalars under some keys: the document itself where there are none. */
+extern Jsonb *pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document,
+									 PseudoJsonFunction function, void *arg);
+
+/*
+ * The same for a json, whose other bytes all stay.  Errors: 22P05 for an escape under a key that
+ * stands for no character, 22003 for a number under one that no numeric can hold.
+ */
+extern text *pseudo_json_walk_json(const PseudoJsonKeys *keys, text *document,
+								   PseudoJsonFunction function, void *arg);
+
+/* Is the text a number of JSON? */
+extern bool pseudo_json_is_number(const char *data, size_t len);
+
+#endif							/* PSEUDO_JSON_WALK_H */
