@@ -23,13 +23,15 @@ OBJS = \
 	src/functions/admin.o \
 	src/functions/array.o \
 	src/functions/call.o \
+	src/functions/column.o \
 	src/functions/pseudo_role.o \
 	src/functions/pseudonymize.o \
 	src/functions/reidentify.o \
-	src/functions/repseudonymize.o
+	src/functions/repseudonymize.o \
+	src/functions/trigger.o
 
 REGRESS = pseudo service arguments malformed document options rights rotation \
-	plans views attacks repseudonymize
+	plans views attacks repseudonymize trigger
 REGRESS_OPTS = --inputdir=$(srcdir)
 ENCODING = UTF8
 NO_LOCALE = 1

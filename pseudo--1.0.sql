@@ -170,6 +170,12 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION pseudonym_key_id(text)
 IS 'the key id that the prefix of a pseudonym claims (not authenticated); NULL where there is none';
 
+CREATE FUNCTION pseudonymize_columns() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_columns'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pseudonymize_columns()
+IS 'trigger: pseudonymizes the columns that its arguments name, with the rights of the table''s owner';
+
 REVOKE ALL ON FUNCTION pseudonymize(text, boolean, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION reidentify(text, text, text) FROM PUBLIC;
 
