@@ -22,6 +22,9 @@ OBJS = \
 	src/keyring/secret.o \
 	src/functions/admin.o \
 	src/functions/array.o \
+	src/functions/bulk.o \
+	src/functions/bulk_progress.o \
+	src/functions/bulk_target.o \
 	src/functions/call.o \
 	src/functions/column.o \
 	src/functions/pseudo_role.o \
@@ -31,7 +34,7 @@ OBJS = \
 	src/functions/trigger.o
 
 REGRESS = pseudo service arguments malformed document options rights rotation \
-	plans views attacks repseudonymize trigger
+	plans views attacks repseudonymize trigger bulk
 REGRESS_OPTS = --inputdir=$(srcdir)
 ENCODING = UTF8
 NO_LOCALE = 1

@@ -5,6 +5,9 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "parser/parse_coerce.h"
@@ -58,6 +61,31 @@ pseudo_column_find(PseudoColumn *column, Relation rel, const char *name)
 	column->limit = -1;
 	if ((base == BPCHAROID || base == VARCHAROID) && typmod >= (int32) VARHDRSZ)
 		column->limit = typmod - VARHDRSZ;
+}
+
+/* See column.h. */
+void
+pseudo_column_check_partition_key(const PseudoColumn *column, Relation rel)
+{
+	ListCell   *cell;
+
+	if (!rel->rd_rel->relispartition)
+		return;
+	foreach(cell, get_partition_ancestors(RelationGetRelid(rel)))
+	{
+		Relation	parent = table_open(lfirst_oid(cell), AccessShareLock);
+		AttrNumber	attno = get_attnum(RelationGetRelid(parent), column->name);
+		Bitmapset  *set = bms_make_singleton(attno - FirstLowInvalidHeapAttributeNumber);
+
+		if (has_partition_attrs(parent, set, NULL))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					 errmsg("column \"%s\" is in the partition key of relation \"%s\"",
+							column->name, RelationGetRelationName(parent)),
+					 errdetail("The key decides which partition a row is in, and has to stay as it is."),
+					 errhint("Partition by another column, or pseudonymize the value in the INSERT.")));
+		table_close(parent, AccessShareLock);
+	}
 }
 
 /* See column.h. */

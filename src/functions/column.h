@@ -27,6 +27,9 @@ typedef struct PseudoColumn
  */
 extern void pseudo_column_find(PseudoColumn *column, Relation rel, const char *name);
 
+/* Refuse a column that decides which partition a row belongs to.  Errors: 42P17. */
+extern void pseudo_column_check_partition_key(const PseudoColumn *column, Relation rel);
+
 /* The value of a column as a text, detoasted where needed; without char(n)'s padding. */
 extern text *pseudo_column_get(const PseudoColumn *column, Datum value);
 

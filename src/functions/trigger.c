@@ -12,7 +12,6 @@
 
 #include "access/heapam.h"
 #include "access/table.h"
-#include "catalog/partition.h"
 #include "commands/trigger.h"
 #include "storage/bufmgr.h"
 #include "utils/acl.h"
@@ -168,31 +167,6 @@ check_event(FunctionCallInfo fcinfo)
 						data->tg_trigger->tgname)));
 }
 
-/* Refuse a column that decides which partition a row belongs to. */
-static void
-check_partition_key(const PseudoColumn *column, Relation rel)
-{
-	ListCell   *cell;
-
-	if (!rel->rd_rel->relispartition)
-		return;
-	foreach(cell, get_partition_ancestors(RelationGetRelid(rel)))
-	{
-		Relation	parent = table_open(lfirst_oid(cell), AccessShareLock);
-		AttrNumber	attno = get_attnum(RelationGetRelid(parent), column->name);
-		Bitmapset  *set = bms_make_singleton(attno - FirstLowInvalidHeapAttributeNumber);
-
-		if (has_partition_attrs(parent, set, NULL))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-					 errmsg("column \"%s\" is in the partition key of relation \"%s\"",
-							column->name, RelationGetRelationName(parent)),
-					 errdetail("A row is put into its partition before the trigger changes it."),
-					 errhint("Partition by another column, or pseudonymize the value in the INSERT.")));
-		table_close(parent, AccessShareLock);
-	}
-}
-
 /* Callback: a run of the executor is over. */
 static void
 forget_rows(void *arg)
@@ -255,7 +229,7 @@ get_state(FunctionCallInfo fcinfo)
 		PseudoColumn *column = &state->columns[state->ncolumns++];
 
 		pseudo_column_find(column, data->tg_relation, lfirst(cell));
-		check_partition_key(column, data->tg_relation);
+		pseudo_column_check_partition_key(column, data->tg_relation);
 	}
 	MemoryContextSwitchTo(caller);
 	fcinfo->flinfo->fn_extra = state;
