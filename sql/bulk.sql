@@ -13,7 +13,7 @@ CREATE ROLE regress_pseudo_none;
 GRANT USAGE ON SCHEMA pseudo, b TO regress_pseudo_p, regress_pseudo_none;
 SELECT t.keyring('ring');
 SELECT pseudo_create_key('ring');
-CREATE VIEW b.progress AS SELECT relation, operation, columns, status, pass > 0, rows_done, rows_total, percent, rows_per_second >= 0, seconds_left, values_converted, pid = pg_backend_pid(), started_at <= updated_at, sqlstate FROM pseudo_progress;
+CREATE VIEW b.progress AS SELECT relation, operation, columns, status, pass > 0 AS passed, rows_done, rows_total, percent, rows_per_second >= 0 AS rate, seconds_left, values_converted, pid = pg_backend_pid() AS mine, started_at <= updated_at AS times, sqlstate FROM pseudo_progress;
 -- A table, with and without batches that end in the middle of a page; NULL, the empty string, values that are there already.
 CREATE TABLE b.people (id int PRIMARY KEY, dropped int, email text, note text, "Odd ""name""" varchar(100));
 ALTER TABLE b.people DROP COLUMN dropped;
@@ -87,7 +87,6 @@ CREATE FUNCTION b.fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.id =
 CREATE TRIGGER fail BEFORE UPDATE ON b.live FOR EACH ROW EXECUTE FUNCTION b.fail();
 ALTER TABLE b.live DISABLE TRIGGER pseudo;
 UPDATE b.live SET email = id || '@example.com' WHERE id <> 400;
-INSERT INTO b.live VALUES (400, 'late') ON CONFLICT (id) DO NOTHING;
 ALTER TABLE b.live DISABLE TRIGGER fail;
 UPDATE b.live SET email = id || '@example.com' WHERE id = 400;
 ALTER TABLE b.live ENABLE TRIGGER fail, ENABLE TRIGGER pseudo;
@@ -105,7 +104,7 @@ INSERT INTO b.stubborn VALUES ('x');
 CREATE TRIGGER a BEFORE UPDATE ON b.stubborn FOR EACH ROW EXECUTE FUNCTION b.nothing();
 CALL pseudonymize_table('b.stubborn', '{email}');
 DROP TABLE b.stubborn;
--- Types: char, varchar, domains, large values, citext-like ones.
+-- Types: char, varchar, domains, large values.
 CREATE DOMAIN b.mail AS text CHECK (length(VALUE) > 3);
 CREATE TABLE b.types (c char(60), v varchar(90), d b.mail, large text);
 ALTER TABLE b.types ALTER large SET STORAGE EXTERNAL;
@@ -125,7 +124,6 @@ INSERT INTO b.events SELECT n, (ARRAY['eu', 'us'])[1 + n % 2], n || '@example.co
 CALL pseudonymize_table('b.events', '{email}', true);
 SELECT tableoid::regclass, count(*), count(*) FILTER (WHERE email = pseudonymize(id || '@example.com', true)) FROM b.events GROUP BY 1 ORDER BY 1;
 SELECT * FROM b.progress WHERE relation = 'b.events'::regclass;
-SELECT t.err('SELECT 1');
 CALL pseudonymize_table('b.events', '{region}');
 CREATE TABLE b.parent (id int, email text);
 CREATE TABLE b.child () INHERITS (b.parent);

@@ -555,6 +555,8 @@ convert_leaf(Bulk *bulk, BulkLeaf *leaf)
 		leaf->is_found = false;
 		while (!commit_batch(bulk, leaf))
 			batches++;
+		leaf->estimate = leaf->done;
+		leaf->is_analyzed = true;	/* better than that: counted */
 		if ((batches == 1 && !leaf->is_found) || bulk->dry_run)
 			return;
 	}

@@ -64,7 +64,7 @@ measure(Bulk *bulk)
 		BulkLeaf   *leaf = lfirst(cell);
 
 		progress.done += leaf->done;
-		total += bulk->pass > 1 ? leaf->done : Max(estimate_leaf(leaf), leaf->done);
+		total += Max(estimate_leaf(leaf), leaf->done);
 	}
 	progress.total = (int64) total;
 	progress.percent = total > 0 ? 100.0 * progress.done / total : 100.0;
