@@ -12,7 +12,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
 #include <openssl/crypto.h>
 
 #include "access/relation.h"
@@ -50,6 +49,7 @@
 #define MAX_BATCH		100000	/* rows */
 #define MAX_BATCH_BYTES	(16 * 1024 * 1024)	/* of values; a batch ends when it has more */
 #define BATCH_SECONDS	1.0		/* a batch that finds little ends after this time */
+#define ROWS_A_LOOK		32		/* between two looks at the clock */
 #define MAX_ATTEMPTS	10		/* of a batch that meets deadlocks */
 #define MAX_PASSES		20		/* as long as others write what has to be converted */
 #define LOCK_CLASS		0x50534455	/* of our advisory locks */
@@ -222,14 +222,15 @@ lock_row(Bulk *bulk, BulkTarget *target, Batch *batch, TupleTableSlot *found,
 	return true;
 }
 
-/* Is it time to end a batch? */
+/* Is it time to end a batch?  Looks at the clock where start is given. */
 static bool
 is_full(Bulk *bulk, BulkLeaf *leaf, Batch *batch, const instr_time *start)
 {
 	if (batch->n >= bulk->batch_size || batch->bytes > MAX_BATCH_BYTES)
 		return true;
 	/* A pass that may be the last keeps its snapshot; another need not. */
-	return (bulk->pass == 1 || leaf->is_found) && pseudo_bulk_elapsed(start) > BATCH_SECONDS;
+	return start && (bulk->pass == 1 || leaf->is_found) &&
+		pseudo_bulk_elapsed(start) > BATCH_SECONDS;
 }
 
 /* Read rows from where the pass is, until the batch is full or the pass at its end. */
@@ -245,6 +246,7 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
 	ItemPointerData max;
 	TableScanDesc scan;
 	instr_time	start;
+	int64		n = 0;
 	bool		ended = false;
 
 	INSTR_TIME_SET_CURRENT(start);
@@ -272,8 +274,9 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
 		leaf->next = slot->tts_tid;
 		ItemPointerSetOffsetNumber(&leaf->next, ItemPointerGetOffsetNumber(&slot->tts_tid) + 1);
 		MemoryContextReset(row_mcxt);
-		pseudo_bulk_notice(bulk);
-		ended = is_full(bulk, leaf, batch, &start);
+		if (++n % ROWS_A_LOOK == 0)
+			pseudo_bulk_notice(bulk);
+		ended = is_full(bulk, leaf, batch, n % ROWS_A_LOOK == 0 ? &start : NULL);
 	}
 	batch->is_last = !ended && TTS_EMPTY(slot);
 	table_endscan(scan);

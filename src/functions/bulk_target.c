@@ -136,7 +136,7 @@ pseudo_bulk_open(Bulk *bulk, Oid relid, BulkTarget *target)
 
 /* Refuse random pseudonyms in what has to be unique. */
 static void
-check_unique(Bulk *bulk, const BulkTarget *target)
+check_unique(const BulkTarget *target)
 {
 	Bitmapset  *columns = column_set(target);
 	ListCell   *cell;
@@ -309,7 +309,7 @@ add_leaf(Bulk *bulk, Oid relid)
 	if (!bulk->dry_run)
 	{
 		if (!bulk->again && !bulk->is_deterministic)
-			check_unique(bulk, &target);
+			check_unique(&target);
 		check_foreign_keys(bulk, &target);
 		check_triggers(bulk, &target);
 		for (int i = 0; !bulk->again && i < target.ncolumns; i++)

@@ -119,7 +119,7 @@ is_repeated(const Trigger *trigger, int no)
 {
 	const char *argument = trigger->tgargs[no];
 	const char *equals = strchr(argument, '=');
-	size_t		len = equals ? equals - argument + 1 : strlen(argument) + 1;
+	size_t		len = equals ? (size_t) (equals - argument) + 1 : strlen(argument) + 1;
 
 	for (int i = 0; i < no; i++)
 	{
