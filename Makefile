@@ -27,16 +27,21 @@ OBJS = \
 	src/keyring/secret.o \
 	src/functions/admin.o \
 	src/functions/array.o \
+	src/functions/bulk.o \
+	src/functions/bulk_progress.o \
+	src/functions/bulk_target.o \
 	src/functions/call.o \
+	src/functions/column.o \
 	src/functions/json_values.o \
 	src/functions/json_walk.o \
 	src/functions/pseudo_role.o \
 	src/functions/pseudonymize.o \
 	src/functions/reidentify.o \
-	src/functions/repseudonymize.o
+	src/functions/repseudonymize.o \
+	src/functions/trigger.o
 
 REGRESS = pseudo service arguments malformed document options rights rotation \
-	plans views attacks repseudonymize json_values
+	plans views attacks repseudonymize trigger bulk json_values
 REGRESS_OPTS = --inputdir=$(srcdir)
 ENCODING = UTF8
 NO_LOCALE = 1

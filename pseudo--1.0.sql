@@ -242,6 +242,12 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION pseudonym_key_id(text)
 IS 'the key id that the prefix of a pseudonym claims (not authenticated); NULL where there is none';
 
+CREATE FUNCTION pseudonymize_columns() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_columns'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pseudonymize_columns()
+IS 'trigger: pseudonymizes the columns that its arguments name, with the rights of the table''s owner';
+
 REVOKE ALL ON FUNCTION pseudonymize(text, boolean, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION reidentify(text, text, text) FROM PUBLIC;
 
@@ -298,3 +304,53 @@ CREATE VIEW pseudo_keyrings AS SELECT * FROM pseudo_keyring_state();
 GRANT SELECT ON pseudo_keyrings TO PUBLIC;
 COMMENT ON VIEW pseudo_keyrings
 IS 'the keyrings that the current user may use, as this backend sees them; never key material';
+
+-- Bulk: whole tables, in batches with a COMMIT after each.
+
+CREATE TABLE pseudo_progress (
+	relation regclass PRIMARY KEY,
+	operation text NOT NULL,
+	columns text[] NOT NULL,
+	status text NOT NULL,
+	pass integer NOT NULL,
+	rows_done bigint NOT NULL,
+	rows_total bigint NOT NULL,
+	percent numeric(5,1) NOT NULL,
+	rows_per_second bigint NOT NULL,
+	seconds_left bigint,
+	values_converted bigint NOT NULL,
+	pid integer NOT NULL,
+	started_at timestamptz NOT NULL,
+	updated_at timestamptz NOT NULL,
+	sqlstate text);
+COMMENT ON TABLE pseudo_progress
+IS 'how far pseudonymize_table and repseudonymize_table are; each sees the tables that he may read';
+ALTER TABLE pseudo_progress ENABLE ROW LEVEL SECURITY;
+CREATE POLICY pseudo_progress_of_readable ON pseudo_progress FOR SELECT
+	USING (pg_catalog.has_table_privilege(relation, 'SELECT'));
+GRANT SELECT ON pseudo_progress TO PUBLIC;
+
+CREATE PROCEDURE pseudonymize_table(
+	"table" regclass,
+	columns text[],
+	"deterministic" boolean DEFAULT false,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo',
+	batch_size integer DEFAULT 1000,
+	existing text DEFAULT 'error')
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_table'
+LANGUAGE C;
+COMMENT ON PROCEDURE pseudonymize_table(regclass, text[], boolean, text, text, integer, text)
+IS 'pseudonymizes columns of a table in place, in batches, while others read and write';
+
+CREATE PROCEDURE repseudonymize_table(
+	"table" regclass,
+	columns text[],
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo',
+	batch_size integer DEFAULT 1000,
+	dry_run boolean DEFAULT false)
+AS 'MODULE_PATHNAME', 'pseudo_repseudonymize_table'
+LANGUAGE C;
+COMMENT ON PROCEDURE repseudonymize_table(regclass, text[], text, text, integer, boolean)
+IS 'moves the pseudonyms in columns of a table to the primary key, in batches; dry_run counts them';

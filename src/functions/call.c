@@ -158,6 +158,35 @@ pseudo_call_renew(PseudoCall *call)
 	call->generation = pseudo_generation;
 }
 
+/* Look up what a call needs, with the rights of a role. */
+static void
+look_up(PseudoCall *call, Oid called, PseudoRight right, Oid roleid, bool named,
+		text *keyring, MemoryContext mcxt)
+{
+	ForeignServer *server;
+
+	check_right(called, right, roleid, named);
+	keep_text(&call->keyring_arg, keyring, mcxt);
+	server = pseudo_cache_server(text_to_cstring(keyring));
+	pseudo_cache_check_usage(server, roleid);
+	call->serverid = server->serverid;
+	call->userid = GetUserId();
+	call->statement = GetCurrentStatementStartTimestamp();
+	pseudo_call_renew(call);
+}
+
+/* See call.h. */
+void
+pseudo_call_prepare_role(PseudoCall *call, Oid roleid, Oid called, PseudoRight right,
+						 text *context, text *keyring, MemoryContext mcxt)
+{
+	AcceptInvalidationMessages();
+	call->generation = 0;		/* until all is done */
+	if (!same_text(call->context_arg, context))
+		set_context(call, context, mcxt);
+	look_up(call, called, right, roleid, roleid != GetUserId(), keyring, mcxt);
+}
+
 /* See call.h. */
 PseudoCall *
 pseudo_call_prepare(FunctionCallInfo fcinfo, PseudoRight right,
@@ -168,7 +197,6 @@ pseudo_call_prepare(FunctionCallInfo fcinfo, PseudoRight right,
 	text	   *context;
 	text	   *keyring;
 	Oid			roleid;
-	ForeignServer *server;
 
 	if (PG_ARGISNULL(context_no))
 		pseudo_report_null("context");
@@ -198,14 +226,8 @@ pseudo_call_prepare(FunctionCallInfo fcinfo, PseudoRight right,
 
 	call->generation = 0;		/* until all is done */
 	roleid = pseudo_role_check(&call->role);
-	check_right(flinfo->fn_oid, right, roleid, OidIsValid(call->role.oid));
-	keep_text(&call->keyring_arg, keyring, flinfo->fn_mcxt);
-	server = pseudo_cache_server(text_to_cstring(keyring));
-	pseudo_cache_check_usage(server, roleid);
-	call->serverid = server->serverid;
-	call->userid = GetUserId();
-	call->statement = GetCurrentStatementStartTimestamp();
-	pseudo_call_renew(call);
+	look_up(call, flinfo->fn_oid, right, roleid, OidIsValid(call->role.oid), keyring,
+			flinfo->fn_mcxt);
 	return call;
 }
 

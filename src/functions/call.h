@@ -82,6 +82,14 @@ pseudo_call_as(FunctionCallInfo fcinfo, PseudoRight right, int context_no, int k
 	return pseudo_call(fcinfo, right, context_no, keyring_no);
 }
 
+/*
+ * Make a call that is no SQL function's ready, with the rights of a role; called is the function
+ * whose schema is the extension's, and what is kept is allocated in mcxt.
+ * Errors: 42501, 42704, and the provider's.
+ */
+extern void pseudo_call_prepare_role(PseudoCall *call, Oid roleid, Oid called, PseudoRight right,
+									 text *context, text *keyring, MemoryContext mcxt);
+
 /* Look the keyring up again, because another call may have loaded it anew. */
 extern void pseudo_call_renew(PseudoCall *call);
 

@@ -110,7 +110,7 @@ seal_scalar(PseudoJsonScalar *scalar, void *arg)
 }
 
 /* Report a scalar under a key that is no pseudonym; it is not shown. */
-static void pg_attribute_noreturn()
+static void __attribute__((noreturn))
 report_no_string(void)
 {
 	ereport(ERROR,

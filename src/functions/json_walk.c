@@ -321,7 +321,7 @@ pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document,
  */
 
 /* Report a json that is none: only an unwise cast makes such a value. */
-static void pg_attribute_noreturn()
+static void __attribute__((noreturn))
 report_invalid(void)
 {
 	ereport(ERROR,

@@ -55,9 +55,9 @@ pseudo_seal(PseudoCall *call, PseudoKey *key, const pseudo_nonce_key *nonce_key,
 	return result;
 }
 
-/* The pseudonym of a value under the primary key, palloc'ed.  Errors: 54000, 22P05. */
-static text *
-seal_value(PseudoCall *call, text *value, bool is_deterministic)
+/* See values.h. */
+text *
+pseudo_seal_value(PseudoCall *call, text *value, bool is_deterministic)
 {
 	size_t		len;
 	const char *utf8 = pseudo_value_utf8(value, &len);
@@ -78,7 +78,7 @@ pseudo_pseudonymize(PG_FUNCTION_ARGS)
 		pseudo_report_null("deterministic");
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(seal_value(call, PG_GETARG_TEXT_PP(0), PG_GETARG_BOOL(1)));
+	PG_RETURN_TEXT_P(pseudo_seal_value(call, PG_GETARG_TEXT_PP(0), PG_GETARG_BOOL(1)));
 }
 
 /*
@@ -91,14 +91,14 @@ pseudo_pseudonymize_as(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(seal_value(call, PG_GETARG_TEXT_PP(1), true));
+	PG_RETURN_TEXT_P(pseudo_seal_value(call, PG_GETARG_TEXT_PP(1), true));
 }
 
 /* pseudo_map_array's function: arg is the argument "deterministic". */
 static text *
 seal_element(PseudoCall *call, text *value, void *arg)
 {
-	return seal_value(call, value, *(bool *) arg);
+	return pseudo_seal_value(call, value, *(bool *) arg);
 }
 
 /*

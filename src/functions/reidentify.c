@@ -12,7 +12,7 @@
 #include "array.h"
 #include "values.h"
 
-/* Pseudonyms of up to this many characters are decoded on the stack. */
+/* Texts of up to this many characters are decoded on the stack. */
 #define SHORT_PSEUDONYM	1024
 
 PG_FUNCTION_INFO_V1(pseudo_reidentify);
@@ -179,6 +179,26 @@ renew_early(PseudoCall *const *calls, int n)
 		calls[i]->generation = 0;	/* the next row checks its rights again */
 	}
 	return true;
+}
+
+/* See values.h. */
+bool
+pseudo_looks_like_pseudonym(const text *value)
+{
+	size_t		in_len = VARSIZE_ANY_EXHDR(value);
+	uint8		short_bytes[PSEUDO_BASE64_BYTES(SHORT_PSEUDONYM)];
+	uint8	   *bytes;
+	size_t		len;
+	bool		result;
+
+	if (in_len < PSEUDO_BASE64_LEN(PSEUDO_OVERHEAD) || in_len % 4 != 0)
+		return false;
+	bytes = in_len <= SHORT_PSEUDONYM ? short_bytes : palloc(PSEUDO_BASE64_BYTES(in_len));
+	result = pseudo_base64_decode(bytes, &len, VARDATA_ANY(value), in_len) == PSEUDO_OK &&
+		len >= PSEUDO_OVERHEAD;
+	if (bytes != short_bytes)
+		pfree(bytes);
+	return result;
 }
 
 /* See values.h. */

@@ -55,6 +55,25 @@ seal_again(PseudoCall *call, text *pseudonym, const PseudoOpened *opened, NonceM
 					   VARDATA(opened->value), opened->len);
 }
 
+/* See values.h. */
+text *
+pseudo_reseal(PseudoCall *call, text *pseudonym, PseudoOpened *opened)
+{
+	NonceMode	mode = mode_of(call, opened);
+	text	   *result = seal_again(call, pseudonym, opened, mode);
+
+	OPENSSL_cleanse(VARDATA(opened->value), opened->len);
+	pfree(opened->value);
+	if (mode == UNCLEAR)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("cannot tell whether a pseudonym is deterministic or random"),
+				 errdetail("Its nonce looks like a deterministic one, but is not the one of its value under key %u.",
+						   opened->key->id),
+				 errhint("It may have been made with another nonce key. Whoever may reidentify can pseudonymize its value again.")));
+	return result;
+}
+
 /*
  * repseudonymize(pseudonym text, context text, keyring text)
  */
@@ -63,26 +82,13 @@ pseudo_repseudonymize(PG_FUNCTION_ARGS)
 {
 	PseudoCall *call = pseudo_call(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, 1, 2);
 	text	   *pseudonym;
-	text	   *result;
 	PseudoOpened opened;
-	NonceMode		mode;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	pseudonym = PG_GETARG_TEXT_PP(0);
 	pseudo_open(call, pseudonym, false, &opened);
-	mode = mode_of(call, &opened);
-	result = seal_again(call, pseudonym, &opened, mode);
-	OPENSSL_cleanse(VARDATA(opened.value), opened.len);
-	pfree(opened.value);
-	if (mode == UNCLEAR)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("cannot tell whether a pseudonym is deterministic or random"),
-				 errdetail("Its nonce looks like a deterministic one, but is not the one of its value under key %u.",
-						   opened.key->id),
-				 errhint("It may have been made with another nonce key. Whoever may reidentify can pseudonymize its value again.")));
-	PG_RETURN_TEXT_P(result);
+	PG_RETURN_TEXT_P(pseudo_reseal(call, pseudonym, &opened));
 }
 
 /* The deterministic pseudonym of a value under any key. */

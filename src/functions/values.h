@@ -17,6 +17,12 @@ extern const char *pseudo_value_utf8(text *value, size_t *len);
 extern text *pseudo_seal(PseudoCall *call, PseudoKey *key, const pseudo_nonce_key *nonce_key,
 						 const char *value, size_t len);
 
+/* The pseudonym of a value under the primary key, palloc'ed.  Errors: 54000, 22P05. */
+extern text *pseudo_seal_value(PseudoCall *call, text *value, bool is_deterministic);
+
+/* Is a text shaped like a pseudonym: canonical base64 of enough bytes? */
+extern bool pseudo_looks_like_pseudonym(const text *value);
+
 /* A pseudonym that was opened. */
 typedef struct PseudoOpened
 {
@@ -44,5 +50,10 @@ extern int	pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, b
  * Errors: 22021, 22P05; the value is not shown.
  */
 extern text *pseudo_opened_text(PseudoOpened *opened);
+
+ * The same value under the primary key, in the same mode; the pseudonym itself where that key opened
+ * it.  Wipes and frees the opened value.  Errors: 22000 where the mode is unclear.
+ */
+extern text *pseudo_reseal(PseudoCall *call, text *pseudonym, PseudoOpened *opened);
 
 #endif							/* PSEUDO_VALUES_H */

@@ -14,10 +14,10 @@ our @EXPORT = qw(start_server put_file add_keyring session ask leave error_of);
 # A running server with database "postgres" in UTF-8 and the extension in schema pseudo.
 sub start_server
 {
-	my ($name, $conf) = @_;
+	my ($name, $conf, %init) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(extra => [ '--no-locale', '--encoding=UTF8' ]);
+	$node->init(%init, extra => [ '--no-locale', '--encoding=UTF8' ]);
 	$node->append_conf('postgresql.conf', $conf // '');
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE SCHEMA pseudo; CREATE EXTENSION pseudo SCHEMA pseudo');

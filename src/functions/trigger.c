@@ -1,0 +1,479 @@
+/*
+ * trigger.c
+ *		pseudonymize_columns(), the trigger that pseudonymizes what is written.
+ *
+ * It works with the rights of the table's owner, in a partitioned table the
+ * leaf's, so that a writer needs none.  A writer could therefore use it to plant a
+ * pseudonym that he saw and read it through a view: whatever is shaped like a
+ * pseudonym is refused, unless PostgreSQL itself brings back what this trigger made,
+ * a bulk procedure writes, or the argument "existing" says otherwise.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "commands/trigger.h"
+#include "storage/bufmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "column.h"
+#include "trigger.h"
+#include "values.h"
+
+/*
+ * The last rows that passed in one run of the executor.  After a row's INSERT, ON CONFLICT may
+ * UPDATE with the values of EXCLUDED; after a row's UPDATE, PostgreSQL may move it to
+ * another partition by an INSERT.  Both bring back what the trigger has made or left alone.
+ */
+typedef struct QueryRows
+{
+	struct QueryRows *next;
+	MemoryContext query;		/* that this is allocated in: the executor's */
+	MemoryContextCallback forget;
+	Oid			insert_relid;
+	HeapTuple	inserted;		/* as the trigger returned it, or NULL */
+	Oid			update_relid;
+	ItemPointerData old;		/* the row that was updated */
+	HeapTuple	updated;		/* as the trigger returned it, or NULL */
+	Oid			moved_to;		/* the partition that has taken it, or InvalidOid */
+	List	   *moved_by;		/* triggers there that have let it pass */
+} QueryRows;
+
+/* What a trigger knows in one run of the executor; in fn_extra. */
+typedef struct TriggerState
+{
+	PseudoTriggerArguments arguments;
+	text	   *context;
+	text	   *keyring;
+	PseudoCall	call;
+	QueryRows  *rows;
+	int			ncolumns;
+	PseudoColumn columns[FLEXIBLE_ARRAY_MEMBER];
+} TriggerState;
+
+Oid			pseudo_bulk_target = InvalidOid;
+
+/* One element for each run of the executor: runs are nested where triggers run queries. */
+static QueryRows *all_rows = NULL;
+
+PG_FUNCTION_INFO_V1(pseudo_pseudonymize_columns);
+
+/* ---- Arguments ---- */
+
+/* Report an argument that is wrong. */
+static void __attribute__((noreturn))
+report_argument(const Trigger *trigger, const char *fault)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("trigger \"%s\": %s", trigger->tgname, fault),
+			 errhint("Its arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=keep or existing=value.")));
+}
+
+/* The value of an argument "name=value" of this name, or NULL. */
+static const char *
+option_value(const char *argument, const char *name)
+{
+	size_t		len = strlen(name);
+
+	return strncmp(argument, name, len) == 0 && argument[len] == '=' ? argument + len + 1 : NULL;
+}
+
+/* Take an argument that is an option; false where it is none. */
+static bool
+read_option(PseudoTriggerArguments *arguments, const Trigger *trigger, const char *argument)
+{
+	const char *value;
+
+	if ((value = option_value(argument, "deterministic")) != NULL)
+	{
+		if (!parse_bool(value, &arguments->is_deterministic))
+			report_argument(trigger, "\"deterministic\" is true or false");
+	}
+	else if ((value = option_value(argument, "context")) != NULL)
+		arguments->context = pstrdup(value);
+	else if ((value = option_value(argument, "keyring")) != NULL)
+		arguments->keyring = pstrdup(value);
+	else if ((value = option_value(argument, "existing")) != NULL)
+	{
+		if (strcmp(value, "keep") == 0)
+			arguments->existing = PSEUDO_EXISTING_KEEP;
+		else if (strcmp(value, "value") == 0)
+			arguments->existing = PSEUDO_EXISTING_VALUE;
+		else if (strcmp(value, "error") == 0)
+			arguments->existing = PSEUDO_EXISTING_ERROR;
+		else
+			report_argument(trigger, "\"existing\" is error, keep or value");
+	}
+	else
+		return false;
+	return true;
+}
+
+/* Is an argument's option, the part before "=", among the arguments before it? */
+static bool
+is_repeated(const Trigger *trigger, int no)
+{
+	const char *argument = trigger->tgargs[no];
+	const char *equals = strchr(argument, '=');
+	size_t		len = equals ? (size_t) (equals - argument) + 1 : strlen(argument) + 1;
+
+	for (int i = 0; i < no; i++)
+	{
+		if (strncmp(trigger->tgargs[i], argument, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* See trigger.h. */
+void
+pseudo_trigger_arguments(PseudoTriggerArguments *arguments, const Trigger *trigger)
+{
+	memset(arguments, 0, sizeof(PseudoTriggerArguments));
+	arguments->context = "";
+	arguments->keyring = "pseudo";
+	for (int i = 0; i < trigger->tgnargs; i++)
+	{
+		if (is_repeated(trigger, i))
+			report_argument(trigger, "an argument is given twice");
+		if (!read_option(arguments, trigger, trigger->tgargs[i]))
+			arguments->columns = lappend(arguments->columns, pstrdup(trigger->tgargs[i]));
+	}
+	if (arguments->columns == NIL)
+		report_argument(trigger, "it names no column");
+}
+
+/* ---- State ---- */
+
+/* Check that the function is called as the trigger that it is. */
+static void
+check_event(FunctionCallInfo fcinfo)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("pseudonymize_columns() is a trigger function")));
+	if (!TRIGGER_FIRED_BEFORE(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event) ||
+		!(TRIGGER_FIRED_BY_INSERT(data->tg_event) || TRIGGER_FIRED_BY_UPDATE(data->tg_event)))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger \"%s\" must be BEFORE INSERT OR UPDATE and FOR EACH ROW",
+						data->tg_trigger->tgname)));
+}
+
+/* Callback: a run of the executor is over. */
+static void
+forget_rows(void *arg)
+{
+	for (QueryRows **rows = &all_rows; *rows; rows = &(*rows)->next)
+	{
+		if (*rows == arg)
+		{
+			*rows = (*rows)->next;
+			return;
+		}
+	}
+}
+
+/* The rows of the run of the executor that this memory context belongs to. */
+static QueryRows *
+get_rows(MemoryContext query)
+{
+	QueryRows  *rows;
+
+	for (rows = all_rows; rows; rows = rows->next)
+	{
+		if (rows->query == query)
+			return rows;
+	}
+	rows = MemoryContextAllocZero(query, sizeof(QueryRows));
+	rows->query = query;
+	rows->forget.func = forget_rows;
+	rows->forget.arg = rows;
+	MemoryContextRegisterResetCallback(query, &rows->forget);
+	rows->next = all_rows;
+	all_rows = rows;
+	return rows;
+}
+
+/* The trigger's state, made on its first row. */
+static TriggerState *
+get_state(FunctionCallInfo fcinfo)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	MemoryContext mcxt = fcinfo->flinfo->fn_mcxt;
+	MemoryContext caller;
+	PseudoTriggerArguments arguments;
+	TriggerState *state = fcinfo->flinfo->fn_extra;
+	ListCell   *cell;
+
+	if (likely(state != NULL))
+		return state;
+	check_event(fcinfo);
+	caller = MemoryContextSwitchTo(mcxt);
+	pseudo_trigger_arguments(&arguments, data->tg_trigger);
+	state = palloc0(offsetof(TriggerState, columns) +
+					list_length(arguments.columns) * sizeof(PseudoColumn));
+	state->arguments = arguments;
+	state->context = cstring_to_text(arguments.context);
+	state->keyring = cstring_to_text(arguments.keyring);
+	state->rows = get_rows(mcxt);
+	foreach(cell, arguments.columns)
+	{
+		PseudoColumn *column = &state->columns[state->ncolumns++];
+
+		pseudo_column_find(column, data->tg_relation, lfirst(cell));
+		pseudo_column_check_partition_key(column, data->tg_relation);
+	}
+	MemoryContextSwitchTo(caller);
+	fcinfo->flinfo->fn_extra = state;
+	return state;
+}
+
+/* The keyring, with the rights of the table's owner; looked up where a value needs it. */
+static PseudoCall *
+get_call(FunctionCallInfo fcinfo, TriggerState *state)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	PseudoCall *call = &state->call;
+
+	if (likely(call->generation == pseudo_generation &&
+			   call->statement == GetCurrentStatementStartTimestamp()))
+		return call;
+	pseudo_call_prepare_role(call, data->tg_relation->rd_rel->relowner, fcinfo->flinfo->fn_oid,
+							 PSEUDO_RIGHT_PSEUDONYMIZE, state->context, state->keyring,
+							 fcinfo->flinfo->fn_mcxt);
+	return call;
+}
+
+/* ---- Values that come back ---- */
+
+/* Has a tuple this value in a column? */
+static bool
+tuple_has(HeapTuple tuple, TupleDesc desc, AttrNumber attno, Datum value)
+{
+	bool		isnull;
+	Datum		other = heap_getattr(tuple, attno, desc, &isnull);
+
+	return !isnull && pseudo_column_same(other, value);
+}
+
+/* Is a value the one that EXCLUDED has in this column? */
+static bool
+is_excluded(QueryRows *rows, Relation rel, const PseudoColumn *column, Datum value)
+{
+	return rows->inserted && rows->insert_relid == RelationGetRelid(rel) &&
+		tuple_has(rows->inserted, RelationGetDescr(rel), column->attno, value);
+}
+
+/* Has this transaction just taken a row out of its partition, to move it to another? */
+static bool
+has_left(Relation rel, ItemPointer tid)
+{
+	HeapTupleData tuple = {.t_self = *tid};
+	Buffer		buffer;
+	bool		left;
+
+	if (rel->rd_tableam != GetHeapamTableAmRoutine() ||
+		!heap_fetch(rel, SnapshotAny, &tuple, &buffer, false))
+		return false;
+	left = HeapTupleHeaderIndicatesMovedPartitions(tuple.t_data) &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(tuple.t_data));
+	ReleaseBuffer(buffer);
+	return left;
+}
+
+/*
+ * Is a value of an inserted row the one that a row brings which PostgreSQL moves here from
+ * another partition?  Each trigger lets it pass once: a copy of the row does not.
+ */
+static bool
+is_moved(TriggerData *data, QueryRows *rows, const PseudoColumn *column, Datum value)
+{
+	Relation	source;
+	AttrNumber	attno;
+	bool		moved;
+
+	if (!rows->updated || rows->update_relid == RelationGetRelid(data->tg_relation) ||
+		(OidIsValid(rows->moved_to) && rows->moved_to != RelationGetRelid(data->tg_relation)) ||
+		list_member_oid(rows->moved_by, data->tg_trigger->tgoid))
+		return false;
+	source = table_open(rows->update_relid, NoLock);
+	attno = get_attnum(rows->update_relid, column->name);
+	moved = attno > 0 &&
+		tuple_has(rows->updated, RelationGetDescr(source), attno, value) &&
+		has_left(source, &rows->old);
+	table_close(source, NoLock);
+	return moved;
+}
+
+/* Remember that this trigger has seen a moved row. */
+static void
+note_moved(TriggerData *data, QueryRows *rows)
+{
+	MemoryContext caller = MemoryContextSwitchTo(rows->query);
+
+	rows->moved_to = RelationGetRelid(data->tg_relation);
+	rows->moved_by = lappend_oid(rows->moved_by, data->tg_trigger->tgoid);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Keep a copy of a tuple in place of the one before. */
+static void
+keep_tuple(HeapTuple *kept, HeapTuple tuple, MemoryContext mcxt)
+{
+	MemoryContext caller = MemoryContextSwitchTo(mcxt);
+	HeapTuple	copy = heap_copytuple(tuple);
+
+	MemoryContextSwitchTo(caller);
+	if (*kept)
+		heap_freetuple(*kept);
+	*kept = copy;
+}
+
+/* Remember a row that passed, for as long as PostgreSQL may bring it back. */
+static void
+remember(TriggerData *data, QueryRows *rows, HeapTuple result)
+{
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+	{
+		rows->insert_relid = RelationGetRelid(data->tg_relation);
+		keep_tuple(&rows->inserted, result, rows->query);
+	}
+	else if (data->tg_relation->rd_rel->relispartition)
+	{
+		rows->update_relid = RelationGetRelid(data->tg_relation);
+		rows->old = data->tg_trigtuple->t_self;
+		rows->moved_to = InvalidOid;
+		list_free(rows->moved_by);
+		rows->moved_by = NIL;
+		keep_tuple(&rows->updated, result, rows->query);
+	}
+}
+
+/* ---- Rows ---- */
+
+/* Report a value that would perhaps be encrypted twice; it is not shown. */
+static void __attribute__((noreturn))
+report_existing(TriggerData *data, TriggerState *state, const PseudoColumn *column)
+{
+	bool		keep = state->arguments.existing == PSEUDO_EXISTING_KEEP;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("new value for column \"%s\" of relation \"%s\" looks like a pseudonym",
+					column->name, RelationGetRelationName(data->tg_relation)),
+			 errdetail("Canonical base64 text of at least %d bytes is not pseudonymized again.",
+					   PSEUDO_OVERHEAD),
+			 keep ?
+			 errhint("With existing=keep, only a role with the privileges of the table's owner may write pseudonyms.") :
+			 errhint("Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value."),
+			 err_generic_string(PG_DIAG_COLUMN_NAME, column->name)));
+}
+
+/* Report a pseudonym that existing=keep does not keep. */
+static void __attribute__((noreturn))
+report_not_authentic(TriggerData *data, const PseudoColumn *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("new value for column \"%s\" of relation \"%s\" looks like a pseudonym and does not authenticate",
+					column->name, RelationGetRelationName(data->tg_relation)),
+			 errdetail("It was made with another key or context, or it has been changed."),
+			 err_generic_string(PG_DIAG_COLUMN_NAME, column->name)));
+}
+
+/*
+ * May a value that is shaped like a pseudonym stay as it is?  False where it is to be
+ * pseudonymized like any other.  Sets *moved where it is part of a row that is moved.
+ */
+static bool
+stays(FunctionCallInfo fcinfo, TriggerState *state, const PseudoColumn *column,
+	  Datum value, text *pseudonym, bool *moved)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	PseudoOpened opened;
+
+	if (pseudo_bulk_target == RelationGetRelid(data->tg_relation))
+		return true;
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+	{
+		if (is_excluded(state->rows, data->tg_relation, column, value))
+			return true;
+	}
+	else if (is_moved(data, state->rows, column, value))
+	{
+		*moved = true;
+		return true;
+	}
+	if (state->arguments.existing == PSEUDO_EXISTING_VALUE)
+		return false;
+	if (state->arguments.existing == PSEUDO_EXISTING_ERROR ||
+		!has_privs_of_role(GetUserId(), data->tg_relation->rd_rel->relowner))
+		report_existing(data, state, column);
+	if (!pseudo_open(get_call(fcinfo, state), pseudonym, true, &opened))
+		report_not_authentic(data, column);
+	pfree(opened.value);
+	return true;
+}
+
+/* Put the pseudonym of a column's new value into *value; false where it stays as it is. */
+static bool
+convert(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *column,
+		HeapTuple new, Datum *value, bool *moved)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	TupleDesc	desc = RelationGetDescr(data->tg_relation);
+	bool		isnull;
+	text	   *plain;
+
+	*value = heap_getattr(new, column->attno, desc, &isnull);
+	if (isnull ||
+		(TRIGGER_FIRED_BY_UPDATE(data->tg_event) &&
+		 tuple_has(data->tg_trigtuple, desc, column->attno, *value)))
+		return false;
+	plain = pseudo_column_get(column, *value);
+	if (pseudo_looks_like_pseudonym(plain) &&
+		stays(fcinfo, state, column, *value, plain, moved))
+		return false;
+	plain = pseudo_seal_value(get_call(fcinfo, state), plain, state->arguments.is_deterministic);
+	*value = pseudo_column_put(column, data->tg_relation, plain, fcinfo->flinfo->fn_mcxt);
+	return true;
+}
+
+/*
+ * pseudonymize_columns()
+ */
+Datum
+pseudo_pseudonymize_columns(PG_FUNCTION_ARGS)
+{
+	TriggerState *state = get_state(fcinfo);
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	HeapTuple	result = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
+		data->tg_newtuple : data->tg_trigtuple;
+	int		   *attnos = palloc(state->ncolumns * sizeof(int));
+	Datum	   *values = palloc(state->ncolumns * sizeof(Datum));
+	bool	   *nulls = palloc0(state->ncolumns * sizeof(bool));
+	bool		moved = false;
+	int			n = 0;
+
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		if (convert(fcinfo, state, &state->columns[i], result, &values[n], &moved))
+			attnos[n++] = state->columns[i].attno;
+	}
+	if (n > 0)
+		result = heap_modify_tuple_by_cols(result, RelationGetDescr(data->tg_relation),
+										   n, attnos, values, nulls);
+	if (moved)
+		note_moved(data, state->rows);
+	else
+		remember(data, state->rows, result);
+	return PointerGetDatum(result);
+}

@@ -1,0 +1,124 @@
+# pseudonymize_table ended by a crash, a cancel or a lost session at random points while others write, and run again: every
+# row ends as one pseudonym of its value, and what was converted before is left as it was.  30 rounds with PG_TEST_EXTRA=slow, else 5.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Pseudo;
+use IPC::Run ();
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $rounds = ($ENV{PG_TEST_EXTRA} // '') =~ /\bslow\b/ ? 30 : 5;
+my $rows = 20000;
+
+plan skip_all => 'needs pgbench' unless IPC::Run::run([ 'pgbench', '--version' ], '>', \my $version);
+
+my $node = start_server('bulk', "deadlock_timeout = 50ms\nautovacuum_naptime = 1s\n");
+add_keyring($node, 'pseudo', undef);
+$node->safe_psql('postgres', 'SELECT pseudo.pseudo_create_key()');
+
+# Writers: counters that move rows with whatever they hold, new values, new rows, two rows in any order.
+my $script = $node->basedir . '/writers.sql';
+open my $file, '>', $script or die;
+print $file <<'END';
+\set a random(1, 20000)
+\set b random(1, 20000)
+\set c random(1, 20000)
+UPDATE people SET counter = counter + 1 WHERE id = :a;
+UPDATE people SET ver = ver + 1, email = 'v' || (ver + 1) || '-' || id || '@example.com' WHERE id = :b;
+INSERT INTO people (id, email, note) SELECT n, 'v0-' || n || '@example.com', 'note ' || n FROM (SELECT nextval('ids') n) s;
+BEGIN;
+UPDATE people SET counter = counter + 1 WHERE id = :c;
+UPDATE people SET counter = counter + 1, email = email WHERE id = :a;
+COMMIT;
+END
+close $file;
+
+sub start_writers
+{
+	my %h = (out => '');
+	$h{run} = IPC::Run::start([ 'pgbench', '-n', '-c', '3', '-T', '120', '--max-tries=100', '-f', $script, $node->connstr('postgres') ],
+		'<', \undef, '>&', \$h{out});
+	return \%h;
+}
+
+sub stop_writers
+{
+	my ($h) = @_;
+	$h->{run}->kill_kill(grace => 5);
+}
+
+sub start_call
+{
+	my ($call) = @_;
+	my %h = (out => '');
+	$h{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' application_name=call', '-c', $call ],
+		'<', \undef, '>&', \$h{out});
+	return \%h;
+}
+
+my %stopped;
+for my $round (1 .. $rounds)
+{
+	my $mode = $round % 2 ? 'true' : 'false';
+	my $end = (qw(crash cancel crash terminate))[ $round % 4 ];
+	my $name = "round $round, $end, deterministic => $mode";
+	my $call = "CALL pseudo.pseudonymize_table('people', '{email,note}', $mode, 'crm', batch_size => 100)";
+
+	$node->safe_psql('postgres', qq{
+		DROP TABLE IF EXISTS people, kept;
+		DROP SEQUENCE IF EXISTS ids;
+		CREATE SEQUENCE ids START 1000001;
+		CREATE TABLE people (id int PRIMARY KEY, ver int NOT NULL DEFAULT 0, counter int DEFAULT 0, email text, note text) WITH (fillfactor = 70);
+		INSERT INTO people SELECT n, 0, 0, 'v0-' || n || '\@example.com', 'note ' || n FROM generate_series(1, $rows) n;
+		CREATE INDEX ON people (email);
+		CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON people FOR EACH ROW
+			EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'note', 'deterministic=$mode', 'context=crm');
+	});
+	my $writers = start_writers();
+	my $run = start_call($call);
+	usleep(50_000 + rand(900_000));
+	if ($end eq 'crash')
+	{
+		$node->stop('immediate');
+		stop_writers($writers);
+		$run->{run}->finish;
+		$node->start;
+		$writers = start_writers();
+	}
+	else
+	{
+		my $function = $end eq 'cancel' ? 'pg_cancel_backend' : 'pg_terminate_backend';
+		$node->safe_psql('postgres', "SELECT $function(pid) FROM pg_stat_activity WHERE application_name = 'call'");
+		$run->{run}->finish;
+	}
+	my $status = $node->safe_psql('postgres', "SELECT status FROM pseudo.pseudo_progress WHERE relation = 'people'::regclass") || 'none';
+	$stopped{$end}++ unless $status eq 'done';
+	unlike($status, qr/failed|unfinished/, "$name: no other error; status $status, $run->{out}");
+	like($status, qr/cancelled|done|none/, "$name: it says that it was cancelled") if $end eq 'cancel';
+	$node->safe_psql('postgres', "CREATE TABLE kept AS SELECT id, ver, email, CASE WHEN note NOT LIKE 'note %' THEN note END AS note FROM people WHERE email NOT LIKE '%\@%'");
+
+	$run = start_call($call);
+	$run->{run}->finish;
+	like($run->{out}, qr/NOTICE:.* values in .* rows converted/, "$name: it ends when it is run again");
+	usleep(50_000);
+	stop_writers($writers);
+	unlike($writers->{out}, qr/ERROR|FATAL|aborted/, "$name: the writers meet no error");
+
+	is($node->safe_psql('postgres', "SELECT count(*) FROM people WHERE pseudo.reidentify(email, 'crm') IS DISTINCT FROM 'v' || ver || '-' || id || '\@example.com' OR pseudo.reidentify(note, 'crm') IS DISTINCT FROM 'note ' || id"),
+		'0', "$name: every row has one pseudonym of the right value");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM people WHERE id <= $rows"), $rows, "$name: none is lost");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM kept k JOIN people p USING (id, ver) WHERE k.email <> p.email OR k.note <> p.note"),
+		'0', "$name: what was converted stayed as it was");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM people WHERE ($mode AND email <> pseudo.pseudonymize('v' || ver || '-' || id || '\@example.com', true, 'crm'))"),
+		'0', "$name: in its mode");
+}
+cmp_ok($stopped{crash} // 0, '>', 0, 'a crash came before the end: ' . ($stopped{crash} // 0) . ' times');
+note(join ', ', map { "$_ $stopped{$_}" } sort keys %stopped);
+
+$node->stop;
+done_testing();

@@ -1,0 +1,170 @@
+# The trigger and the bulk procedures among others: COPY, pgbench on partitions, a logical subscriber, pg_dump, locked rows, a
+# deadlock, a second run, what other sessions see of a run.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Pseudo;
+use IPC::Run ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = start_server('trigger', "deadlock_timeout = 2s\nlog_lock_waits = on\nmax_worker_processes = 20\n", allows_streaming => 'logical');
+my $keys = add_keyring($node, 'pseudo', undef, path => $node->basedir . '/keys.json');
+$node->safe_psql('postgres', 'SELECT pseudo.pseudo_create_key()');
+
+sub start_call
+{
+	my ($sql) = @_;
+	my %h = (out => '');
+	$h{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' application_name=call', '-c', $sql ],
+		'<', \undef, '>&', \$h{out}, IPC::Run::timeout(180));
+	return \%h;
+}
+
+# COPY from a file, to partitions too; a line that looks like a pseudonym fails, and the message has no value of another line.
+$node->safe_psql('postgres', q{
+	CREATE TABLE people (id int, email text, region text DEFAULT 'eu') PARTITION BY LIST (region);
+	CREATE TABLE people_eu PARTITION OF people FOR VALUES IN ('eu');
+	CREATE TABLE people_us PARTITION OF people FOR VALUES IN ('us');
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'deterministic=true');
+});
+my $csv = $node->basedir . '/people.csv';
+put_file($csv, join '', map { "$_,person$_\@example.com," . ($_ % 2 ? 'eu' : 'us') . "\n" } 1 .. 5000);
+$node->safe_psql('postgres', "COPY people FROM '$csv' (FORMAT csv)");
+is($node->safe_psql('postgres', q{SELECT tableoid::regclass, count(*) FROM people WHERE pseudo.reidentify(email) = 'person' || id || '@example.com' GROUP BY 1 ORDER BY 1}),
+	"people_eu|2500\npeople_us|2500", 'COPY to partitions');
+put_file($csv, "6000,first\@example.com,eu\n6001," . ('A' x 44) . ",eu\n");
+like(error_of($node, 'postgres', "COPY people FROM '$csv' (FORMAT csv)"), qr/^23514: new value for column "email" of relation "people_eu" looks like a pseudonym/, 'COPY of a look-alike fails');
+
+# Concurrent writers: rows that move between partitions, upserts, and new values.
+$node->safe_psql('postgres', 'CREATE TABLE upsert (id int PRIMARY KEY, n int DEFAULT 0, email text);
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON upsert FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns(\'email\')');
+my $script = $node->basedir . '/writers.sql';
+put_file($script, <<'END');
+\set a random(1, 5000)
+\set b random(1, 50)
+UPDATE people SET region = CASE region WHEN 'eu' THEN 'us' ELSE 'eu' END WHERE id = :a;
+UPDATE people SET email = 'person' || id || '@example.com' WHERE id = :b;
+INSERT INTO upsert VALUES (:b, 0, 'b0-:b') ON CONFLICT (id) DO UPDATE SET n = upsert.n + 1, email = EXCLUDED.email;
+UPDATE upsert SET email = 'b' || n || '-' || id, n = n WHERE id = :b;
+END
+SKIP: {
+	skip 'needs pgbench', 3 unless IPC::Run::run([ 'pgbench', '--version' ], '>', \my $version);
+	my $out = '';
+	ok(IPC::Run::run([ 'pgbench', '-n', '-c', '8', '-t', '300', '-f', $script, $node->connstr('postgres') ], '<', \undef, '>&', \$out), "writers meet no error: $out");
+	is($node->safe_psql('postgres', q{SELECT count(*), count(*) FILTER (WHERE pseudo.reidentify(email) = 'person' || id || '@example.com' AND email = pseudo.pseudonymize('person' || id || '@example.com', true)) FROM people}),
+		'5000|5000', 'every row of the partitions is right');
+	is($node->safe_psql('postgres', q{SELECT count(*) FILTER (WHERE pseudo.reidentify(email) !~ ('^b\d+-' || id || '$')) FROM upsert}), '0', 'every upserted row is right');
+}
+
+# A logical subscriber: the publisher sends values, an ALWAYS trigger here makes pseudonyms.
+my $publisher = PostgreSQL::Test::Cluster->new('publisher');
+$publisher->init(allows_streaming => 'logical');
+$publisher->start;
+$publisher->safe_psql('postgres', q{
+	CREATE TABLE feed (id int PRIMARY KEY, email text, n int DEFAULT 0);
+	INSERT INTO feed SELECT n, 'feed' || n || '@example.com' FROM generate_series(1, 100) n;
+	CREATE PUBLICATION feed FOR TABLE feed;
+});
+$node->safe_psql('postgres', q{
+	CREATE TABLE feed (id int PRIMARY KEY, email text, n int DEFAULT 0);
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON feed FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'deterministic=true');
+	ALTER TABLE feed ENABLE ALWAYS TRIGGER pseudo;
+});
+$node->safe_psql('postgres', "CREATE SUBSCRIPTION feed CONNECTION '" . $publisher->connstr . " dbname=postgres' PUBLICATION feed");
+$node->wait_for_subscription_sync($publisher, 'feed');
+$publisher->safe_psql('postgres', q{
+	INSERT INTO feed VALUES (101, 'feed101@example.com');
+	UPDATE feed SET n = n + 1;
+	UPDATE feed SET email = 'new' || id WHERE id <= 10;
+	DELETE FROM feed WHERE id = 50;
+});
+$publisher->wait_for_catchup('feed');
+is($node->safe_psql('postgres', q{SELECT count(*), sum(n), count(*) FILTER (WHERE email = pseudo.pseudonymize(CASE WHEN id <= 10 THEN 'new' || id ELSE 'feed' || id || '@example.com' END, true)) FROM feed}),
+	'100|100|100', 'a subscriber pseudonymizes the first copy and all changes');
+$node->safe_psql('postgres', 'DROP SUBSCRIPTION feed');
+$publisher->stop;
+
+# pg_dump, and a restore to a database with the same keyring: data before triggers as a whole, and through existing=keep.
+$node->safe_psql('postgres', q{CREATE TABLE dumped (id int, email text);
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON dumped FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'existing=keep');
+	INSERT INTO dumped SELECT n, 'dumped' || n FROM generate_series(1, 50) n;
+	CREATE DATABASE restored; CREATE DATABASE apart;});
+my $dump = $node->basedir . '/dump.sql';
+command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', $dump ], 'pg_dump');
+command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('restored'), '-f', $dump ], 'restored as a whole');
+for my $section ('--schema-only', '--data-only')
+{
+	command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), $section, '-T', 'people*', '-T', 'upsert', '-T', 'feed', '-f', $dump ], "pg_dump $section");
+	command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('apart'), '-f', $dump ], "restored $section, with triggers");
+}
+is($node->safe_psql($_, q{SELECT count(*) FROM dumped WHERE pseudo.reidentify(email) = 'dumped' || id}), '50', "values in $_") for qw(restored apart);
+is($node->safe_psql('restored', q{INSERT INTO people VALUES (9999, 'later', 'us'); SELECT pseudo.reidentify(email) FROM people WHERE id = 9999}), 'later', 'the trigger works in the restored database');
+
+# A run that meets a locked row converts the others, waits, and takes the row as it is then; others see how far it is.
+$node->safe_psql('postgres', q{
+	CREATE TABLE bulk (id int PRIMARY KEY, n int DEFAULT 0, email text);
+	INSERT INTO bulk SELECT n, 0, n || '@example.com' FROM generate_series(1, 3000) n;
+	ANALYZE bulk;
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON bulk FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email');
+});
+my $writer = session($node);
+ask($writer, q{BEGIN});
+ask($writer, q{UPDATE bulk SET n = 1 WHERE id IN (10, 2000)});
+my $run = start_call(q{CALL pseudo.pseudonymize_table('bulk', '{email}', batch_size => 100)});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM bulk WHERE email LIKE '%@%'}), 'all rows but the locked ones are converted');
+ok($node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'call' AND wait_event_type = 'Lock')}), 'it waits for them');
+is($node->safe_psql('postgres', q{SELECT status, values_converted, rows_total FROM pseudo.pseudo_progress WHERE relation = 'bulk'::regclass}), 'running|2998|3000', 'other sessions see how far it is');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE application_name = 'call' AND locktype = 'tuple' AND NOT granted}), '0', 'and it holds no other row');
+like(error_of($node, 'postgres', q{CALL pseudo.pseudonymize_table('bulk', '{email}')}), qr/^55006: table public.bulk is being converted by another session/, 'a second run is refused');
+ask($writer, q{UPDATE bulk SET email = 'changed@example.com' WHERE id = 2000});
+ask($writer, q{COMMIT});
+$run->{run}->finish;
+like($run->{out}, qr/NOTICE:  public.bulk: 2999 values in 2999 rows converted/, 'it goes on');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM bulk WHERE pseudo.reidentify(email) <> CASE id WHEN 2000 THEN 'changed' ELSE id::text END || '@example.com'}), '0', 'no new value was overwritten with an old one');
+is($node->safe_psql('postgres', q{SELECT status FROM pseudo.pseudo_progress WHERE relation = 'bulk'::regclass}), 'done', 'done');
+
+# A deadlock costs the batch, not the run.
+$node->safe_psql('postgres', q{
+	ALTER TABLE bulk DISABLE TRIGGER pseudo;
+	UPDATE bulk SET email = id || '@example.com';
+	ALTER TABLE bulk ENABLE TRIGGER pseudo;
+	CREATE TABLE touched (n int);
+	INSERT INTO touched VALUES (0);
+	CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.id = 500 THEN UPDATE touched SET n = n + 1; END IF; RETURN NEW; END$$;
+	CREATE TRIGGER touch BEFORE UPDATE ON bulk FOR EACH ROW EXECUTE FUNCTION touch();
+});
+ask($writer, q{SET deadlock_timeout = '1min'});
+ask($writer, q{BEGIN});
+ask($writer, q{UPDATE touched SET n = n + 1});
+$run = start_call(q{CALL pseudo.pseudonymize_table('bulk', '{email}', batch_size => 1000)});
+$node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'call' AND wait_event_type = 'Lock')});
+is(ask($writer, q{UPDATE bulk SET n = 2 WHERE id = 501}), '', 'the writer of a deadlock goes on');
+ask($writer, q{COMMIT});
+$run->{run}->finish;
+like($run->{out}, qr/NOTICE:  public.bulk: 3000 values in 3000 rows converted/, 'and so does the run');
+like(slurp_file($node->logfile), qr/call LOG:  process \d+ detected deadlock/, 'there was one, and it hit the run');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM bulk WHERE pseudo.reidentify(email) <> id || '@example.com'}), '0', 'every row is right');
+is($node->safe_psql('postgres', q{SELECT n FROM bulk WHERE id = 501}), '2', 'and the write of the other is there');
+leave($writer);
+
+# Progress about once a second.
+$node->safe_psql('postgres', q{
+	ALTER TABLE bulk DISABLE TRIGGER ALL;
+	UPDATE bulk SET email = id || '@example.com';
+	CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.001); RETURN NEW; END$$;
+	CREATE TRIGGER slow BEFORE UPDATE ON bulk FOR EACH ROW EXECUTE FUNCTION slow();
+});
+$run = start_call(q{CALL pseudo.pseudonymize_table('bulk', '{email}', batch_size => 100)});
+$run->{run}->finish;
+my @notices = $run->{out} =~ /NOTICE:  public.bulk: \d+ of about \d+ rows \([\d.]+ %\), \d+ rows a second, \d+ s left/g;
+cmp_ok(scalar @notices, '>=', 2, 'notices: ' . scalar @notices);
+cmp_ok(scalar @notices, '<=', 20, 'and not too many');
+like($run->{out}, qr/has no trigger pseudonymize_columns/, 'a table without the trigger is told of');
+
+$node->stop;
+done_testing();
