@@ -51,6 +51,7 @@ extern int	pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, b
  */
 extern text *pseudo_opened_text(PseudoOpened *opened);
 
+/*
  * The same value under the primary key, in the same mode; the pseudonym itself where that key opened
  * it.  Wipes and frees the opened value.  Errors: 22000 where the mode is unclear.
  */
