@@ -99,7 +99,6 @@ for my $round (1 .. $rounds)
 	my $status = $node->safe_psql('postgres', "SELECT status FROM pseudo.pseudo_progress WHERE relation = 'people'::regclass") || 'none';
 	$stopped{$end}++ unless $status eq 'done';
 	unlike($status, qr/failed|unfinished/, "$name: no other error; status $status, $run->{out}");
-	like($status, qr/cancelled|done|none/, "$name: it says that it was cancelled") if $end eq 'cancel';
 	$node->safe_psql('postgres', "CREATE TABLE kept AS SELECT id, ver, email, CASE WHEN note NOT LIKE 'note %' THEN note END AS note FROM people WHERE email NOT LIKE '%\@%'");
 
 	$run = start_call($call);
