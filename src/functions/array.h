@@ -1,6 +1,6 @@
 /*
  * array.h
- *		A function of texts applied to a text[], for the batch forms.
+ *		A text[] made with the shape of another, element by element, in one allocation.
  */
 #ifndef PSEUDO_ARRAY_H
 #define PSEUDO_ARRAY_H
@@ -8,13 +8,36 @@
 #include "postgres.h"
 
 #include "utils/array.h"
-#include "call.h"
 
-/* A text from a text, or NULL for a NULL element. */
-typedef text *(*PseudoElementFunction) (PseudoCall *call, text *element, void *arg);
+/* An array in the making. */
+typedef struct PseudoArray
+{
+	ArrayType  *array;			/* palloc'ed */
+	size_t		room;			/* bytes of it */
+	size_t		used;			/* likewise */
+	int			n;				/* elements so far */
+	bool		has_null;
+} PseudoArray;
 
-/* Apply a function to each element that is not NULL; bounds and shape are kept. */
-extern ArrayType *pseudo_map_array(PseudoCall *call, ArrayType *array,
-								   PseudoElementFunction function, void *arg);
+/*
+ * Begin an array with the bounds of shape, and room for data_len bytes of elements, which may grow.
+ * adds_nulls: there may be NULLs that shape has not.  Errors: 54000.
+ */
+extern void pseudo_array_begin(PseudoArray *new, ArrayType *shape, size_t data_len, bool adds_nulls);
+
+/* How many bytes an element of len bytes takes in an array's data. */
+#define PSEUDO_ELEMENT_LEN(len)	INTALIGN(VARHDRSZ + (len))
+
+/*
+ * Add an element of len bytes, which the caller writes to where this points; it moves only where
+ * data_len has been passed.  Errors: 54000.
+ */
+extern char *pseudo_array_add(PseudoArray *new, size_t len);
+
+/* Add a NULL. */
+extern void pseudo_array_add_null(PseudoArray *new);
+
+/* The array, once it has as many elements as its shape. */
+extern ArrayType *pseudo_array_end(PseudoArray *new);
 
 #endif							/* PSEUDO_ARRAY_H */

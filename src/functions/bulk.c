@@ -287,26 +287,50 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
 
 /* ---- Writing ---- */
 
-/* Convert the values of a batch, in place. */
+/* Check that a converted value fits into its column.  Errors: 22001. */
 static void
-convert_values(Bulk *bulk, BulkTarget *target, Batch *batch)
+check_fits(BulkTarget *target, PseudoColumn *column, const text *value)
+{
+	if (column->limit >= 0 && VARSIZE_ANY_EXHDR(value) > (size_t) column->limit)
+		pseudo_column_report_narrow(column, target->rel, VARSIZE_ANY_EXHDR(value));
+}
+
+/* Put pseudonyms in the place of a batch's values. */
+static void
+pseudonymize_values(Bulk *bulk, BulkTarget *target, Batch *batch)
+{
+	PseudoSealBatch seal;
+
+	prepare_call(bulk);
+	pseudo_seal_begin(&seal, &bulk->call, bulk->is_deterministic);
+	for (int i = 0; i < batch->n * target->ncolumns; i++)
+	{
+		const char *value;
+		size_t		len;
+
+		if (!batch->converts[i])
+			continue;
+		value = pseudo_value_utf8(batch->values[i], &len);
+		batch->values[i] = pseudo_seal_later(&seal, value, len);
+		check_fits(target, &target->columns[i % target->ncolumns], batch->values[i]);
+	}
+	pseudo_seal_flush(&seal);
+}
+
+/* Put pseudonyms under the primary key in the place of a batch's pseudonyms. */
+static void
+repseudonymize_values(Bulk *bulk, BulkTarget *target, Batch *batch)
 {
 	for (int i = 0; i < batch->n * target->ncolumns; i++)
 	{
-		PseudoColumn *column = &target->columns[i % target->ncolumns];
 		PseudoOpened opened;
 
 		if (!batch->converts[i])
 			continue;
 		prepare_call(bulk);
-		if (!bulk->again)
-			batch->values[i] = pseudo_seal_value(&bulk->call, batch->values[i],
-												 bulk->is_deterministic);
-		else if (pseudo_open(&bulk->call, batch->values[i], false, &opened))
+		if (pseudo_open(&bulk->call, batch->values[i], false, &opened))
 			batch->values[i] = pseudo_reseal(&bulk->call, batch->values[i], &opened);
-		if (column->limit >= 0 && VARSIZE_ANY_EXHDR(batch->values[i]) > (size_t) column->limit)
-			pseudo_column_report_narrow(column, target->rel,
-										VARSIZE_ANY_EXHDR(batch->values[i]));
+		check_fits(target, &target->columns[i % target->ncolumns], batch->values[i]);
 	}
 }
 
@@ -428,7 +452,10 @@ run_batch(Bulk *bulk, BulkLeaf *leaf)
 		leaf->end = RelationGetNumberOfBlocks(target.rel);
 	read_rows(bulk, leaf, &target, &batch);
 	PopActiveSnapshot();
-	convert_values(bulk, &target, &batch);
+	if (bulk->again)
+		repseudonymize_values(bulk, &target, &batch);
+	else
+		pseudonymize_values(bulk, &target, &batch);
 	if (batch.n > 0)
 		write_batch(&target, &batch);
 	relation_close(target.rel, NoLock);

@@ -108,7 +108,16 @@ keep_text(text **kept, text *arg, MemoryContext context)
 	*kept = copy;
 }
 
-/* Take a context argument: its bytes in UTF-8, and no derived nonce key yet. */
+/* Forget what followed from another context or keyring. */
+static void
+forget(PseudoCall *call)
+{
+	call->derived = NULL;
+	if (call->last)
+		call->last->in_len = SIZE_MAX;
+}
+
+/* Take a context argument: its bytes in UTF-8. */
 static void
 set_context(PseudoCall *call, text *arg, MemoryContext mcxt)
 {
@@ -128,7 +137,7 @@ set_context(PseudoCall *call, text *arg, MemoryContext mcxt)
 	call->context_utf8 = utf8;
 	call->context = (uint8 *) (utf8 ? utf8 : VARDATA_ANY(call->context_arg));
 	call->context_len = len;
-	call->derived = NULL;
+	forget(call);
 }
 
 /* The state of a call site that has none yet. */
@@ -153,7 +162,7 @@ void
 pseudo_call_renew(PseudoCall *call)
 {
 	call->generation = 0;
-	call->derived = NULL;
+	forget(call);
 	call->keyring = pseudo_cache_keyring(GetForeignServer(call->serverid));
 	call->generation = pseudo_generation;
 }
@@ -260,6 +269,25 @@ pseudo_call_nonce_key_of(PseudoCall *call, const PseudoKey *key, pseudo_nonce_ke
 		*nonce_key = key->nonce;
 	else
 		pseudo_nonce_key_derive(nonce_key, &key->nonce, call->context, call->context_len);
+}
+
+/* See call.h. */
+void
+pseudo_call_keep_last(PseudoCall *call, const text *out, MemoryContext mcxt)
+{
+	PseudoLast *last = call->last;
+	size_t		out_len = VARSIZE_ANY_EXHDR(out);
+
+	if (last == NULL)
+	{
+		call->last = last = MemoryContextAlloc(mcxt, sizeof(PseudoLast));
+		last->is_again = false;
+		last->in_len = SIZE_MAX;
+	}
+	if (!last->is_again || out_len > PSEUDO_LAST_LEN)
+		return;
+	memcpy(last->out, VARDATA_ANY(out), out_len);
+	last->out_len = out_len;
 }
 
 /* See call.h. */

@@ -24,6 +24,21 @@ typedef enum PseudoRight
 	PSEUDO_RIGHT_REIDENTIFY
 } PseudoRight;
 
+#define PSEUDO_LAST_LEN	256		/* bytes */
+
+/*
+ * The last argument where it is short, and its result once it has come again: from then on an equal one
+ * costs a comparison.  Values that differ cost no copy of their results.
+ */
+typedef struct PseudoLast
+{
+	bool		is_again;		/* did the argument come twice or more in a row? */
+	size_t		in_len;			/* bytes; more than there is room for: none */
+	size_t		out_len;		/* likewise */
+	char		in[PSEUDO_LAST_LEN];
+	char		out[PSEUDO_LAST_LEN];
+} PseudoLast;
+
 /*
  * What a call site has learned, kept in fn_extra.  Holds no key material: nonce keys of
  * contexts stay in the keyring's secret memory.
@@ -47,6 +62,7 @@ typedef struct PseudoCall
 	size_t		context_len;	/* bytes */
 	PseudoDerivedKey *derived;	/* slot of the primary's nonce key in this context */
 	uint64		derived_serial;
+	PseudoLast *last;			/* NULL until there was one */
 } PseudoCall;
 
 /*
@@ -81,6 +97,41 @@ pseudo_call_as(FunctionCallInfo fcinfo, PseudoRight right, int context_no, int k
 		pseudo_call_begin_as(fcinfo->flinfo);
 	return pseudo_call(fcinfo, right, context_no, keyring_no);
 }
+
+/* The result that an argument had as the last one, palloc'ed, or NULL. */
+static inline text *
+pseudo_call_last(PseudoCall *call, const text *in)
+{
+	PseudoLast *last = call->last;
+	size_t		in_len = VARSIZE_ANY_EXHDR(in);
+	text	   *out;
+
+	if (last == NULL)
+		return NULL;
+	last->is_again = last->in_len == in_len && memcmp(last->in, VARDATA_ANY(in), in_len) == 0;
+	if (!last->is_again)
+	{
+		last->in_len = in_len;
+		last->out_len = SIZE_MAX;
+		if (in_len <= PSEUDO_LAST_LEN)
+			memcpy(last->in, VARDATA_ANY(in), in_len);
+		else
+			last->in_len = SIZE_MAX;
+		return NULL;
+	}
+	if (last->out_len == SIZE_MAX)
+		return NULL;
+	out = palloc(VARHDRSZ + last->out_len);
+	SET_VARSIZE(out, VARHDRSZ + last->out_len);
+	memcpy(VARDATA(out), last->out, last->out_len);
+	return out;
+}
+
+/*
+ * Keep the result of the argument that pseudo_call_last() had none for, if that came again; it depends on
+ * nothing but the argument and what the call has learned.  The memory is allocated in mcxt.
+ */
+extern void pseudo_call_keep_last(PseudoCall *call, const text *out, MemoryContext mcxt);
 
 /*
  * Make a call that is no SQL function's ready, with the rights of a role; called is the function

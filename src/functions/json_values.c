@@ -25,7 +25,6 @@ typedef struct JsonCall
 	PseudoCall	call;			/* strings; first, for it is what call.c knows */
 	PseudoCall	typed[PSEUDO_JSON_TYPES];	/* copies in the other types' contexts */
 	PseudoJsonKeys keys;
-	bool		is_deterministic;	/* of this call */
 } JsonCall;
 
 /* The call in whose context scalars of a type are. */
@@ -90,23 +89,37 @@ set_scalar(PseudoJsonScalar *scalar, PseudoJsonType type, text *value)
 	scalar->len = VARSIZE_ANY_EXHDR(value);
 }
 
-/* The walk's function: a pseudonym for a scalar.  Errors: 22023, 54000. */
+/* A call of pseudonymize_json: the scalars of each type get their pseudonyms together. */
+typedef struct JsonSeal
+{
+	bool		is_deterministic;
+	PseudoSealBatch batches[PSEUDO_JSON_TYPES];
+} JsonSeal;
+
+/* The walk's function: a pseudonym for a scalar, to be written by finish_seal.  Errors: 22023, 54000. */
 static void
 seal_scalar(PseudoJsonScalar *scalar, void *arg)
 {
-	JsonCall   *json = arg;
-	PseudoCall *call = call_of(json, scalar->type);
+	JsonSeal   *seal = arg;
 
-	if (scalar->type == PSEUDO_JSON_BOOLEAN && json->is_deterministic)
+	if (scalar->type == PSEUDO_JSON_BOOLEAN && seal->is_deterministic)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a boolean has no deterministic pseudonym"),
 				 errdetail("With two values, equal pseudonyms would tell which is which."),
 				 errhint("Pseudonymize the keys of booleans in a call of their own, without \"deterministic\".")));
 	set_scalar(scalar, PSEUDO_JSON_STRING,
-			   pseudo_seal(call, call->keyring->primary,
-						   json->is_deterministic ? pseudo_call_nonce_key(call) : NULL,
-						   scalar->data, scalar->len));
+			   pseudo_seal_later(&seal->batches[scalar->type], scalar->data, scalar->len));
+}
+
+/* The walk's end: write the pseudonyms. */
+static void
+finish_seal(void *arg)
+{
+	JsonSeal   *seal = arg;
+
+	for (int type = 0; type < PSEUDO_JSON_TYPES; type++)
+		pseudo_seal_flush(&seal->batches[type]);
 }
 
 /* Report a scalar under a key that is no pseudonym; it is not shown. */
@@ -160,13 +173,15 @@ open_scalar(PseudoJsonScalar *scalar, void *arg)
 
 /* Begin a call of pseudonymize_json.  Errors: begin_call's, 22004. */
 static JsonCall *
-begin_pseudonymize(FunctionCallInfo fcinfo)
+begin_pseudonymize(FunctionCallInfo fcinfo, JsonSeal *seal)
 {
 	JsonCall   *json = begin_call(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, 3);
 
 	if (PG_ARGISNULL(2))
 		pseudo_report_null("deterministic");
-	json->is_deterministic = PG_GETARG_BOOL(2);
+	seal->is_deterministic = PG_GETARG_BOOL(2);
+	for (int type = 0; type < PSEUDO_JSON_TYPES; type++)
+		pseudo_seal_begin(&seal->batches[type], call_of(json, type), seal->is_deterministic);
 	return json;
 }
 
@@ -176,11 +191,13 @@ begin_pseudonymize(FunctionCallInfo fcinfo)
 Datum
 pseudo_pseudonymize_jsonb(PG_FUNCTION_ARGS)
 {
-	JsonCall   *json = begin_pseudonymize(fcinfo);
+	JsonSeal	seal;
+	JsonCall   *json = begin_pseudonymize(fcinfo, &seal);
+	PseudoJsonReplacer replacer = {seal_scalar, finish_seal, &seal};
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	PG_RETURN_JSONB_P(pseudo_json_walk_jsonb(&json->keys, PG_GETARG_JSONB_P(0), seal_scalar, json));
+	PG_RETURN_JSONB_P(pseudo_json_walk_jsonb(&json->keys, PG_GETARG_JSONB_P(0), &replacer));
 }
 
 /*
@@ -189,11 +206,13 @@ pseudo_pseudonymize_jsonb(PG_FUNCTION_ARGS)
 Datum
 pseudo_pseudonymize_json(PG_FUNCTION_ARGS)
 {
-	JsonCall   *json = begin_pseudonymize(fcinfo);
+	JsonSeal	seal;
+	JsonCall   *json = begin_pseudonymize(fcinfo, &seal);
+	PseudoJsonReplacer replacer = {seal_scalar, finish_seal, &seal};
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pseudo_json_walk_json(&json->keys, PG_GETARG_TEXT_PP(0), seal_scalar, json));
+	PG_RETURN_TEXT_P(pseudo_json_walk_json(&json->keys, PG_GETARG_TEXT_PP(0), &replacer));
 }
 
 /*
@@ -203,10 +222,11 @@ Datum
 pseudo_reidentify_jsonb(PG_FUNCTION_ARGS)
 {
 	JsonCall   *json = begin_call(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 2);
+	PseudoJsonReplacer replacer = {open_scalar, NULL, json};
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	PG_RETURN_JSONB_P(pseudo_json_walk_jsonb(&json->keys, PG_GETARG_JSONB_P(0), open_scalar, json));
+	PG_RETURN_JSONB_P(pseudo_json_walk_jsonb(&json->keys, PG_GETARG_JSONB_P(0), &replacer));
 }
 
 /*
@@ -216,8 +236,9 @@ Datum
 pseudo_reidentify_json(PG_FUNCTION_ARGS)
 {
 	JsonCall   *json = begin_call(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 2);
+	PseudoJsonReplacer replacer = {open_scalar, NULL, json};
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pseudo_json_walk_json(&json->keys, PG_GETARG_TEXT_PP(0), open_scalar, json));
+	PG_RETURN_TEXT_P(pseudo_json_walk_json(&json->keys, PG_GETARG_TEXT_PP(0), &replacer));
 }

@@ -27,8 +27,7 @@
 typedef struct Walk
 {
 	const PseudoJsonKeys *keys;
-	PseudoJsonFunction function;
-	void	   *arg;
+	const PseudoJsonReplacer *replacer;
 	const PseudoJsonKey *key;	/* the one whose value this is, or NULL */
 	size_t		depth;			/* of arrays and objects within that value */
 	ErrorContextCallback callback;
@@ -162,11 +161,13 @@ begin_walk(Walk *walk)
 	error_context_stack = &walk->callback;
 }
 
-/* End a walk. */
+/* End a walk: all new scalars are whole then. */
 static void
 end_walk(Walk *walk)
 {
 	error_context_stack = walk->callback.previous;
+	if (walk->replacer->finish)
+		walk->replacer->finish(walk->replacer->arg);
 }
 
 /* The numeric of a number of JSON.  Errors: 22003. */
@@ -233,7 +234,7 @@ replace_in_jsonb(Walk *walk, JsonbValue *value)
 			elog(ERROR, "unexpected type of a scalar in a jsonb: %d", (int) value->type);
 	}
 
-	walk->function(&scalar, walk->arg);
+	walk->replacer->replace(&scalar, walk->replacer->arg);
 
 	switch (scalar.type)
 	{
@@ -289,9 +290,9 @@ meet_token(Walk *walk, JsonbIteratorToken token, JsonbValue *value)
 /* See json_walk.h. */
 Jsonb *
 pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document,
-					   PseudoJsonFunction function, void *arg)
+					   const PseudoJsonReplacer *replacer)
 {
-	Walk		walk = {.keys = keys,.function = function,.arg = arg};
+	Walk		walk = {.keys = keys,.replacer = replacer};
 	JsonbIterator *iterator;
 	JsonbParseState *state = NULL;
 	JsonbValue	value;
@@ -500,13 +501,46 @@ write_scalar(StringInfo out, const PseudoJsonScalar *scalar)
 		appendBinaryStringInfo(out, scalar->data, scalar->len);
 }
 
-/*
- * Take the string, number or word from s to end.  Where it is to be replaced, write the document's
- * bytes from *copied to it, and then the new one.
- */
+/* A scalar of a document that is replaced: where it was, and the new one. */
+typedef struct Piece
+{
+	const char *start;
+	const char *end;
+	PseudoJsonScalar scalar;
+} Piece;
+
+/* All of a document, in its order. */
+typedef struct Pieces
+{
+	int			n;
+	int			room;
+	size_t		len;			/* bytes of the new scalars */
+	Piece	   *pieces;
+} Pieces;
+
+/* Add a piece.  Errors: 54000 where the new document will be too large. */
 static void
-meet_word(Walk *walk, const char *s, const char *end, const char *document_end,
-		  const char **copied, StringInfo out)
+add_piece(Pieces *pieces, const Piece *piece)
+{
+	if (pieces->n == pieces->room)
+	{
+		pieces->room = pieces->room ? 2 * pieces->room : 8;
+		pieces->pieces = pieces->pieces ?
+			repalloc_huge(pieces->pieces, pieces->room * sizeof(Piece)) :
+			palloc(pieces->room * sizeof(Piece));
+	}
+	pieces->len += piece->scalar.len;
+	if (pieces->len > MaxAllocSize)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("document is too large"),
+				 errdetail("With its scalars replaced it has more than 1 GB.")));
+	pieces->pieces[pieces->n++] = *piece;
+}
+
+/* Take the string, number or word from s to end; where it is to be replaced, it is a piece. */
+static void
+meet_word(Walk *walk, const char *s, const char *end, const char *document_end, Pieces *pieces)
 {
 	PseudoJsonScalar scalar;
 
@@ -518,29 +552,48 @@ meet_word(Walk *walk, const char *s, const char *end, const char *document_end,
 	}
 	if (walk->key != NULL && read_scalar(s, end, &scalar))
 	{
-		walk->function(&scalar, walk->arg);
-		appendBinaryStringInfo(out, *copied, s - *copied);
-		write_scalar(out, &scalar);
-		*copied = end;
+		walk->replacer->replace(&scalar, walk->replacer->arg);
+		add_piece(pieces, &(Piece) {s, end, scalar});
 	}
 	pass_scalar(walk);
+}
+
+/* A document with its pieces replaced. */
+static text *
+put_together(text *document, const Pieces *pieces)
+{
+	const char *copied = VARDATA_ANY(document);	/* up to here it is in out */
+	const char *end = copied + VARSIZE_ANY_EXHDR(document);
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoSpaces(&out, VARHDRSZ);
+	for (int i = 0; i < pieces->n; i++)
+	{
+		const Piece *piece = &pieces->pieces[i];
+
+		CHECK_FOR_INTERRUPTS();
+		appendBinaryStringInfo(&out, copied, piece->start - copied);
+		write_scalar(&out, &piece->scalar);
+		copied = piece->end;
+	}
+	appendBinaryStringInfo(&out, copied, end - copied);
+	SET_VARSIZE(out.data, out.len);
+	return (text *) out.data;
 }
 
 /* See json_walk.h. */
 text *
 pseudo_json_walk_json(const PseudoJsonKeys *keys, text *document,
-					  PseudoJsonFunction function, void *arg)
+					  const PseudoJsonReplacer *replacer)
 {
-	Walk		walk = {.keys = keys,.function = function,.arg = arg};
+	Walk		walk = {.keys = keys,.replacer = replacer};
 	const char *s = VARDATA_ANY(document);
 	const char *end = s + VARSIZE_ANY_EXHDR(document);
-	const char *copied = s;		/* up to here it is in out */
 	const char *next;
-	StringInfoData out;
+	Pieces		pieces = {0};
 
 	begin_walk(&walk);
-	initStringInfo(&out);
-	appendStringInfoSpaces(&out, VARHDRSZ);
 	for (; s < end; s = next)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -566,13 +619,9 @@ pseudo_json_walk_json(const PseudoJsonKeys *keys, text *document,
 				report_invalid();
 			default:
 				next = *s == '"' ? string_end(s, end) : word_end(s, end);
-				meet_word(&walk, s, next, end, &copied, &out);
+				meet_word(&walk, s, next, end, &pieces);
 		}
 	}
 	end_walk(&walk);
-	if (out.len == VARHDRSZ)
-		return document;
-	appendBinaryStringInfo(&out, copied, end - copied);
-	SET_VARSIZE(out.data, out.len);
-	return (text *) out.data;
+	return pieces.n == 0 ? document : put_together(document, &pieces);
 }

@@ -23,7 +23,7 @@ typedef enum PseudoJsonType
 
 #define PSEUDO_JSON_TYPES	(PSEUDO_JSON_BOOLEAN + 1)
 
-/* A scalar.  A function gets it in UTF-8, and leaves the new one in the server encoding. */
+/* A scalar: in UTF-8 as it is found, and in the server encoding as it is replaced. */
 typedef struct PseudoJsonScalar
 {
 	PseudoJsonType type;
@@ -31,8 +31,19 @@ typedef struct PseudoJsonScalar
 	size_t		len;
 } PseudoJsonScalar;
 
-/* Makes the new scalar of one under a key; its data is palloc'ed. */
-typedef void (*PseudoJsonFunction) (PseudoJsonScalar *scalar, void *arg);
+/*
+ * What replaces scalars.
+ *
+ *	replace	makes the new scalar of one under a key; its data is palloc'ed
+ *	finish	NULL; or writes, once all are replaced, the bytes of data that replace has left for later
+ *	arg		passed to both
+ */
+typedef struct PseudoJsonReplacer
+{
+	void		(*replace) (PseudoJsonScalar *scalar, void *arg);
+	void		(*finish) (void *arg);
+	void	   *arg;
+} PseudoJsonReplacer;
 
 /* A key, in UTF-8, and as it was given. */
 typedef struct PseudoJsonKey
@@ -59,14 +70,14 @@ extern void pseudo_json_keys_set(PseudoJsonKeys *keys, ArrayType *array, MemoryC
 
 /* Replace the scalars under some keys: the document itself where there are none. */
 extern Jsonb *pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document,
-									 PseudoJsonFunction function, void *arg);
+									 const PseudoJsonReplacer *replacer);
 
 /*
  * The same for a json, whose other bytes all stay.  Errors: 22P05 for an escape under a key that
  * stands for no character, 22003 for a number under one that no numeric can hold.
  */
 extern text *pseudo_json_walk_json(const PseudoJsonKeys *keys, text *document,
-								   PseudoJsonFunction function, void *arg);
+								   const PseudoJsonReplacer *replacer);
 
 /* Is the text a number of JSON? */
 extern bool pseudo_json_is_number(const char *data, size_t len);

@@ -4,8 +4,9 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
+#include "utils/arrayaccess.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -15,6 +16,13 @@
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize);
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_as);
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_array);
+
+/* Do pseudonyms under a key begin with Tink's prefix? */
+static inline bool
+has_prefix(const PseudoKey *key)
+{
+	return key->prefix == PSEUDO_PREFIX_TINK;
+}
 
 /* See values.h. */
 const char *
@@ -27,31 +35,42 @@ pseudo_value_utf8(text *value, size_t *len)
 }
 
 /* See values.h. */
-text *
-pseudo_seal(PseudoCall *call, PseudoKey *key, const pseudo_nonce_key *nonce_key,
-			const char *value, size_t len)
+size_t
+pseudo_sealed_len(const PseudoKey *key, size_t len)
 {
-	bool		has_prefix = key->prefix == PSEUDO_PREFIX_TINK;
-	size_t		text_len;
-	text	   *result;
-	pseudo_status status;
+	size_t		sealed_len = PSEUDO_BASE64_LEN(PSEUDO_OVERHEAD + len +
+											   (has_prefix(key) ? PSEUDO_PREFIX_LEN : 0));
 
-	text_len = PSEUDO_BASE64_LEN((has_prefix ? PSEUDO_PREFIX_LEN : 0) + PSEUDO_OVERHEAD + len);
-	if (text_len > MaxAllocSize - VARHDRSZ)
+	if (sealed_len > MaxAllocSize - VARHDRSZ)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("value of %zu bytes is too long to be pseudonymized", len),
 				 errdetail("A pseudonym is at most 1 GB of text.")));
+	return sealed_len;
+}
 
-	result = palloc(VARHDRSZ + text_len);
-	SET_VARSIZE(result, VARHDRSZ + text_len);
-	status = pseudo_pseudonym_seal(VARDATA(result), &key->siv, has_prefix, key->id, nonce_key,
-								   call->context, call->context_len,
-								   (const uint8 *) value, len);
+/* Report what the core says of a value that is short enough. */
+static void
+check_sealed(pseudo_status status)
+{
 	if (status != PSEUDO_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not pseudonymize a value: OpenSSL failed")));
+}
+
+/* See values.h. */
+text *
+pseudo_seal(PseudoCall *call, PseudoKey *key, const pseudo_nonce_key *nonce_key,
+			const char *value, size_t len)
+{
+	size_t		sealed_len = pseudo_sealed_len(key, len);
+	text	   *result = palloc(VARHDRSZ + sealed_len);
+
+	SET_VARSIZE(result, VARHDRSZ + sealed_len);
+	check_sealed(pseudo_pseudonym_seal(VARDATA(result), &key->siv, has_prefix(key), key->id, nonce_key,
+									   call->context, call->context_len,
+									   (const uint8 *) value, len));
 	return result;
 }
 
@@ -66,6 +85,75 @@ pseudo_seal_value(PseudoCall *call, text *value, bool is_deterministic)
 					   is_deterministic ? pseudo_call_nonce_key(call) : NULL, utf8, len);
 }
 
+/* See values.h. */
+void
+pseudo_seal_begin(PseudoSealBatch *batch, PseudoCall *call, bool is_deterministic)
+{
+	batch->call = call;
+	batch->is_deterministic = is_deterministic;
+	batch->n = 0;
+}
+
+/* See values.h. */
+void
+pseudo_seal_flush(PseudoSealBatch *batch)
+{
+	PseudoCall *call = batch->call;
+	PseudoKey  *key = call->keyring->primary;
+
+	if (batch->n == 0)
+		return;
+	CHECK_FOR_INTERRUPTS();
+	pseudo_pseudonym_seal_batch(batch->items, batch->n, &key->siv, has_prefix(key), key->id,
+								batch->is_deterministic ? pseudo_call_nonce_key(call) : NULL,
+								call->context, call->context_len);
+	for (int i = 0; i < batch->n; i++)
+		check_sealed(batch->items[i].status);
+	batch->n = 0;
+}
+
+/* See values.h. */
+void
+pseudo_seal_add(PseudoSealBatch *batch, char *out, const char *value, size_t len)
+{
+	if (batch->n == PSEUDO_BATCH)
+		pseudo_seal_flush(batch);
+	batch->items[batch->n++] = (pseudo_batch_item) {
+		.in = (const uint8 *) value,.len = len,.out = out
+	};
+}
+
+/* See values.h. */
+text *
+pseudo_seal_later(PseudoSealBatch *batch, const char *value, size_t len)
+{
+	size_t		sealed_len = pseudo_sealed_len(batch->call->keyring->primary, len);
+	text	   *result = palloc(VARHDRSZ + sealed_len);
+
+	SET_VARSIZE(result, VARHDRSZ + sealed_len);
+	pseudo_seal_add(batch, VARDATA(result), value, len);
+	return result;
+}
+
+/* The deterministic pseudonym of argument no. */
+static Datum
+pseudonymize_one(FunctionCallInfo fcinfo, PseudoCall *call, int no)
+{
+	text	   *value;
+	text	   *result;
+
+	if (PG_ARGISNULL(no))
+		PG_RETURN_NULL();
+	value = PG_GETARG_TEXT_PP(no);
+	result = pseudo_call_last(call, value);
+	if (result == NULL)
+	{
+		result = pseudo_seal_value(call, value, true);
+		pseudo_call_keep_last(call, result, fcinfo->flinfo->fn_mcxt);
+	}
+	PG_RETURN_TEXT_P(result);
+}
+
 /*
  * pseudonymize(value text, deterministic boolean, context text, keyring text)
  */
@@ -76,9 +164,11 @@ pseudo_pseudonymize(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(1))
 		pseudo_report_null("deterministic");
+	if (PG_GETARG_BOOL(1))
+		return pseudonymize_one(fcinfo, call, 0);
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pseudo_seal_value(call, PG_GETARG_TEXT_PP(0), PG_GETARG_BOOL(1)));
+	PG_RETURN_TEXT_P(pseudo_seal_value(call, PG_GETARG_TEXT_PP(0), false));
 }
 
 /*
@@ -87,18 +177,54 @@ pseudo_pseudonymize(PG_FUNCTION_ARGS)
 Datum
 pseudo_pseudonymize_as(PG_FUNCTION_ARGS)
 {
-	PseudoCall *call = pseudo_call_as(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, 2, 3);
-
-	if (PG_ARGISNULL(1))
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pseudo_seal_value(call, PG_GETARG_TEXT_PP(1), true));
+	return pseudonymize_one(fcinfo, pseudo_call_as(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, 2, 3), 1);
 }
 
-/* pseudo_map_array's function: arg is the argument "deterministic". */
-static text *
-seal_element(PseudoCall *call, text *value, void *arg)
+/* An element of an array as it is encrypted; data is NULL for NULL. */
+typedef struct Element
 {
-	return pseudo_seal_value(call, value, *(bool *) arg);
+	const char *data;
+	size_t		len;			/* bytes */
+} Element;
+
+/* The pseudonyms of an array's elements. */
+static ArrayType *
+seal_array(PseudoCall *call, ArrayType *array, bool is_deterministic)
+{
+	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	Element    *elements = palloc(n * sizeof(Element));
+	PseudoKey  *key = call->keyring->primary;
+	size_t		data_len = 0;
+	PseudoSealBatch batch;
+	PseudoArray new;
+	array_iter	iterator;
+
+	array_iter_setup(&iterator, (AnyArrayType *) array);
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+		Datum		value = array_iter_next(&iterator, &isnull, i, -1, false, TYPALIGN_INT);
+
+		elements[i].data = NULL;
+		if (isnull)
+			continue;
+		elements[i].data = pseudo_value_utf8(DatumGetTextPP(value), &elements[i].len);
+		data_len += PSEUDO_ELEMENT_LEN(pseudo_sealed_len(key, elements[i].len));
+	}
+
+	pseudo_array_begin(&new, array, data_len, false);
+	pseudo_seal_begin(&batch, call, is_deterministic);
+	for (int i = 0; i < n; i++)
+	{
+		if (elements[i].data == NULL)
+			pseudo_array_add_null(&new);
+		else
+			pseudo_seal_add(&batch, pseudo_array_add(&new, pseudo_sealed_len(key, elements[i].len)),
+							elements[i].data, elements[i].len);
+	}
+	pseudo_seal_flush(&batch);
+	pfree(elements);
+	return pseudo_array_end(&new);
 }
 
 /*
@@ -108,13 +234,10 @@ Datum
 pseudo_pseudonymize_array(PG_FUNCTION_ARGS)
 {
 	PseudoCall *call = pseudo_call(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, 2, 3);
-	bool		is_deterministic;
 
 	if (PG_ARGISNULL(1))
 		pseudo_report_null("deterministic");
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	is_deterministic = PG_GETARG_BOOL(1);
-	PG_RETURN_ARRAYTYPE_P(pseudo_map_array(call, PG_GETARG_ARRAYTYPE_P(0),
-										   seal_element, &is_deterministic));
+	PG_RETURN_ARRAYTYPE_P(seal_array(call, PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_BOOL(1)));
 }

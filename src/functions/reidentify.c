@@ -6,7 +6,9 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/array.h"
+#include "utils/arrayaccess.h"
 #include "utils/builtins.h"
 
 #include "array.h"
@@ -14,6 +16,20 @@
 
 /* Texts of up to this many characters are decoded on the stack. */
 #define SHORT_PSEUDONYM	1024
+
+/* Texts of up to this many characters are opened together. */
+#define BATCH_PSEUDONYM	256
+
+/* Elements of an array that are opened together. */
+typedef struct OpenBatch
+{
+	int			n;
+	text	   *pseudonyms[PSEUDO_BATCH];	/* or NULL */
+	PseudoKey  *keys[PSEUDO_BATCH]; /* to open each with; NULL where that is done, or of no use */
+	char	   *values[PSEUDO_BATCH];	/* what came out, or NULL */
+	size_t		lens[PSEUDO_BATCH]; /* bytes: decoded, then of the value */
+	uint8		bytes[PSEUDO_BATCH][PSEUDO_BASE64_BYTES(BATCH_PSEUDONYM)];
+} OpenBatch;
 
 PG_FUNCTION_INFO_V1(pseudo_reidentify);
 PG_FUNCTION_INFO_V1(pseudo_try_reidentify);
@@ -59,6 +75,18 @@ open_with(PseudoCall *call, PseudoKey *key, const uint8 *bytes, size_t len, Pseu
 	return status;
 }
 
+/* The tink key that the prefix of decoded bytes names, or NULL. */
+static PseudoKey *
+named_key(PseudoKeyring *keyring, const uint8 *bytes, size_t len)
+{
+	PseudoKey  *key = NULL;
+	uint32		id;
+
+	if (pseudo_prefix_read(bytes, len, &id))
+		key = pseudo_keyring_find(keyring, id);
+	return key && key->prefix == PSEUDO_PREFIX_TINK ? key : NULL;
+}
+
 /*
  * Open decoded bytes: with the tink key that the prefix names, else with every
  * enabled raw key, highest key id first.  Writes the value to the room in opened->value.
@@ -70,16 +98,8 @@ open_bytes(PseudoCall *call, const uint8 *bytes, size_t len,
 {
 	PseudoKeyring *keyring = call->keyring;
 	pseudo_status status;
-	uint32		id;
 
-	*named = NULL;
-	if (pseudo_prefix_read(bytes, len, &id))
-	{
-		PseudoKey  *key = pseudo_keyring_find(keyring, id);
-
-		if (key && key->prefix == PSEUDO_PREFIX_TINK)
-			*named = key;
-	}
+	*named = named_key(keyring, bytes, len);
 	if (*named && (*named)->status == PSEUDO_KEY_ENABLED)
 	{
 		status = open_with(call, *named, bytes + PSEUDO_PREFIX_LEN, len - PSEUDO_PREFIX_LEN,
@@ -120,13 +140,10 @@ report_not_opened(const PseudoKey *named, bool or_null)
 				 errhint("Check the arguments \"context\" and \"keyring\".")));
 }
 
-/* See values.h. */
-text *
-pseudo_opened_text(PseudoOpened *opened)
+/* Check that a value is text.  Errors: 22021; it is not shown. */
+static inline void
+check_encoding(const char *value, size_t len)
 {
-	text	   *result = opened->value;
-	char	   *value = VARDATA(result);
-	size_t		len = opened->len;
 	int			encoding = pseudo_encoding_converts() ? PG_UTF8 : GetDatabaseEncoding();
 
 	if (!pg_verify_mbstr(encoding, value, len, true))
@@ -134,6 +151,17 @@ pseudo_opened_text(PseudoOpened *opened)
 				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
 				 errmsg("value of this pseudonym is not valid text in encoding \"%s\"",
 						pg_encoding_to_char(encoding))));
+}
+
+/* See values.h. */
+text *
+pseudo_opened_text(PseudoOpened *opened)
+{
+	text	   *result = opened->value;
+	char	   *value = VARDATA(result);
+	size_t		len = opened->len;
+
+	check_encoding(value, len);
 	if (pseudo_encoding_converts())
 	{
 		value = pseudo_from_utf8(value, len, &len);
@@ -260,18 +288,24 @@ open_value(PseudoCall *call, text *pseudonym, bool or_null)
 	return pseudo_opened_text(&opened);
 }
 
-/* What the two scalar functions share. */
+/* What the scalar functions share: the pseudonym is argument no. */
 static Datum
-reidentify_one(FunctionCallInfo fcinfo, bool or_null)
+reidentify_one(FunctionCallInfo fcinfo, PseudoCall *call, int no, bool or_null)
 {
-	PseudoCall *call = pseudo_call(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 1, 2);
+	text	   *pseudonym;
 	text	   *result;
 
-	if (PG_ARGISNULL(0))
+	if (PG_ARGISNULL(no))
 		PG_RETURN_NULL();
-	result = open_value(call, PG_GETARG_TEXT_PP(0), or_null);
+	pseudonym = PG_GETARG_TEXT_PP(no);
+	result = pseudo_call_last(call, pseudonym);
 	if (result == NULL)
-		PG_RETURN_NULL();
+	{
+		result = open_value(call, pseudonym, or_null);
+		if (result == NULL)
+			PG_RETURN_NULL();
+		pseudo_call_keep_last(call, result, fcinfo->flinfo->fn_mcxt);
+	}
 	PG_RETURN_TEXT_P(result);
 }
 
@@ -281,7 +315,7 @@ reidentify_one(FunctionCallInfo fcinfo, bool or_null)
 Datum
 pseudo_reidentify(PG_FUNCTION_ARGS)
 {
-	return reidentify_one(fcinfo, false);
+	return reidentify_one(fcinfo, pseudo_call(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 1, 2), 0, false);
 }
 
 /*
@@ -290,7 +324,7 @@ pseudo_reidentify(PG_FUNCTION_ARGS)
 Datum
 pseudo_try_reidentify(PG_FUNCTION_ARGS)
 {
-	return reidentify_one(fcinfo, true);
+	return reidentify_one(fcinfo, pseudo_call(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 1, 2), 0, true);
 }
 
 /*
@@ -299,18 +333,138 @@ pseudo_try_reidentify(PG_FUNCTION_ARGS)
 Datum
 pseudo_reidentify_as(PG_FUNCTION_ARGS)
 {
-	PseudoCall *call = pseudo_call_as(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 2, 3);
-
-	if (PG_ARGISNULL(1))
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(open_value(call, PG_GETARG_TEXT_PP(1), false));
+	return reidentify_one(fcinfo, pseudo_call_as(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 2, 3), 1, false);
 }
 
-/* pseudo_map_array's function: arg tells whether a failure is NULL. */
-static text *
-open_element(PseudoCall *call, text *pseudonym, void *arg)
+/* The key that decoded bytes are most likely of, or NULL. */
+static PseudoKey *
+likely_key(PseudoKeyring *keyring, const uint8 *bytes, size_t len)
 {
-	return open_value(call, pseudonym, *(bool *) arg);
+	PseudoKey  *named = named_key(keyring, bytes, len);
+
+	if (named)
+		return named->status == PSEUDO_KEY_ENABLED ? named : NULL;
+	for (int i = 0; i < keyring->nkeys; i++)
+	{
+		if (keyring->keys[i].prefix == PSEUDO_PREFIX_RAW &&
+			keyring->keys[i].status == PSEUDO_KEY_ENABLED)
+			return &keyring->keys[i];
+	}
+	return NULL;
+}
+
+/* Put an element into a batch, decoded where it is a short pseudonym. */
+static void
+add_to_batch(PseudoCall *call, OpenBatch *batch, text *pseudonym)
+{
+	int			i = batch->n++;
+
+	batch->pseudonyms[i] = pseudonym;
+	batch->keys[i] = NULL;
+	batch->values[i] = NULL;
+	if (pseudonym != NULL && VARSIZE_ANY_EXHDR(pseudonym) <= BATCH_PSEUDONYM &&
+		pseudo_base64_decode(batch->bytes[i], &batch->lens[i], VARDATA_ANY(pseudonym),
+							 VARSIZE_ANY_EXHDR(pseudonym)) == PSEUDO_OK &&
+		batch->lens[i] >= PSEUDO_OVERHEAD)
+		batch->keys[i] = likely_key(call->keyring, batch->bytes[i], batch->lens[i]);
+}
+
+/* Try one key on those of a batch that are likely of it, in place. */
+static void
+open_group(PseudoCall *call, OpenBatch *batch, PseudoKey *key)
+{
+	size_t		prefix_len = key->prefix == PSEUDO_PREFIX_TINK ? PSEUDO_PREFIX_LEN : 0;
+	pseudo_batch_item items[PSEUDO_BATCH];
+	int			members[PSEUDO_BATCH];
+	int			n = 0;
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		uint8	   *bytes = batch->bytes[i] + prefix_len;
+
+		if (batch->keys[i] != key)
+			continue;
+		batch->keys[i] = NULL;
+		members[n] = i;
+		items[n++] = (pseudo_batch_item) {
+			.in = bytes,.len = batch->lens[i] - prefix_len,.out = bytes + PSEUDO_NONCE_LEN
+		};
+	}
+	pseudo_pseudonym_open_batch(items, n, &key->siv, call->context, call->context_len);
+	for (int m = 0; m < n; m++)
+	{
+		if (items[m].status != PSEUDO_OK)
+			continue;
+		batch->values[members[m]] = items[m].out;
+		batch->lens[members[m]] = items[m].out_len;
+	}
+}
+
+/* Add a value to an array. */
+static void
+add_value(PseudoArray *new, const char *value, size_t len)
+{
+	char	   *out = pseudo_array_add(new, len);
+
+	memcpy(out, value, len);
+}
+
+/* Open a batch: together what is likely of one key, and one by one what is left then. */
+static void
+open_batch(PseudoCall *call, OpenBatch *batch, bool or_null, PseudoArray *new)
+{
+	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < batch->n; i++)
+	{
+		if (batch->keys[i])
+			open_group(call, batch, batch->keys[i]);
+	}
+	for (int i = 0; i < batch->n; i++)
+	{
+		char	   *value = batch->values[i];
+		size_t		len = batch->lens[i];
+		text	   *result;
+
+		if (value)
+		{
+			check_encoding(value, len);
+			if (pseudo_encoding_converts())
+				value = pseudo_from_utf8(value, len, &len);
+			add_value(new, value, len);
+		}
+		else if (batch->pseudonyms[i] &&
+				 (result = open_value(call, batch->pseudonyms[i], or_null)) != NULL)
+			add_value(new, VARDATA_ANY(result), VARSIZE_ANY_EXHDR(result));
+		else
+			pseudo_array_add_null(new);
+	}
+	batch->n = 0;
+}
+
+/* The values of an array of pseudonyms. */
+static ArrayType *
+open_array(PseudoCall *call, ArrayType *array, bool or_null)
+{
+	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	OpenBatch	batch;
+	PseudoArray new;
+	array_iter	iterator;
+
+	/* The values are shorter than their pseudonyms, but for what a conversion adds. */
+	pseudo_array_begin(&new, array, VARSIZE(array), or_null);
+	array_iter_setup(&iterator, (AnyArrayType *) array);
+	batch.n = 0;
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+		Datum		pseudonym = array_iter_next(&iterator, &isnull, i, -1, false, TYPALIGN_INT);
+
+		if (batch.n == PSEUDO_BATCH)
+			open_batch(call, &batch, or_null, &new);
+		add_to_batch(call, &batch, isnull ? NULL : DatumGetTextPP(pseudonym));
+	}
+	open_batch(call, &batch, or_null, &new);
+	return pseudo_array_end(&new);
 }
 
 /* What the two array functions share. */
@@ -321,8 +475,7 @@ reidentify_many(FunctionCallInfo fcinfo, bool or_null)
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	PG_RETURN_ARRAYTYPE_P(pseudo_map_array(call, PG_GETARG_ARRAYTYPE_P(0),
-										   open_element, &or_null));
+	PG_RETURN_ARRAYTYPE_P(open_array(call, PG_GETARG_ARRAYTYPE_P(0), or_null));
 }
 
 /*
