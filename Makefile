@@ -40,7 +40,7 @@ OBJS = \
 	src/functions/repseudonymize.o \
 	src/functions/trigger.o
 
-REGRESS = pseudo service arguments malformed document options rights rotation \
+REGRESS = pseudo service arguments malformed document options rights rotation batches \
 	plans views attacks repseudonymize trigger bulk json_values
 REGRESS_OPTS = --inputdir=$(srcdir)
 ENCODING = UTF8
