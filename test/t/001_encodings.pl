@@ -52,6 +52,10 @@ for my $database ('postgres', 'euc_jp')
 	is($node->safe_psql($database, "SELECT pseudo.pseudonymize($tokyo_sql, true)"), $tokyo, "$database: one pseudonym");
 	is($node->safe_psql($database, "SELECT pseudo.reidentify('$tokyo') = $tokyo_sql, length(pseudo.reidentify('$tokyo'))"), 't|2', "$database: and back");
 }
+# of two bytes in UTF-8 and three here: an array's values are longer than their pseudonyms
+is($node->safe_psql('euc_jp', q{SELECT octet_length(a[2]), pseudo.reidentify_array(pseudo.pseudonymize_array(a)) = a, pseudo.try_reidentify_array(pseudo.pseudonymize_array(a)) = a
+		FROM (SELECT ARRAY[repeat(ae, 10), repeat(ae, 1000), NULL, repeat(ae, 5000), 'x'] FROM (SELECT convert_from('\xc3a6', 'UTF8')) AS s (ae)) AS s (a)}),
+	'3000|t|t', 'euc_jp: an array that grows');
 
 for my $function ('reidentify(', 'try_reidentify(', 'reidentify_array(ARRAY[', 'try_reidentify_array(ARRAY[')
 {
