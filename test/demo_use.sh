@@ -5,8 +5,8 @@ analyst_view() {
 	chapter "An analyst's view"
 	say <<-'END'
 	Copies grow old; a view does not. But PostgreSQL checks the functions in a view against the one who queries it, and
-	who may pseudonymize may guess. pseudonymize_as() names the role whose rights count instead, and nobody
-	but officer can write 'officer' there. So SELECT is all that the analyst is granted.
+	who may pseudonymize may guess. pseudonymize_as() names the role whose rights count instead, and only officer
+	and superusers can write 'officer' there. So SELECT is all that the analyst is granted.
 	END
 	echo
 	run_psql <<-'END'
@@ -76,7 +76,7 @@ dictionary_attack() {
 		"$(grep -c '^ *SQLSTATE 42501$' "$build/attack.txt")" 4
 	echo
 	say <<-'END'
-	With EXECUTE on pseudonymize he would have found his man:
+	With EXECUTE on pseudonymize he would have found her:
 	END
 	echo
 	show -v guess="$guess" > "$build/attack.txt" <<-'END'
@@ -249,7 +249,7 @@ rotation() {
 	SELECT primary_key_id, key_ids, statuses FROM pseudo.pseudo_keyrings;
 	END
 	until new=$(ask "SELECT max(id) FROM accounts WHERE id > 200000 AND pseudo.pseudonym_key_id(email) = 2") && [ -n "$new" ]; do
-		kill -0 "$writers"
+		kill -0 "$writers" 2> /dev/null || break
 		sleep 0.1
 	done
 	say <<-'END'
