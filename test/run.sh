@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #
 # All tests: unit tests of the core on every implementation, with sanitizers and under
-# valgrind; a build without warnings; pg_regress; TAP.  Installs what is missing
+# valgrind; a build without warnings; the tour; pg_regress; TAP.  Installs what is missing
 # (Debian).  The last line is "N passed, N failed".
 #
 # A tool that is missing and cannot be installed skips its tests with a reason,
@@ -236,6 +236,14 @@ run_tap() {
 	fi
 }
 
+# The tour, in a cluster of its own: what it checks are tests.
+run_tour() {
+	local suite_log=$build/tour.log status
+	"$root/test/demo.sh" > "$suite_log" 2>&1 < /dev/null
+	status=$?
+	count_suite "the tour" $status "$(grep -c '^  ok  ' "$suite_log")" "$(grep -c '^  NO  ' "$suite_log")" "$suite_log"
+}
+
 # The scripts that people run, and the template of deploy/.
 check_scripts() {
 	local bad=0 script suite_log=$build/scripts.log scripts=("$root"/deploy/*.sh "$root"/test/*.sh "$root/.ci/run")
@@ -317,6 +325,7 @@ section "The extension"
 (build_extension && install_extension) || { count build 0 1; exit_early=yes; }
 if [ -z "${exit_early:-}" ]; then
 	echo 'Built, and installed into the folders of this PostgreSQL ("make install").'
+	run_tour
 	make_work_folder test
 	copy_tree
 	if start_cluster; then

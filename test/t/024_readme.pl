@@ -1,0 +1,91 @@
+# The README as a newcomer follows it, from top to bottom: each SQL block runs, and prints what the block after it shows.
+# Those of the keyring "crm", which is in AWS, need moto.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Endpoint;
+use IPC::Run ();
+use Moto;
+use Pseudo;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $home = "${PostgreSQL::Test::Utils::tmp_check}/readme_home";
+clean_environment($home);
+my $moto = Moto->start;
+if ($moto)
+{
+	@ENV{qw(AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY)} = $moto->admin;
+	$ENV{AWS_ENDPOINT_URL} = $moto->url;
+	$moto->boto("client('secretsmanager').create_secret(Name='EncryptionKeys-prod')");
+}
+my $node = start_server('readme', '');
+my $etc = PostgreSQL::Test::Utils::tempdir();
+
+# What psql prints for a block, both streams, without space at the ends of lines; and its exit status.
+sub run_block
+{
+	my ($sql) = @_;
+
+	IPC::Run::run([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', '-' ], '<', \$sql, '>&', \my $out);
+	my $status = $? >> 8;
+	$out =~ s/ +$//mg;
+	return ($status, $out);
+}
+
+# The fenced blocks, each with its language, its text, the line that it is on, and what stands between it and the one before.
+my $readme = slurp_file("$FindBin::RealBin/../../README.md");
+my @blocks;
+while ($readme =~ /\G(.*?)^```(\w*)\n(.*?)^```\n/gms)
+{
+	my ($before, $language, $text, $line) = ($1, $2, $3, 1 + (substr($readme, 0, $-[3]) =~ tr/\n//));
+	$text =~ s{/etc/pseudo}{$etc}g;
+	push @blocks, { before => $before, language => $language, text => $text, name => "README.md, line $line" };
+}
+
+my %count;
+for my $n (0 .. $#blocks)
+{
+	my ($block, $next) = @blocks[ $n, $n + 1 ];
+	my ($text, $name) = @$block{qw(text name)};
+
+	if ($block->{language} eq 'sql')
+	{
+		$count{sql}++;
+		if (!$moto && $text =~ /SERVER crm|=> 'crm'|_key\('crm'/)
+		{
+		  SKIP: { skip "$name: needs moto (PSEUDO_PYTHON)", 1; }
+			next;
+		}
+		my ($status, $out) = run_block($text);
+		is($status, 0, "$name: runs") or diag($out);
+		if ($next && $next->{language} eq '' && $next->{before} !~ /\S/)
+		{
+			ok(index($out, $next->{text}) >= 0, "$name: prints what follows") or diag($out);
+			$count{output}++;
+		}
+	}
+	elsif ($text =~ /\A=> (.*?;)\n(.*)\z/s)
+	{
+		# What the analyst gets, who has the schema.
+		my ($status, $out) = run_block("GRANT USAGE ON SCHEMA pseudo TO analyst;\nSET ROLE analyst;\n$1");
+		like($out, qr/\Q$2/, "$name: prints what follows the prompt");
+		$count{prompt}++;
+	}
+	elsif ($block->{language} eq 'sh' && $text =~ /service\.json/)
+	{
+		$text =~ s/sudo //g;
+		$text =~ s/ -o postgres -g postgres//;
+		is(system('sh', '-ec', $text), 0, "$name: runs");
+		$count{sh}++;
+	}
+}
+is($count{sql}, scalar(() = $readme =~ /^```sql$/gm), 'every block of SQL was found');
+cmp_ok($count{output}, '>=', 3, 'and three that are followed by what they print');
+is("$count{prompt} $count{sh}", '1 1', 'one with a prompt, and one of sh');
+
+$node->stop;
+done_testing();
