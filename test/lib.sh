@@ -178,9 +178,9 @@ make_work_folder() {
 	chown "$server_user" "$sockets"
 }
 
-# Start a cluster in $work, on a socket in $sockets only.
+# Start a cluster in $work, on a socket in $sockets only, with further options of the server's.
 start_cluster() {
-	local options="-c listen_addresses='' -c unix_socket_directories='$sockets' -c fsync=off"
+	local options="-c listen_addresses='' -c unix_socket_directories='$sockets' -c fsync=off $*"
 	quietly as_server "$bindir/initdb" -D "$work/data" -U postgres -A trust -E UTF8 \
 		--locale=C.UTF-8 --no-sync || die "initdb failed"
 	quietly as_server "$bindir/pg_ctl" -D "$work/data" -l "$work/server.log" -w \
