@@ -178,9 +178,10 @@ make_work_folder() {
 	chown "$server_user" "$sockets"
 }
 
-# Start a cluster in $work, on a socket in $sockets only, with further options of the server's.
+# Start a cluster in $work, on a socket in $sockets only; $settings are further options of the server.
+settings=
 start_cluster() {
-	local options="-c listen_addresses='' -c unix_socket_directories='$sockets' -c fsync=off $*"
+	local options="-c listen_addresses='' -c unix_socket_directories='$sockets' -c fsync=off $settings"
 	quietly as_server "$bindir/initdb" -D "$work/data" -U postgres -A trust -E UTF8 \
 		--locale=C.UTF-8 --no-sync || die "initdb failed"
 	quietly as_server "$bindir/pg_ctl" -D "$work/data" -l "$work/server.log" -w \

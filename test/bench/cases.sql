@@ -131,6 +131,16 @@ INSERT INTO cases (name, chapter, unit, query, answer, base, against, at_most, b
 			'documents', 1, 'documents', 'jsonb_set with md5', NULL, NULL))
 		AS functions (name, counted, relation, n, base, against, at_most, bar);
 
+SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pgsodium') AS has_pgsodium \gset
+\if :has_pgsodium
+CREATE EXTENSION pgsodium;
+INSERT INTO cases (name, chapter, unit, query, answer, base, against, bar) VALUES
+	('pgsodium det_encrypt, base64', 'functions', 'ns',
+		$$SELECT count(encode(pgsodium.crypto_aead_det_encrypt(convert_to(email, 'UTF8'), '', key), 'base64'))
+			FROM addresses, (SELECT pgsodium.crypto_aead_det_keygen() OFFSET 0) k (key)$$,
+		:rows, 'count addresses', 'md5', 'pgsodium det_encrypt, base64');
+\endif
+
 -- Two processes, which are parallel workers, against one.
 INSERT INTO cases (name, chapter, unit, query, answer, workers, against, at_least)
 	SELECT format('%s, %s, %s', name, plan, processes), 'workers', 'rows/s',
@@ -240,9 +250,10 @@ BEGIN
 	END LOOP;
 END $$;
 
--- What is told.
+-- A figure as it is told, with three digits.
 CREATE FUNCTION shown(figure float8, unit text) RETURNS text LANGUAGE sql AS $$
-	SELECT CASE unit WHEN 'ms' THEN to_char(figure, 'FM990.00') ELSE to_char(figure, 'FM999,999,990') END;
+	SELECT CASE unit WHEN 'ms' THEN to_char(figure, 'FM990.00')
+		ELSE to_char(round(figure::numeric, 2 - floor(log(greatest(figure, 1)))::int), 'FM999,999,990') END;
 $$;
 CREATE VIEW results AS
 	WITH figures AS (

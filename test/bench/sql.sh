@@ -31,9 +31,9 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 # All of it in memory; nothing begins by itself; a plan is parallel where its case says so.
-settings=(shared_buffers=1GB max_wal_size=4GB checkpoint_timeout=1h full_page_writes=off autovacuum=off jit=off
-	max_parallel_workers_per_gather=0 parallel_leader_participation=off parallel_setup_cost=0
-	parallel_tuple_cost=0 min_parallel_table_scan_size=0)
+settings="-c shared_buffers=1GB -c max_wal_size=4GB -c checkpoint_timeout=1h -c full_page_writes=off \
+	-c autovacuum=off -c jit=off -c max_parallel_workers_per_gather=0 -c parallel_leader_participation=off \
+	-c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_table_scan_size=0"
 
 # The cases of a chapter in random order: name and query.
 cases_of() {
@@ -107,6 +107,15 @@ measure_first() {
 	done
 }
 
+# Nothing is told where a case was not measured in every round.
+check_runs() {
+	local missing
+	missing=$(run_psql -At -c "
+		SELECT string_agg(name, ', ') FROM cases c
+		WHERE (SELECT count(*) FROM runs r WHERE r.name = c.name AND value > 0) <> $rounds")
+	[ -z "$missing" ] || die "not measured: $missing"
+}
+
 print_table() {
 	printf '\n'
 	run_psql -P footer=off -c "
@@ -133,7 +142,7 @@ make_readme_table() {
 		FROM results WHERE chapter <> 'workers' AND (bar <> '' OR target <> '') ORDER BY no"
 	run_psql -At -c "
 		SELECT format('| %s by 2 processes | | %s to %s of 1 |', split_part(name, ',', 1), min(ratio), max(ratio))
-		FROM results WHERE chapter = 'workers' AND ratio > 0 GROUP BY 1 ORDER BY min(no)"
+		FROM results WHERE chapter = 'workers' AND ratio > 0 GROUP BY split_part(name, ',', 1) ORDER BY min(no)"
 	printf '\n(PostgreSQL %s, %s, %s rows, %s rounds.)\n' "$(run_psql -At -c "SELECT split_part(current_setting('server_version'), ' ', 1)")" \
 		"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$rows" "$rounds"
 }
@@ -156,7 +165,7 @@ have gnuplot || apt_install gnuplot-nox || die "gnuplot is missing; see $log"
 build_extension
 install_extension
 make_work_folder bench
-start_cluster "${settings[@]/#/-c }"
+start_cluster
 as_server mkdir -m 0700 "$work/keys"
 
 echo "Making $rows rows, in a cluster of $("$PG_CONFIG" --version) "
@@ -167,6 +176,7 @@ in_rounds "parallel plans" measure_workers
 in_rounds writing measure_writes
 in_rounds look-ups measure_lookups
 in_rounds "first statements" measure_first
+check_runs
 print_table
 draw_chart
 [ -z "$write" ] || write_readme
