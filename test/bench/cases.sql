@@ -198,7 +198,7 @@ INSERT INTO cases (name, chapter, unit, setup, query, answer, against, at_least)
 			$$CALL pseudo.pseudonymize_table('target', '{email}', true)$$, 'UPDATE with as long a text, indexed', 0.5))
 		AS writes (name, setup, query, against, at_least);
 
--- By pgbench: look-ups by 16 clients, and the first statement of a new connection.
+-- Look-ups by 16 clients, and the first statement of a new connection.
 INSERT INTO cases (name, chapter, unit, query, against, at_least) VALUES
 	('look-up of a row', 'lookups', 'tps', 'SELECT pseudonym FROM people WHERE id = :id', NULL, NULL),
 	('look-up of a row, reidentify', 'lookups', 'tps', 'SELECT pseudo.reidentify(pseudonym) FROM people WHERE id = :id',
