@@ -139,8 +139,9 @@ make_readme_table() {
 	run_psql -At -c "
 		SELECT format('| %s by 2 processes | | %s to %s of 1 |', split_part(name, ',', 1), min(ratio), max(ratio))
 		FROM results WHERE chapter = 'workers' AND ratio > 0 GROUP BY split_part(name, ',', 1) ORDER BY min(no)"
-	printf '\n(PostgreSQL %s, %s, %s rows, %s rounds.)\n' "$(run_psql -At -c "SELECT split_part(current_setting('server_version'), ' ', 1)")" \
-		"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$rows" "$rounds"
+	printf '\n(PostgreSQL %s, %s; medians of %d rounds.)\n' "$(run_psql -At -c "
+		SELECT format('%s, %s rows', split_part(current_setting('server_version'), ' ', 1), shown($rows, 'rows'))")" \
+		"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$rounds"
 }
 
 # Put the table between the two marks in the README, and the chart beside it.
