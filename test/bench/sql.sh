@@ -59,7 +59,7 @@ in_rounds() {
 measure_functions() { run_psql -c "CALL measure('functions', $1)"; }
 measure_workers() { run_psql -c "CALL measure('workers', $1)"; }
 
-# By psql, for what commits in its midst cannot be executed by measure().
+# By psql: what commits in its midst cannot be executed by measure().
 measure_writes() {
 	local name
 	while IFS=$'\t' read -r name _; do
@@ -99,8 +99,10 @@ measure_first() {
 		FROM cases, generate_series(1, $connections) WHERE chapter = 'first' ORDER BY random()"
 	while IFS=$'\t' read -r name median; do
 		put_down "$name" "$1" "$median"
-	done < <(run_psql -o /dev/null -c '\timing on' -f "$build/first.sql" | paste - - | sed 's/Time: \([0-9.]*\) ms.*/\1/' | sort -t $'\t' -k 2n |
-		awk -F '\t' '{ all[$1, ++n[$1]] = $2 } END { for (name in n) print name "\t" all[name, int((n[name] + 1) / 2)] }')
+	done < <(run_psql -o /dev/null -c '\timing on' -f "$build/first.sql" | paste - - |
+		sed 's/Time: \([0-9.]*\) ms.*/\1/' | sort -t $'\t' -k 2n | awk -F '\t' '
+			{ all[$1, ++n[$1]] = $2 }
+			END { for (name in n) print name "\t" all[name, int((n[name] + 1) / 2)] }')
 }
 
 # Nothing is told where a case was not measured in every round.
@@ -115,7 +117,8 @@ check_runs() {
 print_table() {
 	printf '\n'
 	run_psql -P footer=off -c "
-		SELECT name, shown(figure, unit) AS median, unit, format('%s to %s', shown(low, unit), shown(high, unit)) AS quartiles,
+		SELECT name, shown(figure, unit) AS median, unit,
+			format('%s to %s', shown(low, unit), shown(high, unit)) AS quartiles,
 			ratio, against AS \"of\", target, CASE WHEN met THEN 'met' WHEN NOT met THEN 'missed' END AS \" \"
 		FROM results ORDER BY no"
 	run_psql -P footer=off -P fieldsep=$'\t' -A -o "$build/sql.tsv" -c "
@@ -125,7 +128,8 @@ print_table() {
 # Bars from the slowest to the fastest, ours in blue.
 draw_chart() {
 	run_psql -At -F $'\t' -o "$build/speed.tsv" -c "
-		SELECT bar, figure, (query ~ 'pseudo\.')::int FROM results JOIN cases USING (name, bar) WHERE bar <> '' ORDER BY figure DESC"
+		SELECT bar, figure, (query ~ 'pseudo\.')::int FROM results JOIN cases USING (name, bar)
+		WHERE bar <> '' ORDER BY figure DESC"
 	quietly gnuplot -c "$root/test/bench/chart.gp" "$build/speed.tsv" "$build/speed.svg" || die "gnuplot failed"
 }
 
