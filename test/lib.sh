@@ -134,8 +134,21 @@ build_extension() {
 	"$PG_CONFIG" --version --pgxs > "$stamp"
 }
 
+# Is what is installed what is built?
+is_installed() {
+	local lib share file
+	lib=$("$PG_CONFIG" --pkglibdir) share=$("$PG_CONFIG" --sharedir)/extension
+	for file in "$root"/*.so; do
+		cmp -s "$file" "$lib/${file##*/}" || return 1
+	done
+	for file in "$root"/pseudo.control "$root"/pseudo--*.sql; do
+		cmp -s "$file" "$share/${file##*/}" || return 1
+	done
+}
+
 # Before PostgreSQL 18 an extension can only be loaded from PostgreSQL's own folders.
 install_extension() {
+	if is_installed; then return; fi
 	# shellcheck disable=SC2016
 	quietly $SUDO bash -c '
 		. "$1/test/lib.sh"
@@ -178,9 +191,10 @@ make_work_folder() {
 	chown "$server_user" "$sockets"
 }
 
-# Start a cluster in $work, on a socket in $sockets only.
+# Start a cluster in $work, on a socket in $sockets only; $settings are further options of the server.
+settings=
 start_cluster() {
-	local options="-c listen_addresses='' -c unix_socket_directories='$sockets' -c fsync=off"
+	local options="-c listen_addresses='' -c unix_socket_directories='$sockets' -c fsync=off $settings"
 	quietly as_server "$bindir/initdb" -D "$work/data" -U postgres -A trust -E UTF8 \
 		--locale=C.UTF-8 --no-sync || die "initdb failed"
 	quietly as_server "$bindir/pg_ctl" -D "$work/data" -l "$work/server.log" -w \

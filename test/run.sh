@@ -244,9 +244,25 @@ run_tour() {
 	count_suite "the tour" $status "$(grep -c '^  ok  ' "$suite_log")" "$(grep -c '^  NO  ' "$suite_log")" "$suite_log"
 }
 
+# The benchmark of SQL, in short: it fails where a value does not come back, a row is not counted or a
+# case not measured.  How fast it was is not judged.
+run_bench() {
+	local suite_log=$build/bench.log chart=$build/speed.svg bar bad=0
+	rm -f "$chart" "$build/speed.tsv"
+	if ! "$root/test/bench/sql.sh" --quick > "$suite_log" 2>&1 < /dev/null; then bad=1; fi
+	count "bench, quick" $((1 - bad)) $bad "$suite_log"
+	bad=0
+	/usr/bin/python3 -c 'import sys, xml.etree.ElementTree as tree
+sys.exit(not tree.parse(sys.argv[1]).getroot().tag.endswith("svg"))' "$chart" 2>> "$suite_log" || bad=1
+	while IFS=$'\t' read -r bar _; do
+		grep -qF ">$bar<" "$chart" || { echo "no bar: $bar" >> "$suite_log"; bad=1; }
+	done < <(cat "$build/speed.tsv" || echo bars)
+	count "bench, chart" $((1 - bad)) $bad "$suite_log"
+}
+
 # The scripts that people run, and the template of deploy/.
 check_scripts() {
-	local bad=0 script suite_log=$build/scripts.log scripts=("$root"/deploy/*.sh "$root"/test/*.sh "$root/.ci/run")
+	local bad=0 script suite_log=$build/scripts.log scripts=("$root"/deploy/*.sh "$root"/test/*.sh "$root"/test/bench/*.sh "$root/.ci/run")
 	: > "$suite_log"
 	for script in "${scripts[@]}"; do
 		bash -n "$script" 2>> "$suite_log" || bad=1
@@ -335,6 +351,7 @@ if [ -z "${exit_early:-}" ]; then
 	fi
 	run_tap
 	run_memcheck
+	run_bench
 fi
 
 section "The sources"
