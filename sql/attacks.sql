@@ -303,6 +303,21 @@ SELECT t.err($$DO 'DECLARE x t.roles; v text; BEGIN SELECT * INTO x FROM t.roles
 SELECT t.err($$DO 'DECLARE x t.roles; BEGIN SELECT * INTO x FROM t.roles; EXECUTE ''SELECT pseudo.pseudonymize_as($1, $2)'' USING x.r, ''guess''; END'$$);
 SELECT t.err($$CREATE TABLE lab.taken AS SELECT * FROM t.exposed$$);
 SELECT t.err($$CREATE TABLE lab.taken (LIKE t.roles)$$);
+-- What remains possible, as the README says: an author who lets the reader choose the value.
+RESET ROLE;
+SET ROLE regress_pseudo_officer;
+CREATE VIEW masked.setting AS SELECT pseudo.pseudonymize_as('regress_pseudo_officer', current_setting('regress.email')) AS p;
+CREATE FUNCTION masked.atomic(v text) RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT pseudo.pseudonymize_as('regress_pseudo_officer', v); END;
+CREATE TABLE masked.ruled (v text);
+CREATE RULE r AS ON INSERT TO masked.ruled DO INSTEAD SELECT pseudo.pseudonymize_as('regress_pseudo_officer', NEW.v) AS p;
+GRANT SELECT ON masked.setting TO regress_pseudo_analyst;
+GRANT INSERT ON masked.ruled TO regress_pseudo_analyst;
+SET ROLE regress_pseudo_analyst;
+SET regress.email = '2@example.com';
+SELECT id FROM masked.customers JOIN masked.setting ON p = email;
+SELECT id FROM masked.customers WHERE email = masked.atomic('4@example.com');
+INSERT INTO masked.ruled VALUES ('6@example.com') \gset
+SELECT id FROM masked.customers WHERE email = :'p';
 RESET ROLE;
 SET search_path = pseudo, public;
 DEALLOCATE ALL;
