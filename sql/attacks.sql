@@ -223,6 +223,8 @@ CREATE FUNCTION lab.leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 A
 SELECT count(*) FROM masked.desk WHERE lab.leak(email);
 SELECT count(*) FROM masked.desk WHERE id < 5 AND lab.leak(email) AND lab.leak(id::text);
 SELECT id FROM masked.customers WHERE id = 2 AND lab.leak(email);
+SELECT count(*) FROM lab.plain p LEFT JOIN masked.desk d ON lab.leak(d.email) AND d.email < p.v;
+SELECT region FROM (SELECT d.*, id % 2 AS region FROM masked.desk d) AS s GROUP BY region HAVING lab.leak(max(email));
 SELECT t.err($$SELECT * FROM masked.desk WHERE email::int = 1$$);
 SELECT t.err($$SELECT * FROM masked.desk WHERE id = 1 AND 1 / (id - 1) = 0$$);
 -- Views over the view, security_invoker ones, and writing through it.

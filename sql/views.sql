@@ -97,6 +97,11 @@ COPY (SELECT email FROM masked.customers WHERE id = 1) TO STDOUT;
 DO $$ DECLARE n int := 0; r record; BEGIN FOR r IN SELECT email FROM masked.customers WHERE id < 10 LOOP n := n + 1; END LOOP; RAISE WARNING '% rows', n; END $$;
 CREATE TEMPORARY TABLE mine AS SELECT * FROM masked.customers WHERE id < 10;
 SELECT count(*) FROM mine JOIN expected USING (id, email);
+-- EXPLAIN works for the reader, and shows no value.
+CREATE FUNCTION pg_temp.explain(query text) RETURNS SETOF text LANGUAGE plpgsql AS
+$$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN (ANALYZE, VERBOSE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query; END $$;
+SELECT count(*) FILTER (WHERE e LIKE '%pseudonymize_as(''regress_pseudo_officer''::pseudo_role, %'), count(*) FILTER (WHERE e ~ '@|example') FROM pg_temp.explain('SELECT * FROM masked.customers WHERE id <= 3') e;
+SELECT count(*) FILTER (WHERE e LIKE '%reidentify_as(''regress_pseudo_officer''::pseudo_role, %'), count(*) FILTER (WHERE e ~ '@|example') FROM pg_temp.explain('SELECT * FROM masked.desk WHERE email > ''1''') e;
 -- Parallel plans, and everything in a worker.
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
