@@ -100,11 +100,12 @@ SELECT t.plan_has('SELECT count(pseudonymize(plain)) FROM t.many', 'Parallel Seq
 SELECT count(pseudonymize(plain, true)), count(DISTINCT pseudonymize(plain, true)) FROM t.many;
 -- What workers alone compute is right: in scans, joins, aggregates, of each function.
 DROP TABLE t.many;
-CREATE TABLE t.many AS SELECT n, n % 10 AS g, n || '@example.com' AS plain, pseudonymize(n || '@example.com', true) AS p, pseudonymize(n || '@example.com', false, 'crm') AS r FROM generate_series(1, 10000) n;
+CREATE TABLE t.many AS SELECT n, n % 10 AS g, n || '@example.com' AS plain, pseudonymize(n || '@example.com', true) AS p, pseudonymize(n || '@example.com', false, 'crm') AS r FROM generate_series(1, 3000) n;
 ANALYZE t.many;
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET parallel_leader_participation = off;
+SET jit = off;
 SET enable_mergejoin = off;
 CREATE FUNCTION t.in_workers(node text, query text) RETURNS text LANGUAGE plpgsql AS
 $$ DECLARE r text; BEGIN EXECUTE query INTO r; RETURN t.plan_has(query, node) || ' ' || r; END $$;
@@ -121,6 +122,7 @@ RESET parallel_setup_cost;
 RESET parallel_tuple_cost;
 RESET parallel_leader_participation;
 RESET enable_mergejoin;
+RESET jit;
 RESET min_parallel_table_scan_size;
 RESET max_parallel_workers_per_gather;
 DROP TABLE t.many, t.people;
