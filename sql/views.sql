@@ -37,7 +37,15 @@ SET ROLE regress_pseudo_analyst;
 SELECT * FROM masked.customers WHERE id <= 3 ORDER BY id;
 SELECT * FROM masked.desk ORDER BY id;
 SELECT substring(pg_get_viewdef('masked.customers') FROM 'pseudonymize_as[^ ]*');
+-- It is the whole grant: no schema, no type, no keyring, no right is needed.
 RESET ROLE;
+REVOKE USAGE ON SCHEMA pseudo FROM regress_pseudo_analyst;
+SET ROLE regress_pseudo_analyst;
+SELECT (SELECT count(email) FROM masked.customers), (SELECT count(email) FROM masked.desk);
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM masked.desk;
+SELECT t.err($$SELECT pseudo.pseudonymize_as('regress_pseudo_officer', 'guess')$$);
+RESET ROLE;
+GRANT USAGE ON SCHEMA pseudo TO regress_pseudo_analyst;
 CREATE TABLE expected AS SELECT id, pseudonymize(email, true) AS email, email AS plain FROM t.customers;
 GRANT SELECT ON expected TO PUBLIC;
 ANALYZE expected;
