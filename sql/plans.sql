@@ -63,6 +63,20 @@ SET ROLE regress_pseudo_etl;
 SELECT * FROM t.looked_up;
 RESET ROLE;
 DROP VIEW t.looked_up;
+-- The index serves below a security_barrier and a policy too.
+CREATE VIEW t.fenced WITH (security_barrier) AS SELECT id, email FROM t.people WHERE plain <> '78@example.com';
+GRANT SELECT ON t.fenced TO PUBLIC;
+ALTER TABLE t.people ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON t.people USING (plain <> '79@example.com');
+SET ROLE regress_pseudo_etl;
+SELECT t.plan_has($$SELECT id FROM t.fenced WHERE email = pseudonymize('77@example.com', true)$$, 'using people_email');
+SELECT id FROM t.fenced WHERE email IN (pseudonymize('77@example.com', true), pseudonymize('78@example.com', true));
+SELECT t.plan_has($$SELECT id FROM t.people WHERE email = pseudonymize('77@example.com', true)$$, 'using people_email');
+SELECT id FROM t.people WHERE email IN (pseudonymize('77@example.com', true), pseudonymize('79@example.com', true));
+RESET ROLE;
+DROP VIEW t.fenced;
+DROP POLICY p ON t.people;
+ALTER TABLE t.people DISABLE ROW LEVEL SECURITY;
 -- What is not a constant true stays volatile, and random.
 SELECT t.plan_has($$SELECT id FROM t.people WHERE email = pseudonymize('77@example.com')$$, 'people_email');
 SELECT t.plan_has($$SELECT id FROM t.people WHERE email = pseudonymize('77@example.com', false)$$, 'people_email');
