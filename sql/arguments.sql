@@ -106,6 +106,8 @@ SELECT pseudonymize('x', true, repeat('c', 100000)) = 'M2U3MDQxOTcxZWZjlpnAI/V4A
 -- More contexts than a keyring keeps nonce keys for, in turn, twice.
 SELECT count(*), count(DISTINCT p), bool_and(reidentify(p, c) = 'x') FROM (SELECT 'context ' || n % 50 AS c, pseudonymize('x', true, 'context ' || n % 50) AS p FROM generate_series(1, 1000) n) AS s;
 SELECT n, pseudonymize('x', true, 'context ' || n) FROM generate_series(1, 3) n;
+-- The nonce key of another call's context is not lost to them.
+SELECT count(DISTINCT a), count(DISTINCT b), bool_and(a = pseudonymize_as('current_user', 'x', 'context 1')) FROM (SELECT pseudonymize('x', true, 'context 1') AS a, pseudonymize('x', true, 'context ' || n % 50) AS b FROM generate_series(1, 1000) n) AS s;
 -- Keyrings from row to row.
 SELECT count(*), count(DISTINCT p), bool_and(reidentify(p, '', k) = 'x') FROM (SELECT k, pseudonymize('x', true, '', k) AS p FROM generate_series(1, 1000) n, LATERAL (SELECT CASE n % 2 WHEN 0 THEN 'b' ELSE 'pseudo' END) AS s (k)) AS s;
 -- Too long: the pseudonym would not fit a text.

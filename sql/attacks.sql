@@ -66,6 +66,18 @@ SELECT t.err($$SELECT pseudonymize_as(coalesce(NULL, 'regress_pseudo_officer'::p
 SELECT t.err($$SELECT pseudonymize_as((SELECT 'current_user'::pseudo_role), 'guess')$$);
 SELECT t.err($$SELECT pseudonymize_as(r, 'guess') FROM unnest('{regress_pseudo_analyst,current_user}'::pseudo_role[]) r$$);
 SELECT t.err($$SELECT pseudonymize_as(r, 'guess') FROM unnest('{regress_pseudo_officer,current_user}'::pseudo_role[]) r$$);
+-- Polymorphic functions of his own: to make another role of one, or to pass it on.
+CREATE FUNCTION lab.forge(anyelement) RETURNS anyelement LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN 'regress_pseudo_officer'; END $$;
+CREATE FUNCTION lab.forge_array(anyelement) RETURNS anyarray LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN '{regress_pseudo_officer}'; END $$;
+SET check_function_bodies = off;
+CREATE FUNCTION lab.pass(anyelement, v text) RETURNS text LANGUAGE sql STABLE AS $$ SELECT pseudo.pseudonymize_as($1, v) $$;
+CREATE FUNCTION lab.pass_plpgsql(anyelement, v text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN pseudo.pseudonymize_as($1, v); END $$;
+RESET check_function_bodies;
+SELECT t.err($$SELECT pseudonymize_as(lab.forge('current_user'::pseudo_role), 'guess')$$);
+SELECT t.err($$SELECT pseudonymize_as((lab.forge_array('current_user'::pseudo_role))[1], 'guess')$$);
+SELECT t.err($$SELECT count(*) FROM masked.customers WHERE email = pseudonymize_as(lab.forge('current_user'::pseudo_role), 'guess')$$);
+SELECT t.err($$SELECT lab.pass('current_user'::pseudo_role, 'guess')$$);
+SELECT t.err($$SELECT lab.pass_plpgsql('current_user'::pseudo_role, 'guess')$$);
 -- Parameters: custom and generic plans, of SQL, PL/pgSQL and EXECUTE ... USING.
 PREPARE param (pseudo_role, text) AS SELECT pseudonymize_as($1, $2);
 SET plan_cache_mode = force_custom_plan;
@@ -116,7 +128,7 @@ CREATE FUNCTION lab.plpgsql(v text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RE
 CREATE FUNCTION lab.expression(v text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN r := pseudo.pseudonymize_as('regress_pseudo_officer', v); RETURN r; END $$;
 CREATE FUNCTION lab.inlined(v text) RETURNS text LANGUAGE sql STABLE AS $$ SELECT pseudo.pseudonymize_as('regress_pseudo_officer', v) $$;
 CREATE FUNCTION lab.subscript(v text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN pseudo.pseudonymize_as(('{regress_pseudo_officer}'::pseudo.pseudo_role[])[1], v); END $$;
-CREATE FUNCTION lab.same(anyelement) RETURNS anyelement LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN $1; END $$;
+CREATE FUNCTION lab.same(anyelement) RETURNS anyelement LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$ BEGIN RETURN $1; END $$;
 CREATE FUNCTION lab.same_sql(anyelement) RETURNS anyelement LANGUAGE sql IMMUTABLE AS $$ SELECT $1 $$;
 CREATE FUNCTION lab.folded(v text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN pseudo.pseudonymize_as(lab.same('regress_pseudo_officer'::pseudo.pseudo_role), v); END $$;
 CREATE FUNCTION lab.folded_sql(v text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN pseudo.pseudonymize_as(lab.same_sql('regress_pseudo_officer'::pseudo.pseudo_role), v); END $$;
@@ -183,6 +195,13 @@ RESET plan_cache_mode;
 -- A superuser passes, with the named role's rights.
 RESET ROLE;
 SELECT t.prepared();
+-- Where the planner asks for no cost, too, what is folded is no literal.
+SET ROLE regress_pseudo_officer;
+PREPARE limited AS SELECT 1 LIMIT length(pseudonymize_as(lab.same('regress_pseudo_officer'::pseudo_role), 'guess'));
+SELECT t.err('EXECUTE limited');
+SET ROLE regress_pseudo_analyst;
+SELECT t.err('EXECUTE limited');
+RESET ROLE;
 -- A cursor opened by the author asks again, too.
 BEGIN;
 SET LOCAL ROLE regress_pseudo_officer;
@@ -204,6 +223,8 @@ CREATE FUNCTION lab.leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 A
 SELECT count(*) FROM masked.desk WHERE lab.leak(email);
 SELECT count(*) FROM masked.desk WHERE id < 5 AND lab.leak(email) AND lab.leak(id::text);
 SELECT id FROM masked.customers WHERE id = 2 AND lab.leak(email);
+SELECT count(*) FROM lab.plain p LEFT JOIN masked.desk d ON lab.leak(d.email) AND d.email < p.v;
+SELECT region FROM (SELECT d.*, id % 2 AS region FROM masked.desk d) AS s GROUP BY region HAVING lab.leak(max(email));
 SELECT t.err($$SELECT * FROM masked.desk WHERE email::int = 1$$);
 SELECT t.err($$SELECT * FROM masked.desk WHERE id = 1 AND 1 / (id - 1) = 0$$);
 -- Views over the view, security_invoker ones, and writing through it.
@@ -226,17 +247,35 @@ GRANT CREATE ON SCHEMA t TO regress_pseudo_officer;
 SET ROLE regress_pseudo_officer;
 CREATE TABLE t.checked (plain text, p text CHECK (p = pseudo.pseudonymize_as('regress_pseudo_officer', plain)));
 CREATE TABLE t.defaulted (id int, d text DEFAULT pseudo.pseudonymize_as('regress_pseudo_officer', 'default'));
-GRANT SELECT, INSERT ON t.checked, t.defaulted TO regress_pseudo_analyst;
+CREATE STATISTICS t.checked_statistics ON plain, (pseudo.pseudonymize_as('regress_pseudo_officer', plain)) FROM t.checked;
+CREATE DOMAIN t.checked_domain AS text CHECK (VALUE <> pseudo.pseudonymize_as('regress_pseudo_officer', VALUE));
+CREATE TABLE t.fired (v text);
+CREATE TRIGGER fired BEFORE INSERT ON t.fired FOR EACH ROW WHEN (NEW.v <> pseudo.pseudonymize_as('regress_pseudo_officer', NEW.v)) EXECUTE FUNCTION suppress_redundant_updates_trigger();
+SELECT t.err($$INSERT INTO t.fired VALUES ('guess')$$);
+SELECT 'guess'::t.checked_domain;
+GRANT SELECT, INSERT ON t.checked, t.defaulted, t.fired TO regress_pseudo_analyst;
 INSERT INTO t.checked SELECT v, pseudo.pseudonymize_as('regress_pseudo_officer', v) FROM (VALUES ('1@example.com')) AS s (v);
 SELECT t.err($$INSERT INTO t.checked VALUES ('2@example.com', 'x')$$) LIKE '23514: %';
+ANALYZE t.checked;
 RESET ROLE;
 CREATE TABLE lab.copied (LIKE t.checked INCLUDING ALL);
 ALTER TABLE lab.copied OWNER TO regress_pseudo_analyst;
+CREATE TABLE lab.copied_statistics (LIKE t.checked INCLUDING STATISTICS);
+ALTER TABLE lab.copied_statistics OWNER TO regress_pseudo_analyst;
 SET ROLE regress_pseudo_analyst;
+INSERT INTO lab.copied_statistics VALUES ('guess'), ('2@example.com');
+SELECT split_part(t.err($$ANALYZE lab.copied_statistics$$), E'\n', 1);
+SELECT split_part(t.err($$SELECT 'guess'::t.checked_domain$$), E'\n', 1);
+SELECT split_part(t.err($$INSERT INTO t.fired VALUES ('guess')$$), E'\n', 1);
+COPY t.defaulted (id) FROM STDIN;
+1
+\.
 SELECT split_part(t.err($$INSERT INTO t.checked SELECT '2@example.com', email FROM masked.customers WHERE id = 2$$), E'\n', 1);
 SELECT split_part(t.err($$INSERT INTO lab.copied SELECT '2@example.com', email FROM masked.customers WHERE id = 2$$), E'\n', 1);
 SELECT split_part(t.err($$ALTER TABLE lab.copied ADD CONSTRAINT again CHECK (p = pseudo.pseudonymize_as('regress_pseudo_officer', plain))$$), E'\n', 1);
 INSERT INTO t.defaulted (id) VALUES (1) RETURNING length(d);
+RESET ROLE;
+SELECT split_part(t.err($$ANALYZE lab.copied_statistics$$), E'\n', 1);
 -- A superuser's or author's column of the type is still no literal in a call of the reader's.
 RESET ROLE;
 SET ROLE regress_pseudo_officer;
@@ -250,8 +289,37 @@ SELECT t.err($$SELECT pseudonymize_as(r, 'guess') FROM t.exposed$$);
 SELECT t.err($$SELECT count(*) FROM t.exposed, t.guesses WHERE pseudonymize_as(r, v) > 'a'$$);
 SELECT t.err($$SELECT pseudonymize_as((e).r, 'guess') FROM t.exposed e$$);
 SELECT t.err($$EXPLAIN SELECT 1 FROM t.exposed, t.masked m WHERE m.email = pseudonymize_as(r, 'guess')$$);
+SELECT t.err($$SELECT lab.pass(r, 'guess') FROM t.roles$$);
+SELECT t.err($$SELECT lab.pass(r, 'guess') FROM t.exposed$$);
+SELECT t.err($$SELECT lab.pass_plpgsql(r, 'guess') FROM t.exposed$$);
+-- Nor is a row of such a table, whatever it is made of; nor a parameter with its value.
+SELECT t.err($$SELECT pseudonymize_as(('(regress_pseudo_officer)'::t.roles).r, 'guess')$$);
+SELECT t.err($$SELECT pseudonymize_as((json_populate_record(NULL::t.roles, '{"r": "regress_pseudo_officer"}')).r, 'guess')$$);
+SELECT t.err($$SELECT pseudonymize_as(p.r, 'guess') FROM jsonb_populate_recordset(NULL::t.roles, '[{"r": "regress_pseudo_officer"}]') AS p$$);
+SELECT t.err($$SELECT pseudonymize_as((x).r, 'guess') FROM (SELECT x FROM t.roles x OFFSET 0) AS s$$);
+SELECT t.err($$SELECT pseudonymize_as((SELECT r FROM t.roles), 'guess')$$);
+SELECT t.err($$SELECT pseudonymize_as((SELECT max(r::text) FROM t.roles)::pseudo_role, 'guess')$$);
+SELECT t.err($$DO 'DECLARE x t.roles; BEGIN x.r := ''regress_pseudo_officer''; PERFORM pseudo.pseudonymize_as(x.r, ''guess''); END'$$);
+SELECT t.err($$DO 'DECLARE x t.roles; BEGIN SELECT * INTO x FROM t.roles; PERFORM pseudo.pseudonymize_as(x.r, ''guess''); END'$$);
+SELECT t.err($$DO 'DECLARE x t.roles; v text; BEGIN SELECT * INTO x FROM t.roles; v := pseudo.pseudonymize_as(x.r, ''guess''); END'$$);
+SELECT t.err($$DO 'DECLARE x t.roles; BEGIN SELECT * INTO x FROM t.roles; EXECUTE ''SELECT pseudo.pseudonymize_as($1, $2)'' USING x.r, ''guess''; END'$$);
 SELECT t.err($$CREATE TABLE lab.taken AS SELECT * FROM t.exposed$$);
 SELECT t.err($$CREATE TABLE lab.taken (LIKE t.roles)$$);
+-- What remains possible, as the README says: an author who lets the reader choose the value.
+RESET ROLE;
+SET ROLE regress_pseudo_officer;
+CREATE VIEW masked.setting AS SELECT pseudo.pseudonymize_as('regress_pseudo_officer', current_setting('regress.email')) AS p;
+CREATE FUNCTION masked.atomic(v text) RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT pseudo.pseudonymize_as('regress_pseudo_officer', v); END;
+CREATE TABLE masked.ruled (v text);
+CREATE RULE r AS ON INSERT TO masked.ruled DO INSTEAD SELECT pseudo.pseudonymize_as('regress_pseudo_officer', NEW.v) AS p;
+GRANT SELECT ON masked.setting TO regress_pseudo_analyst;
+GRANT INSERT ON masked.ruled TO regress_pseudo_analyst;
+SET ROLE regress_pseudo_analyst;
+SET regress.email = '2@example.com';
+SELECT id FROM masked.customers JOIN masked.setting ON p = email;
+SELECT id FROM masked.customers WHERE email = masked.atomic('4@example.com');
+INSERT INTO masked.ruled VALUES ('6@example.com') \gset
+SELECT id FROM masked.customers WHERE email = :'p';
 RESET ROLE;
 SET search_path = pseudo, public;
 DEALLOCATE ALL;
@@ -259,6 +327,7 @@ DROP FUNCTION t.prepared;
 DROP SCHEMA lab CASCADE;
 DROP SCHEMA masked CASCADE;
 DROP VIEW t.exposed;
-DROP TABLE t.customers, t.masked, t.guesses, t.checked, t.defaulted, t.roles;
+DROP TABLE t.customers, t.masked, t.guesses, t.checked, t.defaulted, t.fired, t.roles;
+DROP DOMAIN t.checked_domain;
 DROP OWNED BY regress_pseudo_officer, regress_pseudo_analyst, regress_pseudo_member, regress_pseudo_heir;
 DROP ROLE regress_pseudo_officer, regress_pseudo_analyst, regress_pseudo_member, regress_pseudo_heir;

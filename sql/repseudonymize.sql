@@ -94,7 +94,23 @@ SELECT t.plan_has($$SELECT id FROM t.customers WHERE email = ANY (pseudonyms_of(
 UPDATE t.customers SET email = repseudonymize(email, '', 'turn') WHERE pseudonym_key_id(email) IS DISTINCT FROM 3;
 SELECT pseudonym_key_id(email), count(*) FROM t.customers GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM t.customers WHERE reidentify(email, '', 'turn') = id || '@example.com' AND email = pseudonymize(id || '@example.com', true, '', 'turn');
-DROP TABLE t.old, t.customers;
+-- From the service's weak nonce key of 8 bytes, another window of its digest and AES-128, to a strong key, and between contexts.
+SET client_min_messages = error;
+SELECT t.keyring('weak', '{"encodedSecretKey": "D/fCr0/olx36LL64Uc0Trw==", "encodedNonceKey": "e9XUfkRvzsI=", "nonceStrPos": 52, "nonceEndPos": 64}');
+CREATE TABLE t.weak AS SELECT c, pseudonymize('x', true, c, 'weak') AS d, pseudonymize('x', false, c, 'weak') AS r FROM unnest('{"",crm}'::text[]) c;
+SELECT pseudo_create_key('weak', make_primary => true);
+SELECT weak, key_bits, nonce_key_bytes FROM pseudo_keyrings WHERE name = 'weak';
+SELECT c, repseudonymize(d, c, 'weak') = pseudonymize('x', true, c, 'weak') AS deterministic, reidentify(repseudonymize(r, c, 'weak'), c, 'weak'), repseudonymize(r, c, 'weak') = pseudonymize('x', true, c, 'weak') AS random,
+       pseudonymize_as('current_user', 'x', c, 'weak') <> d AS moved, pseudonyms_of('x', c, 'weak') = ARRAY[pseudonymize('x', true, c, 'weak'), d] AS both,
+       t.err(format('SELECT repseudonymize(%L, %L, ''weak'')', d, c || '!')) LIKE '22000: %' AS kept_apart
+  FROM t.weak ORDER BY c;
+-- Where a pseudonym moves to the raw key, its nonce is of that key's window and nonce key.
+SELECT pseudonymize('y', true, 'crm', 'weak') AS y2 \gset
+SELECT pseudo_set_primary_key('weak', 1);
+SELECT repseudonymize(:'y2', 'crm', 'weak') = pseudonymize('y', true, 'crm', 'weak'), repseudonymize(:'y2', 'crm', 'weak') = :'y2', cardinality(pseudonyms_of('y', 'crm', 'weak'));
+DROP SERVER weak;
+SET client_min_messages = warning;
+DROP TABLE t.old, t.customers, t.weak;
 DROP SERVER turn;
 DROP OWNED BY regress_pseudo_p, regress_pseudo_r;
 DROP ROLE regress_pseudo_p, regress_pseudo_r;

@@ -242,6 +242,26 @@ SELECT * FROM t.viewed;
 RESET ROLE;
 DROP VIEW t.viewed;
 DROP FUNCTION t.definer;
+-- A cursor that such a function has opened has the rights of who fetches; a row those of the role at that row.
+CREATE FUNCTION t.opened(c refcursor) RETURNS refcursor LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN OPEN c FOR SELECT pseudo.reidentify('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4='), current_user FROM generate_series(1, 2); RETURN c; END $$;
+ALTER FUNCTION t.opened OWNER TO regress_pseudo_r;
+BEGIN;
+SET LOCAL ROLE regress_pseudo_none;
+SELECT t.opened('c');
+SAVEPOINT s;
+FETCH 1 FROM c;
+ROLLBACK TO s;
+SET LOCAL ROLE regress_pseudo_r;
+SELECT t.opened('d');
+FETCH 1 FROM d;
+SET LOCAL ROLE regress_pseudo_none;
+FETCH 1 FROM d;
+ROLLBACK;
+DROP FUNCTION t.opened;
+SET ROLE regress_pseudo_r;
+SELECT t.err($$SELECT try_reidentify('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4='), set_config('role', 'regress_pseudo_r', true) FROM generate_series(1, 2)$$);
+SELECT t.err($$SELECT try_reidentify('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4='), set_config('role', 'regress_pseudo_none', true) FROM generate_series(1, 2)$$);
+RESET ROLE;
 -- A function of the same name elsewhere, on whose path it may stand, gives no right and takes no part.
 CREATE SCHEMA attacker AUTHORIZATION regress_pseudo_none;
 SET ROLE regress_pseudo_none;

@@ -16,10 +16,12 @@ GRANT EXECUTE ON FUNCTION pseudonymize, reidentify TO regress_pseudo_officer;
 GRANT USAGE ON FOREIGN SERVER pseudo TO regress_pseudo_officer;
 CREATE TABLE t.customers (id int PRIMARY KEY, email text, region int);
 INSERT INTO t.customers SELECT n, n || '@example.com', n % 10 FROM generate_series(1, 20000) n;
+CREATE TABLE t.sealed AS SELECT id, pseudonymize(email, false, 'opened') AS email, region FROM t.customers WHERE id <= 5000;
 CREATE TABLE t.orders AS SELECT n AS id, pseudonymize((n % 5 + 1) || '@example.com', true) AS email FROM generate_series(1, 50) n;
 ANALYZE t.customers;
 ANALYZE t.orders;
-GRANT SELECT ON t.customers, t.orders TO regress_pseudo_officer;
+ANALYZE t.sealed;
+GRANT SELECT ON t.customers, t.orders, t.sealed TO regress_pseudo_officer;
 -- The view, and the whole grant.
 SET ROLE regress_pseudo_officer;
 CREATE VIEW masked.customers WITH (security_barrier) AS
@@ -27,14 +29,24 @@ CREATE VIEW masked.customers WITH (security_barrier) AS
 CREATE VIEW masked.desk WITH (security_barrier) AS
   SELECT id, pseudo.reidentify_as('regress_pseudo_officer', email) AS email FROM t.orders WHERE id <= 3;
 CREATE VIEW masked.orders AS SELECT * FROM t.orders;
+CREATE VIEW masked.opened WITH (security_barrier) AS
+  SELECT id, pseudo.reidentify_as('regress_pseudo_officer', email, 'opened') AS email, region FROM t.sealed WHERE region < 5;
 GRANT USAGE ON SCHEMA masked TO regress_pseudo_analyst;
-GRANT SELECT ON masked.customers, masked.desk, masked.orders TO regress_pseudo_analyst;
+GRANT SELECT ON masked.customers, masked.desk, masked.orders, masked.opened TO regress_pseudo_analyst;
 SET ROLE regress_pseudo_analyst;
 SELECT * FROM masked.customers WHERE id <= 3 ORDER BY id;
 SELECT * FROM masked.desk ORDER BY id;
 SELECT substring(pg_get_viewdef('masked.customers') FROM 'pseudonymize_as[^ ]*');
+-- It is the whole grant: no schema, no type, no keyring, no right is needed.
 RESET ROLE;
-CREATE TEMPORARY TABLE expected AS SELECT id, pseudonymize(email, true) AS email FROM t.customers;
+REVOKE USAGE ON SCHEMA pseudo FROM regress_pseudo_analyst;
+SET ROLE regress_pseudo_analyst;
+SELECT (SELECT count(email) FROM masked.customers), (SELECT count(email) FROM masked.desk);
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM masked.desk;
+SELECT t.err($$SELECT pseudo.pseudonymize_as('regress_pseudo_officer', 'guess')$$);
+RESET ROLE;
+GRANT USAGE ON SCHEMA pseudo TO regress_pseudo_analyst;
+CREATE TABLE expected AS SELECT id, pseudonymize(email, true) AS email, email AS plain FROM t.customers;
 GRANT SELECT ON expected TO PUBLIC;
 ANALYZE expected;
 SET ROLE regress_pseudo_analyst;
@@ -57,6 +69,17 @@ SELECT count(*) FROM (SELECT id, email FROM masked.customers EXCEPT SELECT id, e
 SELECT v.id, m.id FROM (VALUES (1), (2)) AS v (id), LATERAL (SELECT * FROM masked.customers m WHERE m.id = v.id) AS m ORDER BY 1;
 SELECT m.email = e.email FROM masked.customers m, expected e WHERE m.id = 7 AND e.id = 7;
 SELECT (m).id, (m).email IS NOT NULL FROM (SELECT m FROM masked.customers m WHERE id = 1) AS s;
+SELECT count(*), count(DISTINCT email), grouping(email) FROM masked.customers WHERE id < 4 GROUP BY GROUPING SETS ((), (email)) ORDER BY 1 DESC LIMIT 1;
+SELECT DISTINCT ON (region) region, email = (SELECT e.email FROM expected e WHERE e.id = m.id) FROM masked.customers m ORDER BY region, id LIMIT 2;
+-- The same of reidentify_as.
+SELECT count(*) FROM masked.opened o JOIN expected e ON o.id = e.id AND o.email = e.plain;
+SELECT count(*), count(o.email), min(o.email) FROM (VALUES (1), (-1)) AS v (id) LEFT JOIN masked.opened o USING (id);
+SELECT region, count(DISTINCT email), min(email) FROM masked.opened GROUP BY region HAVING min(email) < '2' ORDER BY region LIMIT 2;
+WITH c AS MATERIALIZED (SELECT * FROM masked.opened WHERE id < 4) SELECT string_agg(email, ' ' ORDER BY id) FROM c;
+SELECT id, email, lag(email) OVER (ORDER BY id) FROM masked.opened WHERE id < 4 ORDER BY id;
+SELECT email FROM masked.opened WHERE id = 1 UNION SELECT email FROM masked.desk ORDER BY 1;
+SELECT v.id, o.email FROM (VALUES (1), (2)) AS v (id), LATERAL (SELECT * FROM masked.opened o WHERE o.id = v.id) AS o ORDER BY 1;
+SELECT count(*) FROM expected WHERE plain IN (SELECT email FROM masked.opened);
 -- Prepared statements, cursors, COPY, functions.
 PREPARE one (int) AS SELECT count(*) FROM masked.customers JOIN expected USING (id, email) WHERE id <= $1;
 SET plan_cache_mode = force_generic_plan;
@@ -68,11 +91,25 @@ BEGIN;
 DECLARE c SCROLL CURSOR FOR SELECT m.email = e.email FROM masked.customers m JOIN expected e USING (id) WHERE id < 3 ORDER BY id;
 FETCH 2 FROM c;
 FETCH BACKWARD 1 FROM c;
+DECLARE held CURSOR WITH HOLD FOR SELECT email FROM masked.opened WHERE id < 3 ORDER BY id;
 COMMIT;
+FETCH ALL FROM held;
+CLOSE held;
+PREPARE opened (int) AS SELECT email FROM masked.opened WHERE id = $1;
+SET plan_cache_mode = force_generic_plan;
+EXECUTE opened (1);
+SET plan_cache_mode = force_custom_plan;
+EXECUTE opened (1);
+RESET plan_cache_mode;
 COPY (SELECT email FROM masked.customers WHERE id = 1) TO STDOUT;
 DO $$ DECLARE n int := 0; r record; BEGIN FOR r IN SELECT email FROM masked.customers WHERE id < 10 LOOP n := n + 1; END LOOP; RAISE WARNING '% rows', n; END $$;
 CREATE TEMPORARY TABLE mine AS SELECT * FROM masked.customers WHERE id < 10;
 SELECT count(*) FROM mine JOIN expected USING (id, email);
+-- EXPLAIN works for the reader, and shows no value.
+CREATE FUNCTION pg_temp.explain(query text) RETURNS SETOF text LANGUAGE plpgsql AS
+$$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN (ANALYZE, VERBOSE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query; END $$;
+SELECT count(*) FILTER (WHERE e LIKE '%pseudonymize_as(''regress_pseudo_officer''::pseudo_role, %'), count(*) FILTER (WHERE e ~ '@|example') FROM pg_temp.explain('SELECT * FROM masked.customers WHERE id <= 3') e;
+SELECT count(*) FILTER (WHERE e LIKE '%reidentify_as(''regress_pseudo_officer''::pseudo_role, %'), count(*) FILTER (WHERE e ~ '@|example') FROM pg_temp.explain('SELECT * FROM masked.desk WHERE email > ''1''') e;
 -- Parallel plans, and everything in a worker.
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
@@ -81,8 +118,18 @@ SELECT t.plan_has('SELECT count(*) FROM masked.customers WHERE length(email) > 4
 SELECT count(*), count(DISTINCT email) FROM masked.customers WHERE length(email) > 40;
 SELECT count(*) FROM masked.customers m JOIN masked.customers n USING (email);
 SET parallel_leader_participation = off;
+SET jit = off;
 SELECT count(DISTINCT email) FROM masked.customers;
+SELECT t.plan_has('SELECT count(*) FROM masked.customers m JOIN expected e ON m.email = e.email AND m.id = e.id', 'Parallel Hash Join');
+SELECT count(*) FROM masked.customers m JOIN expected e ON m.email = e.email AND m.id = e.id;
+SELECT t.plan_has('SELECT region, max(email) FROM masked.customers GROUP BY region', 'Partial HashAggregate');
+SELECT region, max(email) = (SELECT max(e.email) FROM expected e WHERE e.id % 10 = region) FROM masked.customers GROUP BY region HAVING region < 3 ORDER BY region;
+SELECT t.plan_has('SELECT count(*) FROM masked.opened o JOIN expected e ON o.email = e.plain AND o.id = e.id', 'Parallel Hash Join');
+SELECT count(*), count(DISTINCT o.email) FROM masked.opened o JOIN expected e ON o.email = e.plain AND o.id = e.id;
+SELECT t.plan_has('SELECT region, max(email) FROM masked.opened GROUP BY region', 'Partial HashAggregate');
+SELECT region, max(email) FROM masked.opened GROUP BY region HAVING region < 3 ORDER BY region;
 RESET parallel_leader_participation;
+RESET jit;
 RESET parallel_setup_cost;
 RESET parallel_tuple_cost;
 RESET min_parallel_table_scan_size;
@@ -132,6 +179,30 @@ SELECT masked.definer() = masked.atomic();
 SELECT t.err('SELECT masked.plain()');
 RESET ROLE;
 REVOKE SELECT ON t.orders FROM regress_pseudo_analyst;
+-- Rules, policies, and defaults of columns and of arguments have the author's rights as well.
+SET ROLE regress_pseudo_officer;
+CREATE TABLE masked.ruled (v text);
+CREATE RULE r AS ON INSERT TO masked.ruled DO INSTEAD SELECT pseudo.pseudonymize_as('regress_pseudo_officer', '7@example.com') AS p;
+CREATE TABLE masked.guarded (v text, d text DEFAULT pseudo.pseudonymize_as('regress_pseudo_officer', '8@example.com'));
+INSERT INTO masked.guarded SELECT email FROM masked.customers WHERE id < 4;
+ALTER TABLE masked.guarded ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON masked.guarded USING (v = pseudo.pseudonymize_as('regress_pseudo_officer', '2@example.com'));
+CREATE POLICY w ON masked.guarded FOR INSERT WITH CHECK (d = pseudo.pseudonymize_as('regress_pseudo_officer', '8@example.com'));
+CREATE FUNCTION masked.argument(d text = pseudo.pseudonymize_as('regress_pseudo_officer', '9@example.com')) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN d; END $$;
+GRANT SELECT, INSERT ON masked.ruled, masked.guarded TO regress_pseudo_analyst;
+SET ROLE regress_pseudo_analyst;
+INSERT INTO masked.ruled VALUES ('x') \gset
+SELECT id FROM expected WHERE email = :'p';
+SELECT id FROM expected JOIN masked.guarded ON v = email;
+INSERT INTO masked.guarded VALUES ('x');
+SELECT t.err($$INSERT INTO masked.guarded VALUES ('x', 'y')$$);
+SELECT id FROM expected WHERE email = masked.argument();
+RESET ROLE;
+REVOKE EXECUTE ON FUNCTION pseudonymize FROM regress_pseudo_officer;
+SET ROLE regress_pseudo_analyst;
+SELECT split_part(t.err(s), E'\n', 1) FROM unnest(ARRAY['INSERT INTO masked.ruled VALUES (''x'')', 'SELECT * FROM masked.guarded', 'INSERT INTO masked.guarded VALUES (''x'')', 'SELECT masked.argument()']) s;
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION pseudonymize TO regress_pseudo_officer;
 -- Names are quoted, and come back from a definition; a superuser may name any role.
 CREATE VIEW t.quoted AS SELECT pseudo.pseudonymize_as('"regress pseudo ""Quoted"""', 'x') AS p, pseudo.pseudonymize_as('"regress_pseudo_officer"', 'x', context => 'crm') AS c, pseudo.pseudonymize_as('CURRENT_USER', 'x') AS u;
 SELECT m FROM regexp_matches(pg_get_viewdef('t.quoted'), '''[^,:]*''::[a-z_.]+', 'g') AS m;
@@ -232,6 +303,6 @@ DROP DOMAIN t.stray;
 RESET plan_cache_mode;
 DEALLOCATE ALL;
 DROP SCHEMA masked CASCADE;
-DROP TABLE t.customers, t.orders, t.parts, t.parent, t.child, expected, mine;
+DROP TABLE t.customers, t.orders, t.sealed, t.parts, t.parent, t.child, expected, mine;
 DROP OWNED BY regress_pseudo_officer, regress_pseudo_analyst, "regress pseudo ""Quoted""";
 DROP ROLE regress_pseudo_officer, regress_pseudo_analyst, "regress pseudo ""Quoted""";

@@ -16,9 +16,9 @@
  *	- Constant folding makes constants without a location.  But the call
  *	  around them is never folded and keeps its own: such a call is refused,
  *	  by the planner already, for the sake of parallel workers.
- *	- CHECK constraints, domains, triggers' WHEN and COPY's defaults are stored as well, and
- *	  LIKE copies them into anybody's table.  They are planned without a
- *	  query, and marked as if they were statements.
+ *	- CHECK constraints, domains, triggers' WHEN, extended statistics and COPY's defaults
+ *	  are stored as well, and LIKE copies them into anybody's table.  They are planned
+ *	  without a query, and marked as if they were statements.
  */
 #include "postgres.h"
 
@@ -124,8 +124,7 @@ report_not_literal(void)
 static bool
 is_smuggled(const FuncExpr *call, const Const *role)
 {
-	return call->location >= 0 && role->location < 0 &&
-		role->consttypmod != OF_STATEMENT && !role->constisnull &&
+	return call->location >= 0 && role->location < 0 && !role->constisnull &&
 		OidIsValid(DatumGetObjectId(role->constvalue));
 }
 

@@ -201,9 +201,11 @@ renew_early(PseudoCall *const *calls, int n)
 	pseudo_cache_refresh_early(calls[0]->serverid);
 	if (before == pseudo_generation)
 		return false;
+	pseudo_call_renew(calls[0]);
 	for (int i = 0; i < n; i++)
 	{
-		pseudo_call_renew(calls[i]);
+		calls[i]->keyring = calls[0]->keyring;	/* the same one: to ask again could free it */
+		calls[i]->derived = NULL;
 		calls[i]->generation = 0;	/* the next row checks its rights again */
 	}
 	return true;

@@ -39,12 +39,20 @@ sub run_all
 		{
 			$sql .= "SELECT $function('$p', '$_') IS NULL; SELECT ${function}_array('{$p}', '$_') IS NULL;\n" for '', $value;
 		}
+		for my $context ('', $value)
+		{
+			$sql .= "SELECT repseudonymize('$p', '$context') = ''; SELECT reidentify_as('current_user', '$p', '$context') = '';\n";
+			$sql .= "SELECT reidentify_json($_('k', '$p'), '{k}', '$context') IS NULL;\n" for 'json_build_object', 'jsonb_build_object';
+		}
 		$sql .= "SELECT pseudonymize('$value') = '$p', pseudonymize('$value', true, '$p') = ''; SELECT pseudonym_key_id('$p');\n";
 	}
 	$sql .= "SELECT pseudonymize('$value', NULL); SELECT pseudonymize('$value', true, NULL); SELECT pseudonymize('$value', true, '$value', 'none'); SELECT pseudonymize('$value', true, '$value', 'faulty');\n";
 	$sql .= "SELECT pseudo_create_key('made'); SELECT pseudo_create_key('made', make_primary => true); SELECT pseudo_set_key_status('made', 1, 'disabled'); SELECT pseudonymize('$value', true, '$value', 'made') = '';\n";
 	$sql .= "SELECT pseudo_set_key_status('made', 1, 'destroyed'); SELECT count(*) FROM pseudo_keyrings;\n";
 	$sql .= "SELECT pseudonymize_array('{$value,NULL}', true) = '{}'; SELECT reidentify_array(pseudonymize_array('{$value}')) = '{}';\n";
+	$sql .= "SELECT pseudonyms_of('$value', '$value') = '{}'; SELECT pseudonyms_of('$value', NULL); SELECT pseudonymize_as('current_user', '$value', '$value') = ''; SELECT pseudonymize_as('nobody', '$value'); SELECT pseudonymize_as(NULL, '$value');\n";
+	$sql .= "SELECT pseudonymize_json($_::jsonb, '{k}', true, '$value') IS NULL; SELECT pseudonymize_json($_::json, '{k}', true) IS NULL; SELECT reidentify_json($_::jsonb, '{k}', '$value') IS NULL; SELECT reidentify_json($_::json, '{k}') IS NULL;\n"
+	  for qq('{"k": ["$value", 1, null]}'), qq('{"k": {"$value": true}}'), qq('{"k": "$value\\u0000"}'), qq('{"k": "$value\\ud800"}'), qq('{"k": 1e400000}');
 	my ($code, $out, $err) = $node->psql('postgres', $sql, on_error_stop => 0);
 	my $said = $err;
 

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
+use IO::Socket::UNIX;
 use Pseudo;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -72,6 +73,31 @@ $node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION pseudo.pseudonymize FRO
 both('EXECUTE one', qr/^42501: /, 'a REVOKE holds in an open transaction');
 both('ROLLBACK; SELECT 1', qr/^1$/, 'it ends');
 $node->safe_psql('postgres', 'GRANT EXECUTE ON FUNCTION pseudo.pseudonymize TO officer');
+# What a session keeps from one statement to the next: a cursor; an expression of PL/pgSQL, in one transaction.
+my $author = session($node);
+ask($author, 'SET SESSION AUTHORIZATION officer');
+ask($author, q{CREATE FUNCTION pg_temp.expression(v text) RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN r := pseudo.pseudonymize(v); RETURN r = v; END $$});
+ask($author, q{CREATE FUNCTION pg_temp.named(v text) RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN r := pseudo.pseudonymize_as('officer', v); RETURN r = v; END $$});
+ask($plain, 'BEGIN; DECLARE c CURSOR FOR SELECT length(email) > 0 FROM masked');
+for my $revoke ('EXECUTE ON FUNCTION pseudo.pseudonymize', 'USAGE ON FOREIGN SERVER pseudo')
+{
+	my @kept = ([ $plain, 'SAVEPOINT s; FETCH 1 FROM c', 't', 'a cursor' ], [ $author, q{SAVEPOINT s; SELECT pg_temp.expression('x')}, 'f', 'an expression' ],
+		[ $author, q{SAVEPOINT s; SELECT pg_temp.named('x')}, 'f', 'an expression that names its role' ]);
+	ask($author, 'BEGIN');
+	is(ask($_->[0], $_->[1]), $_->[2], "$_->[3] works") for @kept;
+	$node->safe_psql('postgres', "REVOKE $revoke FROM officer");
+	for (@kept)
+	{
+		like(ask($_->[0], $_->[1]), qr/^42501: /, "$_->[3] sees the REVOKE of $revoke");
+		ask($_->[0], 'ROLLBACK TO s');
+	}
+	$node->safe_psql('postgres', "GRANT $revoke TO officer");
+	ask($author, 'ROLLBACK');
+	ask($plain, 'ROLLBACK; BEGIN; DECLARE c CURSOR FOR SELECT length(email) > 0 FROM masked');
+}
+ask($plain, 'ROLLBACK');
+leave($author);
+
 $node->safe_psql('postgres', 'DROP OWNED BY leaver; DROP ROLE leaver');
 both('EXECUTE two', qr/^42704: role with OID \d+ does not exist/, 'a dropped role fails');
 both('SELECT count(email) FROM left_behind', qr/^42704: role with OID \d+ does not exist/, 'in new plans, too');
@@ -85,6 +111,43 @@ like(ask($s, "\\copy taken FROM '$file'"), qr/^42501: permission denied to name 
 like(ask($s, "\\copy taken FROM '$file' (FORMAT binary)"), qr/^(42883: no binary input function|22P04: )/, 'COPY as binary');
 ask($s, 'RESET ROLE; DROP TABLE taken');
 leave($s);
+
+# The fast path of the protocol calls a function without any expression: a role is no literal there.
+my %oid = map { split /\|/ } split /\n/, $node->safe_psql('postgres', "SELECT proname, oid FROM pg_proc WHERE pronamespace = 'pseudo'::regnamespace AND proname LIKE 'pseudonymize%'");
+sub fast_path
+{
+	my ($user, $function, @args) = @_;
+	my $socket = IO::Socket::UNIX->new($node->host . '/.s.PGSQL.' . $node->port) or die $!;
+	my $message = sub { my ($type, $body) = @_; print $socket $type . pack('N', 4 + length $body) . $body };
+	my $answer = sub {
+		my $said = '';
+		while (read $socket, my $head, 5)
+		{
+			my ($type, $len) = unpack 'aN', $head;
+			read $socket, my $body, $len - 4 if $len > 4;
+			return $said if $type eq 'Z';
+			my %field = map { substr($_, 0, 1) => substr($_, 1) } grep { length } split /\0/, $body if $type eq 'E';
+			$said = "$field{C}: $field{M}" if $type eq 'E';
+			$said = substr $body, 4 if $type eq 'V';
+		}
+		return 'connection lost';
+	};
+	$socket->autoflush;
+	$message->('', pack('N', 196608) . "user\0$user\0database\0postgres\0\0");
+	is($answer->(), '', "connected as $user");
+	$message->('F', pack('NnnnN/a*N/a*N/a*N/a*n', $oid{$function}, 1, 0, 4, @args, 0));
+	my $said = $answer->();
+	$message->('X', '');
+	return $said;
+}
+my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
+is(fast_path($superuser, 'pseudonymize', '7@example.com', 't', '', 'pseudo'), $pseudonym, 'the fast path pseudonymizes');
+like(fast_path('analyst', 'pseudonymize', '7@example.com', 't', '', 'pseudo'), qr/^42501: /, 'with the right only');
+like(fast_path('analyst', 'pseudonymize_as', 'officer', '7@example.com', '', 'pseudo'), qr/^42501: permission denied to name role/, 'it names no role');
+for my $role ('officer', 'current_user')
+{
+	like(fast_path('officer', 'pseudonymize_as', $role, '7@example.com', '', 'pseudo'), qr/^0A000: argument "as_role" must be a literal/, "and has no literal, $role");
+}
 
 # A dump restored by a superuser: the views work; by another, the role is refused.
 $node->safe_psql('postgres', 'DROP VIEW left_behind');
