@@ -157,14 +157,21 @@ pseudo_call_begin_as(FmgrInfo *flinfo)
 	create_call(flinfo)->role = role;
 }
 
+/* Take the keyring of a server, and forget what followed from another one. */
+static void
+take_keyring(PseudoCall *call, ForeignServer *server)
+{
+	call->generation = 0;
+	forget(call);
+	call->keyring = pseudo_cache_keyring(server);
+	call->generation = pseudo_generation;
+}
+
 /* See call.h. */
 void
 pseudo_call_renew(PseudoCall *call)
 {
-	call->generation = 0;
-	forget(call);
-	call->keyring = pseudo_cache_keyring(GetForeignServer(call->serverid));
-	call->generation = pseudo_generation;
+	take_keyring(call, GetForeignServer(call->serverid));
 }
 
 /* Look up what a call needs, with the rights of a role. */
@@ -181,7 +188,7 @@ look_up(PseudoCall *call, Oid called, PseudoRight right, Oid roleid, bool named,
 	call->serverid = server->serverid;
 	call->userid = GetUserId();
 	call->statement = GetCurrentStatementStartTimestamp();
-	pseudo_call_renew(call);
+	take_keyring(call, server);
 }
 
 /* See call.h. */
