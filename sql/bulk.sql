@@ -240,6 +240,18 @@ SELECT reidentify(email) FROM b.rights;
 CREATE SCHEMA trap;
 CREATE FUNCTION trap.unnest(anyarray) RETURNS SETOF text LANGUAGE sql AS $$SELECT 'trapped'::text$$;
 CREATE FUNCTION trap.max(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1';
+-- nor do operators there, which might run with the rights of the owner of pseudo_progress
+DO $do$
+DECLARE o record;
+BEGIN
+  FOR o IN SELECT oprname, oprleft::regtype AS l, oprright::regtype AS r FROM pg_operator WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprresult = 'bool'::regtype AND oprleft IN ('bool'::regtype, '"char"'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype, 'oid'::regtype, 'tid'::regtype, 'anyarray'::regtype) LOOP
+    EXECUTE format($$CREATE OR REPLACE FUNCTION trap.op(%s, %s) RETURNS boolean LANGUAGE plpgsql AS $f$BEGIN RAISE 'trapped as %%', current_user; END$f$ $$, o.l, o.r);
+    EXECUTE format('CREATE OPERATOR trap.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = trap.op)', o.oprname, o.l, o.r);
+  END LOOP;
+END
+$do$;
+DROP POLICY half ON b.rights;
+ALTER TABLE b.rights ALTER email TYPE varchar(100);
 INSERT INTO b.rights VALUES ('y');
 SET search_path = trap, pg_catalog;
 CALL pseudo.pseudonymize_table('b.rights', '{email}');
