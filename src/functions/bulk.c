@@ -64,7 +64,12 @@ typedef struct Batch
 	text	  **values;			/* row by row: the columns' values, or NULL */
 	bool	   *converts;		/* likewise: is the value to be converted? */
 	bool		is_last;		/* the pass is at its end */
+	int			last_found;		/* see pseudo_bulk_writes() */
 } Batch;
+
+/* What is being written at this moment, or NULL. */
+static BulkTarget *written_target = NULL;
+static Batch *written_batch = NULL;
 
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_table);
 PG_FUNCTION_INFO_V1(pseudo_repseudonymize_table);
@@ -310,28 +315,43 @@ convert_values(Bulk *bulk, BulkTarget *target, Batch *batch)
 	}
 }
 
-/* The statement that writes a batch: $1 are the rows, $2 and on the columns. */
+/*
+ * The statement that writes a batch: $1 are the rows, $2 and on the columns.  Where a
+ * trigger may change what is written, it gives the rows that have it as it was written.
+ */
 static char *
 update_statement(BulkTarget *target)
 {
+	TriggerDesc *triggers = target->rel->trigdesc;
 	StringInfoData set;
 	StringInfoData from;
 	StringInfoData names;
+	StringInfoData same;
+	char	   *update;
 
 	initStringInfo(&set);
 	initStringInfo(&from);
 	initStringInfo(&names);
+	initStringInfo(&same);
 	for (int i = 0; i < target->ncolumns; i++)
 	{
-		appendStringInfo(&set, "%s%s = u.v%d", i > 0 ? ", " : "",
-						 quote_identifier(target->columns[i].name), i);
+		const char *name = quote_identifier(target->columns[i].name);
+
+		appendStringInfo(&set, "%s%s = u.v%d", i > 0 ? ", " : "", name, i);
 		appendStringInfo(&from, ", pg_catalog.unnest($%d)", i + 2);
 		appendStringInfo(&names, ", v%d", i);
+		appendStringInfo(&same, "%sCOALESCE(t.%s::pg_catalog.text COLLATE pg_catalog.\"C\""
+						 " OPERATOR(pg_catalog.=) u.v%d, u.v%d IS NULL)",
+						 i > 0 ? " AND " : "", name, i, i);
 	}
-	return psprintf("UPDATE ONLY %s AS t SET %s FROM ROWS FROM (pg_catalog.unnest($1)%s)"
-					" AS u (tid%s) WHERE t.ctid OPERATOR(pg_catalog.=) u.tid",
-					pseudo_bulk_relation_name(RelationGetRelid(target->rel)),
-					set.data, from.data, names.data);
+	update = psprintf("UPDATE ONLY %s AS t SET %s FROM ROWS FROM (pg_catalog.unnest($1)%s)"
+					  " AS u (tid%s) WHERE t.ctid OPERATOR(pg_catalog.=) u.tid",
+					  pseudo_bulk_relation_name(RelationGetRelid(target->rel)),
+					  set.data, from.data, names.data);
+	if (triggers == NULL || !triggers->trig_update_before_row)
+		return update;
+	return psprintf("WITH w AS (%s RETURNING %s AS same) SELECT FROM w WHERE same",
+					update, same.data);
 }
 
 /* The rows of a batch as a tid[]. */
@@ -371,7 +391,7 @@ write_batch(BulkTarget *target, Batch *batch)
 	Oid		   *types = palloc(n * sizeof(Oid));
 	Datum	   *values = palloc(n * sizeof(Datum));
 	SPIPlanPtr	plan;
-	uint64		written;
+	int			result;
 
 	types[0] = TIDARRAYOID;
 	values[0] = tids_array(batch);
@@ -383,18 +403,54 @@ write_batch(BulkTarget *target, Batch *batch)
 
 	/* A generic plan expects few rows, and so fetches them by their TIDs. */
 	plan = SPI_prepare_cursor(update_statement(target), n, types, CURSOR_OPT_GENERIC_PLAN);
-	pseudo_bulk_target = RelationGetRelid(target->rel);
-	if (plan == NULL || SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update the table: %s", SPI_result_code_string(SPI_result));
-	pseudo_bulk_target = InvalidOid;
-	written = SPI_processed;
-	SPI_freeplan(plan);
-	if (written != (uint64) batch->n)
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the update: %s", SPI_result_code_string(SPI_result));
+	written_target = target;
+	written_batch = batch;
+	result = SPI_execute_plan(plan, values, NULL, false, 0);
+	written_batch = NULL;
+	if ((result != SPI_OK_UPDATE && result != SPI_OK_SELECT) ||
+		SPI_processed != (uint64) batch->n)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a trigger or a rule of relation \"%s\" kept rows from being converted",
+				 errmsg("a trigger or a rule of relation \"%s\" suppressed or changed what was written",
 						RelationGetRelationName(target->rel)),
-				 errhint("Disable it while this runs.")));
+				 errhint("Disable it while this runs, or let it leave pseudonyms alone.")));
+	SPI_freeplan(plan);
+}
+
+/* The number of a row in the batch, or -1.  Looks from where it found the last one: they come in order. */
+static int
+find_row(Batch *batch, ItemPointer tid)
+{
+	for (int i = 0; i < batch->n; i++)
+	{
+		int			row = (batch->last_found + i) % batch->n;
+
+		if (ItemPointerEquals(&batch->tids[row], tid))
+			return batch->last_found = row;
+	}
+	return -1;
+}
+
+/* See bulk.h. */
+bool
+pseudo_bulk_writes(Oid relid, ItemPointer tid, AttrNumber attno, const text *value)
+{
+	int			row;
+
+	if (written_batch == NULL || RelationGetRelid(written_target->rel) != relid ||
+		(row = find_row(written_batch, tid)) < 0)
+		return false;
+	for (int i = 0; i < written_target->ncolumns; i++)
+	{
+		text	   *written = written_batch->values[row * written_target->ncolumns + i];
+
+		if (written_target->columns[i].attno == attno && written != NULL)
+			return VARSIZE_ANY_EXHDR(written) == VARSIZE_ANY_EXHDR(value) &&
+				memcmp(VARDATA_ANY(written), VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)) == 0;
+	}
+	return false;
 }
 
 /* ---- Batches and transactions ---- */
@@ -410,7 +466,10 @@ init_batch(Bulk *bulk, BulkTarget *target, Batch *batch)
 	batch->converts = palloc(batch->room * target->ncolumns * sizeof(bool));
 }
 
-/* Read, convert and write one batch of a leaf; true where the pass is at its end. */
+/* What is done in one transaction; true where the pass is at its end. */
+typedef bool (*Step) (Bulk *bulk, BulkLeaf *leaf);
+
+/* Read, convert and write one batch of a leaf. */
 static bool
 run_batch(Bulk *bulk, BulkLeaf *leaf)
 {
@@ -436,18 +495,18 @@ run_batch(Bulk *bulk, BulkLeaf *leaf)
 	bulk->rows += batch.n;
 	for (int i = 0; i < batch.n * target.ncolumns; i++)
 		bulk->converted += batch.converts[i];
+	pseudo_bulk_notice(bulk);
 	return batch.is_last;
 }
 
-/* Commit, and begin a transaction as a batch needs it whatever the session's default is. */
+/* Begin a transaction's work as a batch needs it, whatever the session's default is. */
 static void
-next_transaction(void)
+set_isolation(void)
 {
-	SPI_commit();
 	SetConfigOption("transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
 }
 
-/* May a batch that failed like this be tried again? */
+/* May a step that failed like this be tried again? */
 static bool
 is_transient(const ErrorData *error)
 {
@@ -456,12 +515,14 @@ is_transient(const ErrorData *error)
 		error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 }
 
-/* Wait before the next attempt, longer each time. */
+/* Wait before an attempt that is not the first, longer each time. */
 static void
 back_off(int attempt)
 {
-	double		ms = 10.0 * (1 << attempt) * (0.5 + pg_prng_double(&pg_global_prng_state));
+	double		ms = 5.0 * (1 << attempt) * (0.5 + pg_prng_double(&pg_global_prng_state));
 
+	if (attempt == 0)
+		return;
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) ms,
 					 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
@@ -475,18 +536,29 @@ give_up(Bulk *bulk, ErrorData *error)
 	bulk->status = error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed";
 	bulk->sqlstate = unpack_sql_state(error->sqlerrcode);
 	pseudo_bulk_save(bulk);
-	next_transaction();
+	SPI_commit();
 	ReThrowError(error);
 }
 
+/* Keep the error that is being handled, and leave the handling. */
+static ErrorData *
+take_error(Bulk *bulk)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(bulk->mcxt);
+	error = CopyErrorData();
+	FlushErrorState();
+	return error;
+}
+
 /*
- * Run a batch in a subtransaction, so that an error costs the batch and what follows can
- * still be written down.  NULL, or the error; *is_last as run_batch() returns it.
+ * Do a step and note the progress in a subtransaction, so that an error costs the step and what
+ * follows can still be written down.  NULL, or the error; *is_last as the step returns it.
  */
 static ErrorData *
-try_batch(Bulk *bulk, BulkLeaf *leaf, bool *is_last)
+try_step(Bulk *bulk, BulkLeaf *leaf, Step step, int attempt, bool *is_last)
 {
-	MemoryContext mcxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile error = NULL;
 
@@ -494,56 +566,71 @@ try_batch(Bulk *bulk, BulkLeaf *leaf, bool *is_last)
 	MemoryContextSwitchTo(bulk->batch_mcxt);
 	PG_TRY();
 	{
-		*is_last = run_batch(bulk, leaf);
+		back_off(attempt);
+		*is_last = step(bulk, leaf);
+		pseudo_bulk_save(bulk);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
-		pseudo_bulk_target = InvalidOid;
-		MemoryContextSwitchTo(mcxt);
-		error = CopyErrorData();
-		FlushErrorState();
+		written_batch = NULL;
+		error = take_error(bulk);
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(mcxt);
+	MemoryContextSwitchTo(bulk->mcxt);
 	CurrentResourceOwner = owner;
 	MemoryContextReset(bulk->batch_mcxt);
 	return error;
 }
 
-/* Convert one batch of a leaf and commit; true where the pass is at its end. */
-static bool
-commit_batch(Bulk *bulk, BulkLeaf *leaf)
+/* Commit, which can fail too, by deferred triggers.  NULL, or the error. */
+static ErrorData *
+try_commit(Bulk *bulk)
 {
-	Bulk		counts = *bulk;
-	BulkLeaf	place = *leaf;
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		SPI_commit();
+	}
+	PG_CATCH();
+	{
+		error = take_error(bulk);	/* SPI has begun another transaction */
+	}
+	PG_END_TRY();
+	set_isolation();
+	return error;
+}
+
+/* Do a step and commit.  An error costs the step; one that may pass is tried again, any other ends the run. */
+static bool
+commit_step(Bulk *bulk, BulkLeaf *leaf, Step step)
+{
+	Bulk		before = *bulk;
+	BulkLeaf	place = leaf ? *leaf : (BulkLeaf) {0};
 	bool		is_last = false;
 
 	for (int attempt = 0;; attempt++)
 	{
-		ErrorData  *error = try_batch(bulk, leaf, &is_last);
+		ErrorData  *error = try_step(bulk, leaf, step, attempt, &is_last);
 
 		if (error == NULL)
-			break;
-		*leaf = place;
-		bulk->rows = counts.rows;
-		bulk->converted = counts.converted;
-		bulk->already = counts.already;
-		bulk->plain = counts.plain;
-		bulk->unreadable = counts.unreadable;
+			error = try_commit(bulk);
+		if (error == NULL)
+			return is_last;
+		if (leaf)
+			*leaf = place;
+		bulk->status = before.status;
+		bulk->rows = before.rows;
+		bulk->converted = before.converted;
+		bulk->already = before.already;
+		bulk->plain = before.plain;
+		bulk->unreadable = before.unreadable;
 		if (!is_transient(error) || attempt == MAX_ATTEMPTS)
 			give_up(bulk, error);
-		next_transaction();
-		back_off(attempt);
+		FreeErrorData(error);
 	}
-	MemoryContextSwitchTo(bulk->batch_mcxt);
-	pseudo_bulk_save(bulk);
-	MemoryContextSwitchTo(bulk->mcxt);
-	MemoryContextReset(bulk->batch_mcxt);
-	next_transaction();
-	pseudo_bulk_notice(bulk);
-	return is_last;
 }
 
 /* Convert a leaf: passes until one has found nothing in one snapshot. */
@@ -556,7 +643,7 @@ convert_leaf(Bulk *bulk, BulkLeaf *leaf)
 
 		ItemPointerSet(&leaf->next, 0, 1);
 		leaf->is_found = false;
-		while (!commit_batch(bulk, leaf))
+		while (!commit_step(bulk, leaf, run_batch))
 			batches++;
 		leaf->estimate = leaf->done;
 		leaf->is_analyzed = true;	/* better than that: counted */
@@ -564,9 +651,6 @@ convert_leaf(Bulk *bulk, BulkLeaf *leaf)
 			return;
 	}
 	bulk->status = "unfinished";
-	ereport(WARNING,
-			(errmsg("values to convert are written faster than they are converted"),
-			 errhint("Create the trigger pseudonymize_columns, and run this again.")));
 }
 
 /* ---- The whole run ---- */
@@ -637,6 +721,17 @@ analyze(Bulk *bulk)
 		elog(ERROR, "could not analyze the table");
 }
 
+/* The last step. */
+static bool
+finish(Bulk *bulk, BulkLeaf *leaf)
+{
+	if (!bulk->dry_run)
+		analyze(bulk);
+	if (strcmp(bulk->status, "running") == 0)
+		bulk->status = bulk->dry_run ? "dry run" : "done";
+	return true;
+}
+
 /* Convert all leaves; everything has been checked. */
 static void
 convert_all(Bulk *bulk)
@@ -646,19 +741,16 @@ convert_all(Bulk *bulk)
 	if (!bulk->dry_run)
 		lock_leaves(bulk);
 	pseudo_bulk_save(bulk);
-	next_transaction();
+	SPI_commit();
+	set_isolation();
 	bulk->first_xid = ReadNextTransactionId();
 	foreach(cell, bulk->leaves)
 		convert_leaf(bulk, lfirst(cell));
-	if (!bulk->dry_run)
-	{
-		analyze(bulk);
-		next_transaction();
-	}
-	if (strcmp(bulk->status, "running") == 0)
-		bulk->status = bulk->dry_run ? "dry run" : "done";
-	pseudo_bulk_save(bulk);
-	next_transaction();
+	commit_step(bulk, NULL, finish);
+	if (strcmp(bulk->status, "unfinished") == 0)
+		ereport(WARNING,
+				(errmsg("values to convert are written faster than they are converted"),
+				 errhint("Create the trigger pseudonymize_columns, and run this again.")));
 	pseudo_bulk_summary(bulk);
 }
 

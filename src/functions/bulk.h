@@ -62,6 +62,14 @@ typedef struct Bulk
 	instr_time	last_notice;
 } Bulk;
 
+/* ---- bulk.c ---- */
+
+/*
+ * Does a bulk procedure of this backend write this value to this row at this moment?  The trigger lets
+ * it pass, and nothing else that is written meanwhile, by triggers for example.
+ */
+extern bool pseudo_bulk_writes(Oid relid, ItemPointer tid, AttrNumber attno, const text *value);
+
 /* ---- bulk_target.c ---- */
 
 /* A leaf as one batch sees it. */

@@ -197,7 +197,8 @@ check_foreign_keys(Bulk *bulk, const BulkTarget *target)
 static void
 check_width(Bulk *bulk, const BulkTarget *target, const PseudoColumn *column)
 {
-	char	   *name = psprintf("%s::pg_catalog.text", quote_identifier(column->name));
+	char	   *name = psprintf("%s::pg_catalog.text COLLATE pg_catalog.\"C\"",
+								quote_identifier(column->name));
 	size_t		overhead = PSEUDO_OVERHEAD +
 		(bulk->call.keyring->primary->prefix == PSEUDO_PREFIX_TINK ? PSEUDO_PREFIX_LEN : 0);
 	size_t		longest = 0;
