@@ -133,6 +133,8 @@ CALL pseudonymize_table('b.ruled', '{email}');
 CREATE OR REPLACE RULE r AS ON UPDATE TO b.ruled DO INSTEAD INSERT INTO b.rule_log VALUES (NEW.email);
 CALL pseudonymize_table('b.ruled', '{email}');
 SELECT count(*) FROM b.rule_log;
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON b.ruled FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('email');
+CALL pseudonymize_table('b.ruled', '{email}');
 CREATE OR REPLACE RULE r AS ON UPDATE TO b.ruled DO ALSO INSERT INTO b.rule_log VALUES (NEW.email);
 CALL pseudonymize_table('b.ruled', '{email}');
 SELECT reidentify(b.ruled.email), b.ruled.email = b.rule_log.email FROM b.ruled, b.rule_log;

@@ -317,7 +317,7 @@ convert_values(Bulk *bulk, BulkTarget *target, Batch *batch)
 
 /*
  * The statement that writes a batch: $1 are the rows, $2 and on the columns.  Where a
- * trigger may change what is written, it gives the rows that have it as it was written.
+ * trigger may change what is written, it returns whether that has happened.
  */
 static char *
 update_statement(BulkTarget *target)
@@ -327,7 +327,6 @@ update_statement(BulkTarget *target)
 	StringInfoData from;
 	StringInfoData names;
 	StringInfoData same;
-	char	   *update;
 
 	initStringInfo(&set);
 	initStringInfo(&from);
@@ -340,18 +339,15 @@ update_statement(BulkTarget *target)
 		appendStringInfo(&set, "%s%s = u.v%d", i > 0 ? ", " : "", name, i);
 		appendStringInfo(&from, ", pg_catalog.unnest($%d)", i + 2);
 		appendStringInfo(&names, ", v%d", i);
-		appendStringInfo(&same, "%sCOALESCE(t.%s::pg_catalog.text COLLATE pg_catalog.\"C\""
+		appendStringInfo(&same, " %s COALESCE(t.%s::pg_catalog.text COLLATE pg_catalog.\"C\""
 						 " OPERATOR(pg_catalog.=) u.v%d, u.v%d IS NULL)",
-						 i > 0 ? " AND " : "", name, i, i);
+						 i > 0 ? "AND" : "RETURNING", name, i, i);
 	}
-	update = psprintf("UPDATE ONLY %s AS t SET %s FROM ROWS FROM (pg_catalog.unnest($1)%s)"
-					  " AS u (tid%s) WHERE t.ctid OPERATOR(pg_catalog.=) u.tid",
-					  pseudo_bulk_relation_name(RelationGetRelid(target->rel)),
-					  set.data, from.data, names.data);
-	if (triggers == NULL || !triggers->trig_update_before_row)
-		return update;
-	return psprintf("WITH w AS (%s RETURNING %s AS same) SELECT FROM w WHERE same",
-					update, same.data);
+	return psprintf("UPDATE ONLY %s AS t SET %s FROM ROWS FROM (pg_catalog.unnest($1)%s)"
+					" AS u (tid%s) WHERE t.ctid OPERATOR(pg_catalog.=) u.tid%s",
+					pseudo_bulk_relation_name(RelationGetRelid(target->rel)),
+					set.data, from.data, names.data,
+					triggers && triggers->trig_update_before_row ? same.data : "");
 }
 
 /* The rows of a batch as a tid[]. */
@@ -383,6 +379,20 @@ column_array(Batch *batch, int ncolumns, int no)
 											  false, TYPALIGN_INT));
 }
 
+/* How many rows the statement has written as they should be. */
+static uint64
+count_written(int result)
+{
+	uint64		n = 0;
+	bool		isnull;
+
+	if (result != SPI_OK_UPDATE_RETURNING)
+		return result == SPI_OK_UPDATE ? SPI_processed : 0;
+	for (uint64 i = 0; i < SPI_processed; i++)
+		n += DatumGetBool(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+	return n;
+}
+
 /* Write the values of a batch to its rows, which are locked. */
 static void
 write_batch(BulkTarget *target, Batch *batch)
@@ -409,8 +419,7 @@ write_batch(BulkTarget *target, Batch *batch)
 	written_batch = batch;
 	result = SPI_execute_plan(plan, values, NULL, false, 0);
 	written_batch = NULL;
-	if ((result != SPI_OK_UPDATE && result != SPI_OK_SELECT) ||
-		SPI_processed != (uint64) batch->n)
+	if (count_written(result) != (uint64) batch->n)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a trigger or a rule of relation \"%s\" suppressed or changed what was written",
