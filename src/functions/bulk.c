@@ -7,8 +7,8 @@
  * convert, takes each row as it is once locked, and so never writes an old value over
  * a newer one; what is converted is told by its opening under the keyring, so that a run
  * may end anywhere and another go on.  An UPDATE of a writer can carry a value that
- * is not converted yet from a block ahead to one behind.  The run is therefore over only after
- * a pass that has found nothing in one snapshot: that sees every row once.
+ * is not converted yet from a block or a partition ahead to one behind.  The run is therefore
+ * over only after a pass that has found nothing in one snapshot: that sees every row once.
  */
 #include "postgres.h"
 
@@ -229,12 +229,12 @@ lock_row(Bulk *bulk, BulkTarget *target, Batch *batch, TupleTableSlot *found,
 
 /* Is it time to end a batch?  Looks at the clock where start is given. */
 static bool
-is_full(Bulk *bulk, BulkLeaf *leaf, Batch *batch, const instr_time *start)
+is_full(Bulk *bulk, Batch *batch, const instr_time *start)
 {
 	if (batch->n >= bulk->batch_size || batch->bytes > MAX_BATCH_BYTES)
 		return true;
 	/* A pass that may be the last keeps its snapshot; another need not. */
-	return start && (bulk->pass == 1 || leaf->is_found) &&
+	return start && (bulk->pass == 1 || bulk->is_found) &&
 		pseudo_bulk_elapsed(start) > BATCH_SECONDS;
 }
 
@@ -265,7 +265,7 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
 
 		CHECK_FOR_INTERRUPTS();
 		due = examine_row(bulk, target, slot, old, values, converts);
-		leaf->is_found |= due > 0;
+		bulk->is_found |= due > 0;
 		MemoryContextSwitchTo(batch_mcxt);
 		if (due > 0 && bulk->dry_run)
 		{
@@ -281,7 +281,7 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
 		MemoryContextReset(row_mcxt);
 		if (++n % ROWS_A_LOOK == 0)
 			pseudo_bulk_notice(bulk);
-		ended = is_full(bulk, leaf, batch, n % ROWS_A_LOOK == 0 ? &start : NULL);
+		ended = is_full(bulk, batch, n % ROWS_A_LOOK == 0 ? &start : NULL);
 	}
 	batch->is_last = !ended && TTS_EMPTY(slot);
 	table_endscan(scan);
@@ -476,11 +476,11 @@ init_batch(Bulk *bulk, BulkTarget *target, Batch *batch)
 }
 
 /* What is done in one transaction; true where the pass is at its end. */
-typedef bool (*Step) (Bulk *bulk, BulkLeaf *leaf);
+typedef bool (*Step) (Bulk *bulk);
 
-/* Read, convert and write one batch of a leaf. */
+/* Read, convert and write one batch of a leaf; true where the pass is at the leaf's end. */
 static bool
-run_batch(Bulk *bulk, BulkLeaf *leaf)
+convert_batch(Bulk *bulk, BulkLeaf *leaf)
 {
 	BulkTarget	target;
 	Batch		batch;
@@ -490,12 +490,9 @@ run_batch(Bulk *bulk, BulkLeaf *leaf)
 	bulk->call.generation = 0;	/* a batch may find other keys and rights than the last */
 	prepare_call(bulk);
 
-	/* The snapshot first: all that it shows is in the blocks that there are then. */
-	PushActiveSnapshot(GetTransactionSnapshot());
 	if (ItemPointerGetBlockNumber(&leaf->next) == 0 && ItemPointerGetOffsetNumber(&leaf->next) == 1)
 		leaf->end = RelationGetNumberOfBlocks(target.rel);
 	read_rows(bulk, leaf, &target, &batch);
-	PopActiveSnapshot();
 	convert_values(bulk, &target, &batch);
 	if (batch.n > 0)
 		write_batch(&target, &batch);
@@ -504,8 +501,66 @@ run_batch(Bulk *bulk, BulkLeaf *leaf)
 	bulk->rows += batch.n;
 	for (int i = 0; i < batch.n * target.ncolumns; i++)
 		bulk->converted += batch.converts[i];
-	pseudo_bulk_notice(bulk);
 	return batch.is_last;
+}
+
+/* Make a leaf the one that the pass is at. */
+static void
+begin_leaf(Bulk *bulk, int no)
+{
+	bulk->current = no;
+	if (no < list_length(bulk->leaves))
+		ItemPointerSet(&((BulkLeaf *) list_nth(bulk->leaves, no))->next, 0, 1);
+}
+
+/* The pass is at the end of a leaf. */
+static void
+end_leaf(Bulk *bulk, BulkLeaf *leaf)
+{
+	leaf->estimate = leaf->done;
+	leaf->is_analyzed = true;	/* better than that: counted */
+	begin_leaf(bulk, bulk->current + 1);
+}
+
+/* Lock the leaves that a step may read: all that are left where the pass may be the last. */
+static void
+lock_tables(Bulk *bulk)
+{
+	for (int i = bulk->current; i < list_length(bulk->leaves); i++)
+	{
+		LockRelationOid(((BulkLeaf *) list_nth(bulk->leaves, i))->relid,
+						bulk->dry_run ? AccessShareLock : RowExclusiveLock);
+		if (bulk->pass == 1 || bulk->is_found)
+			break;
+	}
+}
+
+/* Convert one batch; a pass that may be the last looks at all leaves in one snapshot. */
+static bool
+run_batch(Bulk *bulk)
+{
+	bool		ended = true;
+
+	/*
+	 * The locks first: in an older snapshot a table that is rewritten is empty.  Then the snapshot: all
+	 * that it shows is in the blocks that there are then.
+	 */
+	lock_tables(bulk);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	while (ended && bulk->current < list_length(bulk->leaves))
+	{
+		BulkLeaf   *leaf = list_nth(bulk->leaves, bulk->current);
+
+		MemoryContextReset(bulk->batch_mcxt);
+		ended = convert_batch(bulk, leaf);
+		if (ended)
+			end_leaf(bulk, leaf);
+		if (bulk->pass == 1 || bulk->is_found)
+			break;
+	}
+	PopActiveSnapshot();
+	pseudo_bulk_notice(bulk);
+	return bulk->current == list_length(bulk->leaves);
 }
 
 /* Begin a transaction's work as a batch needs it, whatever the session's default is. */
@@ -566,7 +621,7 @@ take_error(Bulk *bulk)
  * follows can still be written down.  NULL, or the error; *is_last as the step returns it.
  */
 static ErrorData *
-try_step(Bulk *bulk, BulkLeaf *leaf, Step step, int attempt, bool *is_last)
+try_step(Bulk *bulk, Step step, int attempt, bool *is_last)
 {
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile error = NULL;
@@ -576,7 +631,7 @@ try_step(Bulk *bulk, BulkLeaf *leaf, Step step, int attempt, bool *is_last)
 	PG_TRY();
 	{
 		back_off(attempt);
-		*is_last = step(bulk, leaf);
+		*is_last = step(bulk);
 		pseudo_bulk_save(bulk);
 		ReleaseCurrentSubTransaction();
 	}
@@ -614,15 +669,17 @@ try_commit(Bulk *bulk)
 
 /* Do a step and commit.  An error costs the step; one that may pass is tried again, any other ends the run. */
 static bool
-commit_step(Bulk *bulk, BulkLeaf *leaf, Step step)
+commit_step(Bulk *bulk, Step step)
 {
 	Bulk		before = *bulk;
+	BulkLeaf   *leaf = bulk->current < list_length(bulk->leaves) ?
+		list_nth(bulk->leaves, bulk->current) : NULL;
 	BulkLeaf	place = leaf ? *leaf : (BulkLeaf) {0};
 	bool		is_last = false;
 
 	for (int attempt = 0;; attempt++)
 	{
-		ErrorData  *error = try_step(bulk, leaf, step, attempt, &is_last);
+		ErrorData  *error = try_step(bulk, step, attempt, &is_last);
 
 		if (error == NULL)
 			error = try_commit(bulk);
@@ -631,6 +688,8 @@ commit_step(Bulk *bulk, BulkLeaf *leaf, Step step)
 		if (leaf)
 			*leaf = place;
 		bulk->status = before.status;
+		bulk->current = before.current;
+		bulk->is_found = before.is_found;
 		bulk->rows = before.rows;
 		bulk->converted = before.converted;
 		bulk->already = before.already;
@@ -642,21 +701,19 @@ commit_step(Bulk *bulk, BulkLeaf *leaf, Step step)
 	}
 }
 
-/* Convert a leaf: passes until one has found nothing in one snapshot. */
+/* Convert all leaves: passes until one has found nothing in one snapshot. */
 static void
-convert_leaf(Bulk *bulk, BulkLeaf *leaf)
+convert_leaves(Bulk *bulk)
 {
 	for (bulk->pass = 1; bulk->pass <= MAX_PASSES; bulk->pass++)
 	{
 		int			batches = 1;
 
-		ItemPointerSet(&leaf->next, 0, 1);
-		leaf->is_found = false;
-		while (!commit_step(bulk, leaf, run_batch))
+		bulk->is_found = false;
+		begin_leaf(bulk, 0);
+		while (!commit_step(bulk, run_batch))
 			batches++;
-		leaf->estimate = leaf->done;
-		leaf->is_analyzed = true;	/* better than that: counted */
-		if ((batches == 1 && !leaf->is_found) || bulk->dry_run)
+		if ((batches == 1 && !bulk->is_found) || bulk->dry_run)
 			return;
 	}
 	bulk->status = "unfinished";
@@ -732,7 +789,7 @@ analyze(Bulk *bulk)
 
 /* The last step. */
 static bool
-finish(Bulk *bulk, BulkLeaf *leaf)
+finish(Bulk *bulk)
 {
 	if (!bulk->dry_run)
 		analyze(bulk);
@@ -745,17 +802,14 @@ finish(Bulk *bulk, BulkLeaf *leaf)
 static void
 convert_all(Bulk *bulk)
 {
-	ListCell   *cell;
-
 	if (!bulk->dry_run)
 		lock_leaves(bulk);
 	pseudo_bulk_save(bulk);
 	SPI_commit();
 	set_isolation();
 	bulk->first_xid = ReadNextTransactionId();
-	foreach(cell, bulk->leaves)
-		convert_leaf(bulk, lfirst(cell));
-	commit_step(bulk, NULL, finish);
+	convert_leaves(bulk);
+	commit_step(bulk, finish);
 	if (strcmp(bulk->status, "unfinished") == 0)
 		ereport(WARNING,
 				(errmsg("values to convert are written faster than they are converted"),

@@ -26,7 +26,6 @@ typedef struct BulkLeaf
 	int64		done;			/* rows of it that have been dealt with */
 	BlockNumber end;			/* blocks that the first pass reads */
 	ItemPointerData next;		/* where the pass goes on */
-	bool		is_found;		/* has the pass found a value to convert? */
 	bool		is_locked;		/* by this session, against a second run */
 } BulkLeaf;
 
@@ -53,6 +52,8 @@ typedef struct Bulk
 	const char *status;
 	char	   *sqlstate;
 	int			pass;
+	int			current;		/* the leaf that the pass is at */
+	bool		is_found;		/* has the pass found a value to convert? */
 	int64		rows;			/* with a value converted */
 	int64		converted;		/* values */
 	int64		already;		/* values that needed nothing */
