@@ -188,6 +188,21 @@ CALL pseudonymize_table('b.types', '{c,v,d,large}');
 CALL pseudonymize_table('b.types', '{c,v,d,large}');
 SELECT DISTINCT reidentify(c::text), reidentify(v), reidentify(d), reidentify(large) = repeat('large ', 10000) FROM b.types;
 DROP TABLE b.types;
+-- a collation that is not deterministic, where there is ICU
+SELECT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i') AS icu \gset
+\if :icu
+CREATE COLLATION b.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+\else
+CREATE COLLATION b.ci (locale = 'C');
+\endif
+CREATE TABLE b.collated (v varchar(90) COLLATE b.ci, c char(90) COLLATE b.ci);
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON b.collated FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('v', 'c', 'deterministic=true');
+ALTER TABLE b.collated DISABLE TRIGGER pseudo;
+INSERT INTO b.collated VALUES ('varchar', 'char');
+ALTER TABLE b.collated ENABLE TRIGGER pseudo;
+CALL pseudonymize_table('b.collated', '{v,c}', true);
+SELECT reidentify(v), reidentify(c::text) FROM b.collated;
+DROP TABLE b.collated;
 -- Partitions, inheritance, unlogged and temporary tables, an empty one.
 CREATE TABLE b.events (id int, region text, email text) PARTITION BY LIST (region);
 CREATE TABLE b.events_eu PARTITION OF b.events FOR VALUES IN ('eu');

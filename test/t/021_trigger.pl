@@ -18,9 +18,9 @@ $node->safe_psql('postgres', 'SELECT pseudo.pseudo_create_key()');
 
 sub start_call
 {
-	my ($sql) = @_;
+	my (@sql) = @_;
 	my %h = (out => '');
-	$h{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' application_name=call', '-c', $sql ],
+	$h{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' application_name=call', map { ('-c', $_) } @sql ],
 		'<', \undef, '>&', \$h{out}, IPC::Run::timeout(180));
 	return \%h;
 }
@@ -165,6 +165,15 @@ my @notices = $run->{out} =~ /NOTICE:  public.bulk: \d+ of about \d+ rows \([\d.
 cmp_ok(scalar @notices, '>=', 2, 'notices: ' . scalar @notices);
 cmp_ok(scalar @notices, '<=', 20, 'and not too many');
 like($run->{out}, qr/has no trigger pseudonymize_columns/, 'a table without the trigger is told of');
+for my $case ([ 'ENABLE', 'INSERT OR UPDATE', '', 0 ], [ 'ENABLE ALWAYS', 'INSERT OR UPDATE', '', 0 ], [ 'ENABLE REPLICA', 'INSERT OR UPDATE', '', 1 ], [ 'DISABLE', 'INSERT OR UPDATE', '', 1 ],
+	[ 'ENABLE', 'INSERT', '', 1 ], [ 'ENABLE', 'UPDATE', '', 1 ], [ 'ENABLE', 'INSERT OR UPDATE', 'WHEN (NEW.id > 5)', 1 ])
+{
+	my ($enabled, $events, $when, $told) = @$case;
+	$run = start_call(qq{DROP TABLE bulk; CREATE TABLE bulk (id int, email text);
+		CREATE TRIGGER pseudo BEFORE $events ON bulk FOR EACH ROW $when EXECUTE FUNCTION pseudo.pseudonymize_columns('email'); ALTER TABLE bulk $enabled TRIGGER pseudo}, q{CALL pseudo.pseudonymize_table('bulk', '{email}')});
+	$run->{run}->finish;
+	is($run->{out} =~ /has no trigger pseudonymize_columns/ ? 1 : 0, $told, "trigger for $events $when, $enabled");
+}
 
 $node->stop;
 done_testing();
