@@ -292,6 +292,17 @@ DO $$BEGIN CALL pseudo.pseudonymize_table('b.empty', '{email}'); END$$;
 -- a partial index's condition is not unique in the column; the failures before have changed nothing
 CALL pseudonymize_table('b.bad', '{partial}');
 SELECT tight FROM b.bad;
+-- a value that is not converted yet does not meet its pseudonym in a unique index: the second stops the run
+CREATE TABLE b.twice (id int, email text UNIQUE);
+INSERT INTO b.twice VALUES (1, 'x'), (2, 'y');
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON b.twice FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('email', 'deterministic=true');
+INSERT INTO b.twice VALUES (3, 'x');
+\set VERBOSITY sqlstate
+CALL pseudonymize_table('b.twice', '{email}', true);
+\set VERBOSITY default
+DELETE FROM b.twice WHERE id = 3;
+CALL pseudonymize_table('b.twice', '{email}', true);
+SELECT id, reidentify(email) FROM b.twice ORDER BY id;
 -- with ON UPDATE CASCADE, both tables are converted at once
 DROP TABLE b.orders;
 INSERT INTO b.bad (id, "unique") VALUES (2, 'cascaded');
@@ -327,6 +338,19 @@ ALTER TABLE b.rights DISABLE ROW LEVEL SECURITY;
 SET ROLE regress_pseudo_p;
 CALL pseudonymize_table('b.rights', '{email}');
 SELECT relation, status, values_converted FROM pseudo_progress;
+-- triggers run with the rights of who calls, also those that wait for the COMMIT beside pseudo_progress
+RESET ROLE;
+CREATE FUNCTION b.who() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF current_user <> 'regress_pseudo_p' THEN RAISE 'as %', current_user; END IF; RETURN NEW; END$$;
+CREATE TRIGGER who BEFORE UPDATE ON b.rights FOR EACH ROW EXECUTE FUNCTION b.who();
+CREATE CONSTRAINT TRIGGER who_later AFTER UPDATE ON b.rights DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION b.who();
+INSERT INTO b.rights VALUES ('who');
+SET ROLE regress_pseudo_p;
+CALL pseudonymize_table('b.rights', '{email}');
+RESET ROLE;
+DROP TRIGGER who ON b.rights;
+DROP TRIGGER who_later ON b.rights;
+DELETE FROM b.rights WHERE reidentify(email) = 'who';
+SET ROLE regress_pseudo_p;
 -- nobody writes the progress by hand, and nobody sees it of tables that he cannot read
 SELECT t.err('DELETE FROM pseudo_progress');
 SELECT t.err('UPDATE pseudo_progress SET percent = 100');

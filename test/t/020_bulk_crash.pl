@@ -127,6 +127,25 @@ for my $round (1 .. $rounds)
 		'0', "$name: what was converted stayed as it was");
 	is($node->safe_psql('postgres', "SELECT count(*) FROM people WHERE ($mode AND email <> pseudo.pseudonymize('v' || ver || '-' || id || '\@example.com', true, 'crm'))"),
 		'0', "$name: in its mode");
+	next if $round > 2;
+
+	# The same for a rotation: pseudonyms move to a new key, in their mode, and a second run goes on.
+	$node->safe_psql('postgres', 'SELECT pseudo.pseudo_create_key(make_primary => true)');
+	my $key = $node->safe_psql('postgres', 'SELECT primary_key_id FROM pseudo.pseudo_keyrings');
+	my $rotate = "CALL pseudo.repseudonymize_table('people', '{email,note}', 'crm', batch_size => 100)";
+	$writers = start_writers();
+	$run = start_call($rotate);
+	wait_for(rand(1.6 * $rows));
+	$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'call'");
+	$run->{run}->finish;
+	like($run->{out}, qr/canceling statement/, "$name: repseudonymize_table is cancelled");
+	$run = start_call($rotate);
+	$run->{run}->finish;
+	like($run->{out}, qr/values in .* rows converted.*already/s, "$name: repseudonymize_table ends when it is run again");
+	stop_writers($writers);
+	unlike($writers->{out}, qr/ERROR|FATAL|aborted/, "$name: and the writers meet no error");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM people WHERE pseudo.pseudonym_key_id(email) <> $key OR pseudo.pseudonym_key_id(note) <> $key OR pseudo.reidentify(email, 'crm') <> 'v' || ver || '-' || id || '\@example.com' OR pseudo.reidentify(note, 'crm') <> 'note ' || id OR ($mode AND email <> pseudo.pseudonymize('v' || ver || '-' || id || '\@example.com', true, 'crm'))"),
+		'0', "$name: every row is under the new key");
 }
 cmp_ok($stopped{$_} // 0, '>', 0, "$_ before the end: " . ($stopped{$_} // 0) . ' times') for qw(crash cancel terminate);
 

@@ -86,7 +86,20 @@ $publisher->safe_psql('postgres', q{
 $publisher->wait_for_catchup('feed');
 is($node->safe_psql('postgres', q{SELECT count(*), sum(n), count(*) FILTER (WHERE email = pseudo.pseudonymize(CASE WHEN id <= 10 THEN 'new' || id ELSE 'feed' || id || '@example.com' END, true)) FROM feed}),
 	'100|100|100', 'a subscriber pseudonymizes the first copy and all changes');
-$node->safe_psql('postgres', 'DROP SUBSCRIPTION feed');
+# One that gets pseudonyms keeps those that are authentic.
+my $pseudonym = $node->safe_psql('postgres', q{SELECT pseudo.pseudonymize('made before')});
+$publisher->safe_psql('postgres', qq{CREATE TABLE made (id int PRIMARY KEY, email text); INSERT INTO made VALUES (1, '$pseudonym'); CREATE PUBLICATION made FOR TABLE made});
+$node->safe_psql('postgres', q{
+	CREATE TABLE made (id int PRIMARY KEY, email text);
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON made FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'existing=keep');
+	ALTER TABLE made ENABLE ALWAYS TRIGGER pseudo;
+});
+$node->safe_psql('postgres', "CREATE SUBSCRIPTION made CONNECTION '" . $publisher->connstr . " dbname=postgres' PUBLICATION made");
+$node->wait_for_subscription_sync($publisher, 'made');
+$publisher->safe_psql('postgres', qq{INSERT INTO made VALUES (2, '$pseudonym'), (3, 'a value'); UPDATE made SET email = '$pseudonym' WHERE id = 3});
+$publisher->wait_for_catchup('made');
+is($node->safe_psql('postgres', qq{SELECT count(*) FROM made WHERE email = '$pseudonym'}), '3', 'a subscriber keeps pseudonyms');
+$node->safe_psql('postgres', "DROP SUBSCRIPTION $_") for qw(feed made);
 $publisher->stop;
 
 # pg_dump, and a restore to a database with the same keyring: data before triggers as a whole, and through existing=keep.
@@ -99,7 +112,7 @@ command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', $dump ], 'pg_dum
 command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('restored'), '-f', $dump ], 'restored as a whole');
 for my $section ('--schema-only', '--data-only')
 {
-	command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), $section, '-T', 'people*', '-T', 'upsert', '-T', 'feed', '-f', $dump ], "pg_dump $section");
+	command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), $section, '-T', 'people*', '-T', 'upsert', '-T', 'feed', '-T', 'made', '-f', $dump ], "pg_dump $section");
 	command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('apart'), '-f', $dump ], "restored $section, with triggers");
 }
 is($node->safe_psql($_, q{SELECT count(*) FROM dumped WHERE pseudo.reidentify(email) = 'dumped' || id}), '50', "values in $_") for qw(restored apart);
