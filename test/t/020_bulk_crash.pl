@@ -64,10 +64,10 @@ sub start_call
 # Wait until so many values are converted, and a moment longer, so that the end may fall anywhere in a batch.
 sub wait_for
 {
-	my ($values) = @_;
+	my ($operation, $values) = @_;
 	$node->safe_psql('postgres', qq{
 		SET statement_timeout = '60s';
-		DO \$\$BEGIN WHILE (SELECT status = 'running' AND values_converted < $values FROM pseudo.pseudo_progress WHERE relation = 'people'::regclass) IS NOT FALSE LOOP
+		DO \$\$BEGIN WHILE (SELECT operation = '$operation' AND (values_converted >= $values OR status <> 'running') FROM pseudo.pseudo_progress WHERE relation = 'people'::regclass) IS NOT TRUE LOOP
 			PERFORM pg_sleep(0.001);
 		END LOOP; END\$\$});
 	usleep(rand(5_000));
@@ -93,7 +93,7 @@ for my $round (1 .. $rounds)
 	});
 	my $writers = start_writers();
 	my $run = start_call($call);
-	wait_for(rand(1.6 * $rows));
+	wait_for('pseudonymize_table', rand(1.6 * $rows));
 	if ($end eq 'crash')
 	{
 		$node->stop('immediate');
@@ -135,7 +135,7 @@ for my $round (1 .. $rounds)
 	my $rotate = "CALL pseudo.repseudonymize_table('people', '{email,note}', 'crm', batch_size => 100)";
 	$writers = start_writers();
 	$run = start_call($rotate);
-	wait_for(rand(1.6 * $rows));
+	wait_for('repseudonymize_table', rand(1.6 * $rows));
 	$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'call'");
 	$run->{run}->finish;
 	like($run->{out}, qr/canceling statement/, "$name: repseudonymize_table is cancelled");
