@@ -220,8 +220,10 @@ lock_row(Bulk *bulk, BulkTarget *target, Batch *batch, TupleTableSlot *found,
 							  &failure);
 	if (result == TM_WouldBlock)
 		return bulk->pass == 1;
+	/* The version that was found has been examined. */
 	if (result == TM_Ok &&
-		examine_row(bulk, target, locked, false, values, converts) > 0)
+		(ItemPointerEquals(&locked->tts_tid, &found->tts_tid) ||
+		 examine_row(bulk, target, locked, false, values, converts) > 0))
 		add_row(batch, target->ncolumns, locked, values, converts);
 	ExecClearTuple(locked);
 	return true;
