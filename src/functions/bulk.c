@@ -210,19 +210,20 @@ lock_row(Bulk *bulk, BulkTarget *target, Batch *batch, TupleTableSlot *found,
 		 TupleTableSlot *locked, text **values, bool *converts)
 {
 	bool		waits = bulk->pass > 1 && batch->n == 0;
+	ItemPointerData newest = found->tts_tid;
 	TM_FailureData failure;
 	TM_Result	result;
 
-	result = table_tuple_lock(target->rel, &found->tts_tid, GetActiveSnapshot(), locked,
+	result = table_tuple_lock(target->rel, &newest, GetActiveSnapshot(), locked,
 							  GetCurrentCommandId(true), target->lock_mode,
 							  waits ? LockWaitBlock : LockWaitSkip,
 							  TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
 							  &failure);
 	if (result == TM_WouldBlock)
 		return bulk->pass == 1;
-	/* The version that was found has been examined. */
+	/* The version that was found has been examined already. */
 	if (result == TM_Ok &&
-		(ItemPointerEquals(&locked->tts_tid, &found->tts_tid) ||
+		(ItemPointerEquals(&newest, &found->tts_tid) ||
 		 examine_row(bulk, target, locked, false, values, converts) > 0))
 		add_row(batch, target->ncolumns, locked, values, converts);
 	ExecClearTuple(locked);

@@ -21,7 +21,7 @@ my $node = start_server('bulk', "deadlock_timeout = 50ms\nautovacuum_naptime = 1
 add_keyring($node, 'pseudo', undef);
 $node->safe_psql('postgres', 'SELECT pseudo.pseudo_create_key()');
 
-# Writers: counters that move rows with whatever they hold, new values, new rows, two rows in any order.
+# Writers: counters that move rows with whatever they hold, also to another partition; new values, new rows, two rows in any order.
 my $script = $node->basedir . '/writers.sql';
 open my $file, '>', $script or die;
 print $file <<'END';
@@ -30,6 +30,7 @@ print $file <<'END';
 \set c random(1, 20000)
 UPDATE people SET counter = counter + 1 WHERE id = :a;
 UPDATE people SET ver = ver + 1, email = 'v' || (ver + 1) || '-' || id || '@example.com' WHERE id = :b;
+UPDATE people SET region = 1 - region WHERE id = :c;
 INSERT INTO people (id, email, note) SELECT n, 'v0-' || n || '@example.com', 'note ' || n FROM (SELECT nextval('ids') n) s;
 BEGIN;
 UPDATE people SET counter = counter + 1 WHERE id = :c;
@@ -78,14 +79,15 @@ for my $round (1 .. $rounds)
 {
 	my $mode = $round % 2 ? 'true' : 'false';
 	my $end = (qw(crash cancel crash terminate))[ $round % 4 ];
-	my $name = "round $round, $end, deterministic => $mode";
+	my $partitions = $round % 3 == 2 ? 'PARTITION BY LIST (region); CREATE TABLE people0 PARTITION OF people FOR VALUES IN (0) WITH (fillfactor = 70); CREATE TABLE people1 PARTITION OF people FOR VALUES IN (1)' : 'WITH (fillfactor = 70)';
+	my $name = "round $round, $end, deterministic => $mode" . ($partitions =~ /^WITH/ ? '' : ', partitions');
 	my $call = "CALL pseudo.pseudonymize_table('people', '{email,note}', $mode, 'crm', batch_size => 100)";
 
 	$node->safe_psql('postgres', qq{
 		DROP TABLE IF EXISTS people, kept;
 		DROP SEQUENCE IF EXISTS ids;
 		CREATE SEQUENCE ids START 1000001;
-		CREATE TABLE people (id int PRIMARY KEY, ver int NOT NULL DEFAULT 0, counter int DEFAULT 0, email text, note text) WITH (fillfactor = 70);
+		CREATE TABLE people (id int, ver int NOT NULL DEFAULT 0, counter int DEFAULT 0, email text, note text, region int DEFAULT 0, PRIMARY KEY (id, region)) $partitions;
 		INSERT INTO people SELECT n, 0, 0, 'v0-' || n || '\@example.com', 'note ' || n FROM generate_series(1, $rows) n;
 		CREATE INDEX ON people (email);
 		CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON people FOR EACH ROW
