@@ -106,7 +106,7 @@ DROP TABLE b.stubborn;
 -- So does one that changes a pseudonym, before the value is lost; one that leaves pseudonyms alone does not.
 CREATE FUNCTION b.lowercase() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.email = lower(NEW.email); RETURN NEW; END';
 CREATE TABLE b.normal (id int, email text, code char(80));
-INSERT INTO b.normal SELECT n, n || '@Example.com', NULLIF(n, 2) FROM generate_series(1, 3) n;
+INSERT INTO b.normal SELECT n, n || '@Examples.com', NULLIF(n, 2) FROM generate_series(1, 3) n;
 CREATE TRIGGER zzz BEFORE INSERT OR UPDATE ON b.normal FOR EACH ROW EXECUTE FUNCTION b.lowercase();
 CALL pseudonymize_table('b.normal', '{code,email}');
 SELECT * FROM b.normal ORDER BY id;
@@ -119,7 +119,7 @@ SELECT id, email FROM b.normal ORDER BY id;
 DROP TRIGGER aaa ON b.normal;
 CREATE TRIGGER aaa BEFORE INSERT OR UPDATE ON b.normal FOR EACH ROW WHEN (NEW.email LIKE '%@%') EXECUTE FUNCTION b.lowercase();
 CALL pseudonymize_table('b.normal', '{code,email}');
-INSERT INTO b.normal VALUES (4, '4@Example.com', 4);
+INSERT INTO b.normal VALUES (4, '4@Examples.com', 4);
 UPDATE b.normal SET id = id + 10;
 SELECT id, reidentify(email), reidentify(code::text) FROM b.normal ORDER BY id;
 DROP TABLE b.normal;

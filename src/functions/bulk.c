@@ -382,6 +382,32 @@ column_array(Batch *batch, int ncolumns, int no)
 											  false, TYPALIGN_INT));
 }
 
+/* Forget the plan of the statement. */
+static void
+free_plan(Bulk *bulk)
+{
+	if (bulk->plan)
+		SPI_freeplan(bulk->plan);
+	bulk->plan = NULL;
+}
+
+/* The plan of the statement, kept while it stays the same. */
+static SPIPlanPtr
+get_plan(Bulk *bulk, BulkTarget *target, int n, Oid *types)
+{
+	char	   *statement = update_statement(target);
+
+	if (bulk->plan && strcmp(bulk->statement, statement) == 0)
+		return bulk->plan;
+	free_plan(bulk);
+	bulk->statement = MemoryContextStrdup(bulk->mcxt, statement);
+	/* A generic plan expects few rows, and so fetches them by their TIDs. */
+	bulk->plan = SPI_prepare_cursor(statement, n, types, CURSOR_OPT_GENERIC_PLAN);
+	if (bulk->plan == NULL || SPI_keepplan(bulk->plan) != 0)
+		elog(ERROR, "could not prepare the update: %s", SPI_result_code_string(SPI_result));
+	return bulk->plan;
+}
+
 /* How many rows the statement has written as they should be. */
 static uint64
 count_written(int result)
@@ -398,7 +424,7 @@ count_written(int result)
 
 /* Write the values of a batch to its rows, which are locked. */
 static void
-write_batch(BulkTarget *target, Batch *batch)
+write_batch(Bulk *bulk, BulkTarget *target, Batch *batch)
 {
 	int			n = target->ncolumns + 1;
 	Oid		   *types = palloc(n * sizeof(Oid));
@@ -414,10 +440,7 @@ write_batch(BulkTarget *target, Batch *batch)
 		values[i] = column_array(batch, target->ncolumns, i - 1);
 	}
 
-	/* A generic plan expects few rows, and so fetches them by their TIDs. */
-	plan = SPI_prepare_cursor(update_statement(target), n, types, CURSOR_OPT_GENERIC_PLAN);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare the update: %s", SPI_result_code_string(SPI_result));
+	plan = get_plan(bulk, target, n, types);
 	written_target = target;
 	written_batch = batch;
 	result = SPI_execute_plan(plan, values, NULL, false, 0);
@@ -428,7 +451,6 @@ write_batch(BulkTarget *target, Batch *batch)
 				 errmsg("a trigger or a rule of relation \"%s\" suppressed or changed what was written",
 						RelationGetRelationName(target->rel)),
 				 errhint("Disable it while this runs, or let it leave pseudonyms alone.")));
-	SPI_freeplan(plan);
 }
 
 /* The number of a row in the batch, or -1.  Looks from where it found the last one: they come in order. */
@@ -498,7 +520,7 @@ convert_batch(Bulk *bulk, BulkLeaf *leaf)
 	read_rows(bulk, leaf, &target, &batch);
 	convert_values(bulk, &target, &batch);
 	if (batch.n > 0)
-		write_batch(&target, &batch);
+		write_batch(bulk, &target, &batch);
 	relation_close(target.rel, NoLock);
 
 	bulk->rows += batch.n;
@@ -935,6 +957,7 @@ run(Bulk *bulk)
 	PG_FINALLY();
 	{
 		unlock_leaves(bulk);
+		free_plan(bulk);
 	}
 	PG_END_TRY();
 }

@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "portability/instr_time.h"
@@ -46,6 +47,8 @@ typedef struct Bulk
 	PseudoCall	call;
 	MemoryContext mcxt;
 	MemoryContext batch_mcxt;	/* reset after each batch */
+	char	   *statement;		/* that writes a batch */
+	SPIPlanPtr	plan;			/* its plan, or NULL */
 	List	   *leaves;			/* of BulkLeaf * */
 	TransactionId first_xid;	/* rows of earlier transactions are counted */
 
