@@ -77,6 +77,24 @@ RESET ROLE;
 -- nor by the owner or a superuser: nothing is encrypted twice unasked
 SELECT t.err(format('INSERT INTO tr.people VALUES (20, %L)', :'seen'));
 SELECT t.err(format('INSERT INTO tr.people VALUES (20, %L)', pseudonymize('x', true, '', 'ring')));
+-- nor through MERGE, a cursor, a view
+CREATE VIEW tr.view AS SELECT id, email FROM tr.people;
+GRANT SELECT, INSERT, UPDATE ON tr.view TO regress_pseudo_writer;
+SET ROLE regress_pseudo_writer;
+SELECT t.err(format('MERGE INTO tr.people p USING (VALUES (1)) AS s (id) ON p.id = s.id WHEN MATCHED THEN UPDATE SET email = %L', :'seen'));
+SELECT t.err(format('MERGE INTO tr.people p USING (VALUES (20)) AS s (id) ON p.id = s.id WHEN NOT MATCHED THEN INSERT VALUES (s.id, %L)', :'seen'));
+SELECT t.err(format('DO $$DECLARE c CURSOR FOR SELECT * FROM tr.people WHERE id = 1 FOR UPDATE; BEGIN OPEN c; MOVE c; UPDATE tr.people SET email = %L WHERE CURRENT OF c; END$$', :'seen'));
+SELECT t.err(format('INSERT INTO tr.view VALUES (20, %L)', :'seen'));
+SELECT t.err(format('UPDATE tr.view SET email = %L WHERE id = 1', :'seen'));
+RESET ROLE;
+DROP VIEW tr.view;
+-- nor by two triggers of one column; and a column that is renamed is not forgotten
+CREATE TRIGGER pseudo_note2 BEFORE INSERT OR UPDATE ON tr.people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('note');
+SELECT t.err($$INSERT INTO tr.people VALUES (20, NULL, 'x')$$);
+DROP TRIGGER pseudo_note2 ON tr.people;
+ALTER TABLE tr.people RENAME note TO remark;
+SELECT t.err($$INSERT INTO tr.people VALUES (20, NULL, 'x')$$);
+ALTER TABLE tr.people RENAME remark TO note;
 -- What looks like one: canonical base64 of 28 bytes or more.
 SELECT t.err(format('INSERT INTO tr.people (id, note) VALUES (%s, %L)', 100 + n, v)), length(v) FROM (VALUES (1, repeat('a', 36)), (2, repeat('a', 40)), (3, repeat('a', 41)), (4, repeat('a', 39) || '='), (5, repeat('a', 38) || 'A='), (6, repeat('a', 37) || 'Q=='), (7, repeat('a', 37) || 'a=='), (8, repeat('a', 39) || '-'), (9, repeat(' ', 40))) AS s (n, v) ORDER BY n;
 -- existing=keep: an authentic one stays, where one with the privileges of the owner writes.
@@ -95,6 +113,28 @@ RESET ROLE;
 INSERT INTO tr.kept VALUES (5, :'seen');
 SELECT t.err(format('INSERT INTO tr.kept VALUES (6, %L)', pseudonymize('another context', true)));
 SELECT id, reidentify(email, 'crm') FROM tr.kept ORDER BY id;
+-- the privileges are those of current_user: by membership, unless it does not inherit, by SET ROLE, in a SECURITY DEFINER function
+CREATE FUNCTION tr.as_owner(value text) RETURNS void LANGUAGE sql SECURITY DEFINER AS 'INSERT INTO tr.kept VALUES (7, value)';
+ALTER FUNCTION tr.as_owner OWNER TO regress_pseudo_owner;
+SET ROLE regress_pseudo_writer;
+SELECT tr.as_owner(:'seen');
+RESET ROLE;
+GRANT regress_pseudo_owner TO regress_pseudo_writer;
+SET ROLE regress_pseudo_writer;
+INSERT INTO tr.kept VALUES (8, :'seen');
+RESET ROLE;
+CREATE ROLE regress_pseudo_noinherit NOINHERIT IN ROLE regress_pseudo_owner;
+GRANT USAGE ON SCHEMA tr, pseudo, t TO regress_pseudo_noinherit;
+GRANT INSERT ON tr.kept TO regress_pseudo_noinherit;
+SET SESSION AUTHORIZATION regress_pseudo_noinherit;
+SELECT t.err(format('INSERT INTO tr.kept VALUES (9, %L)', :'seen'));
+SET ROLE regress_pseudo_owner;
+INSERT INTO tr.kept VALUES (9, :'seen');
+RESET SESSION AUTHORIZATION;
+DROP OWNED BY regress_pseudo_noinherit;
+DROP ROLE regress_pseudo_noinherit;
+REVOKE regress_pseudo_owner FROM regress_pseudo_writer;
+SELECT id, reidentify(email, 'crm') FROM tr.kept WHERE id > 6 ORDER BY id;
 -- One under a disabled key is refused, and is not encrypted twice.
 CREATE TABLE tr.ring (email text);
 CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.ring FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('email', 'existing=keep', 'keyring=ring');
@@ -205,11 +245,20 @@ UPDATE tr.events SET region = 'us', phone = CASE id WHEN 1 THEN 'new' ELSE phone
 UPDATE tr.events SET region = 'eu';
 UPDATE tr.events SET region = 'asia';
 SELECT id, reidentify(email), reidentify(phone, 'phone') FROM tr.events ORDER BY id;
+-- ON CONFLICT in partitions whose columns are in another order; MERGE that moves rows, with new values and without
+DROP TRIGGER phone ON tr.events;
+ALTER TABLE tr.events ADD PRIMARY KEY (id, region);
+INSERT INTO tr.events VALUES (11, 'us', 'one'), (12, 'eu', 'two');
+INSERT INTO tr.events VALUES (11, 'us', 'one again'), (12, 'eu', 'two again') ON CONFLICT (id, region) DO UPDATE SET email = EXCLUDED.email;
+MERGE INTO tr.events e USING (VALUES (11, 'eu'), (13, 'us')) AS s (id, region) ON e.id = s.id WHEN MATCHED THEN UPDATE SET region = s.region WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.region, 'merged');
+MERGE INTO tr.events e USING (VALUES (12, 'us')) AS s (id, region) ON e.id = s.id WHEN MATCHED THEN UPDATE SET region = s.region, email = 'both';
+SELECT id, region, reidentify(email) FROM tr.events WHERE id > 10 ORDER BY id;
+ALTER TABLE tr.events DROP CONSTRAINT events_pkey;
+DELETE FROM tr.events WHERE id > 4;
 -- a leaf whose owner has no right, and a column of the partition key
 ALTER TABLE tr.events_eu OWNER TO regress_pseudo_writer;
 SELECT t.err($$INSERT INTO tr.events VALUES (5, 'eu', 'five@eu')$$);
 INSERT INTO tr.events VALUES (6, 'us', 'six@us');
-DROP TRIGGER phone ON tr.events;
 CREATE TRIGGER region BEFORE INSERT OR UPDATE ON tr.events FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('region');
 SELECT t.err($$INSERT INTO tr.events VALUES (5, 'us', 'five@us')$$);
 DROP TABLE tr.events;

@@ -7,8 +7,8 @@
  * convert, takes each row as it is once locked, and so never writes an old value over
  * a newer one; what is converted is told by its opening under the keyring, so that a run
  * may end anywhere and another go on.  An UPDATE of a writer can carry a value that
- * is not converted yet from a block ahead to one behind.  The run is therefore over only after
- * a pass that has found nothing in one snapshot: that sees every row once.
+ * is not converted yet from a block or a partition ahead to one behind.  The run is therefore
+ * over only after a pass that has found nothing in one snapshot: that sees every row once.
  */
 #include "postgres.h"
 
@@ -64,7 +64,12 @@ typedef struct Batch
 	text	  **values;			/* row by row: the columns' values, or NULL */
 	bool	   *converts;		/* likewise: is the value to be converted? */
 	bool		is_last;		/* the pass is at its end */
+	int			last_found;		/* see pseudo_bulk_writes() */
 } Batch;
+
+/* What is being written at this moment, or NULL. */
+static BulkTarget *written_target = NULL;
+static Batch *written_batch = NULL;
 
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_table);
 PG_FUNCTION_INFO_V1(pseudo_repseudonymize_table);
@@ -205,18 +210,21 @@ lock_row(Bulk *bulk, BulkTarget *target, Batch *batch, TupleTableSlot *found,
 		 TupleTableSlot *locked, text **values, bool *converts)
 {
 	bool		waits = bulk->pass > 1 && batch->n == 0;
+	ItemPointerData newest = found->tts_tid;
 	TM_FailureData failure;
 	TM_Result	result;
 
-	result = table_tuple_lock(target->rel, &found->tts_tid, GetActiveSnapshot(), locked,
+	result = table_tuple_lock(target->rel, &newest, GetActiveSnapshot(), locked,
 							  GetCurrentCommandId(true), target->lock_mode,
 							  waits ? LockWaitBlock : LockWaitSkip,
 							  TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS | TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
 							  &failure);
 	if (result == TM_WouldBlock)
 		return bulk->pass == 1;
+	/* The version that was found has been examined already. */
 	if (result == TM_Ok &&
-		examine_row(bulk, target, locked, false, values, converts) > 0)
+		(ItemPointerEquals(&newest, &found->tts_tid) ||
+		 examine_row(bulk, target, locked, false, values, converts) > 0))
 		add_row(batch, target->ncolumns, locked, values, converts);
 	ExecClearTuple(locked);
 	return true;
@@ -224,12 +232,12 @@ lock_row(Bulk *bulk, BulkTarget *target, Batch *batch, TupleTableSlot *found,
 
 /* Is it time to end a batch?  Looks at the clock where start is given. */
 static bool
-is_full(Bulk *bulk, BulkLeaf *leaf, Batch *batch, const instr_time *start)
+is_full(Bulk *bulk, Batch *batch, const instr_time *start)
 {
 	if (batch->n >= bulk->batch_size || batch->bytes > MAX_BATCH_BYTES)
 		return true;
 	/* A pass that may be the last keeps its snapshot; another need not. */
-	return start && (bulk->pass == 1 || leaf->is_found) &&
+	return start && (bulk->pass == 1 || bulk->is_found) &&
 		pseudo_bulk_elapsed(start) > BATCH_SECONDS;
 }
 
@@ -260,7 +268,7 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
 
 		CHECK_FOR_INTERRUPTS();
 		due = examine_row(bulk, target, slot, old, values, converts);
-		leaf->is_found |= due > 0;
+		bulk->is_found |= due > 0;
 		MemoryContextSwitchTo(batch_mcxt);
 		if (due > 0 && bulk->dry_run)
 		{
@@ -276,7 +284,7 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
 		MemoryContextReset(row_mcxt);
 		if (++n % ROWS_A_LOOK == 0)
 			pseudo_bulk_notice(bulk);
-		ended = is_full(bulk, leaf, batch, n % ROWS_A_LOOK == 0 ? &start : NULL);
+		ended = is_full(bulk, batch, n % ROWS_A_LOOK == 0 ? &start : NULL);
 	}
 	batch->is_last = !ended && TTS_EMPTY(slot);
 	table_endscan(scan);
@@ -334,28 +342,39 @@ repseudonymize_values(Bulk *bulk, BulkTarget *target, Batch *batch)
 	}
 }
 
-/* The statement that writes a batch: $1 are the rows, $2 and on the columns. */
+/*
+ * The statement that writes a batch: $1 are the rows, $2 and on the columns.  Where a
+ * trigger may change what is written, it returns whether that has happened.
+ */
 static char *
 update_statement(BulkTarget *target)
 {
+	TriggerDesc *triggers = target->rel->trigdesc;
 	StringInfoData set;
 	StringInfoData from;
 	StringInfoData names;
+	StringInfoData same;
 
 	initStringInfo(&set);
 	initStringInfo(&from);
 	initStringInfo(&names);
+	initStringInfo(&same);
 	for (int i = 0; i < target->ncolumns; i++)
 	{
-		appendStringInfo(&set, "%s%s = u.v%d", i > 0 ? ", " : "",
-						 quote_identifier(target->columns[i].name), i);
+		const char *name = quote_identifier(target->columns[i].name);
+
+		appendStringInfo(&set, "%s%s = u.v%d", i > 0 ? ", " : "", name, i);
 		appendStringInfo(&from, ", pg_catalog.unnest($%d)", i + 2);
 		appendStringInfo(&names, ", v%d", i);
+		appendStringInfo(&same, " %s COALESCE(t.%s::pg_catalog.text COLLATE pg_catalog.\"C\""
+						 " OPERATOR(pg_catalog.=) u.v%d, u.v%d IS NULL)",
+						 i > 0 ? "AND" : "RETURNING", name, i, i);
 	}
 	return psprintf("UPDATE ONLY %s AS t SET %s FROM ROWS FROM (pg_catalog.unnest($1)%s)"
-					" AS u (tid%s) WHERE t.ctid OPERATOR(pg_catalog.=) u.tid",
+					" AS u (tid%s) WHERE t.ctid OPERATOR(pg_catalog.=) u.tid%s",
 					pseudo_bulk_relation_name(RelationGetRelid(target->rel)),
-					set.data, from.data, names.data);
+					set.data, from.data, names.data,
+					triggers && triggers->trig_update_before_row ? same.data : "");
 }
 
 /* The rows of a batch as a tid[]. */
@@ -387,15 +406,55 @@ column_array(Batch *batch, int ncolumns, int no)
 											  false, TYPALIGN_INT));
 }
 
+/* Forget the plan of the statement. */
+static void
+free_plan(Bulk *bulk)
+{
+	if (bulk->plan)
+		SPI_freeplan(bulk->plan);
+	bulk->plan = NULL;
+}
+
+/* The plan of the statement, kept while it stays the same. */
+static SPIPlanPtr
+get_plan(Bulk *bulk, BulkTarget *target, int n, Oid *types)
+{
+	char	   *statement = update_statement(target);
+
+	if (bulk->plan && strcmp(bulk->statement, statement) == 0)
+		return bulk->plan;
+	free_plan(bulk);
+	bulk->statement = MemoryContextStrdup(bulk->mcxt, statement);
+	/* A generic plan expects few rows, and so fetches them by their TIDs. */
+	bulk->plan = SPI_prepare_cursor(statement, n, types, CURSOR_OPT_GENERIC_PLAN);
+	if (bulk->plan == NULL || SPI_keepplan(bulk->plan) != 0)
+		elog(ERROR, "could not prepare the update: %s", SPI_result_code_string(SPI_result));
+	return bulk->plan;
+}
+
+/* How many rows the statement has written as they should be. */
+static uint64
+count_written(int result)
+{
+	uint64		n = 0;
+	bool		isnull;
+
+	if (result != SPI_OK_UPDATE_RETURNING)
+		return result == SPI_OK_UPDATE ? SPI_processed : 0;
+	for (uint64 i = 0; i < SPI_processed; i++)
+		n += DatumGetBool(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+	return n;
+}
+
 /* Write the values of a batch to its rows, which are locked. */
 static void
-write_batch(BulkTarget *target, Batch *batch)
+write_batch(Bulk *bulk, BulkTarget *target, Batch *batch)
 {
 	int			n = target->ncolumns + 1;
 	Oid		   *types = palloc(n * sizeof(Oid));
 	Datum	   *values = palloc(n * sizeof(Datum));
 	SPIPlanPtr	plan;
-	uint64		written;
+	int			result;
 
 	types[0] = TIDARRAYOID;
 	values[0] = tids_array(batch);
@@ -405,20 +464,51 @@ write_batch(BulkTarget *target, Batch *batch)
 		values[i] = column_array(batch, target->ncolumns, i - 1);
 	}
 
-	/* A generic plan expects few rows, and so fetches them by their TIDs. */
-	plan = SPI_prepare_cursor(update_statement(target), n, types, CURSOR_OPT_GENERIC_PLAN);
-	pseudo_bulk_target = RelationGetRelid(target->rel);
-	if (plan == NULL || SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update the table: %s", SPI_result_code_string(SPI_result));
-	pseudo_bulk_target = InvalidOid;
-	written = SPI_processed;
-	SPI_freeplan(plan);
-	if (written != (uint64) batch->n)
+	plan = get_plan(bulk, target, n, types);
+	written_target = target;
+	written_batch = batch;
+	result = SPI_execute_plan(plan, values, NULL, false, 0);
+	written_batch = NULL;
+	if (count_written(result) != (uint64) batch->n)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a trigger or a rule of relation \"%s\" kept rows from being converted",
+				 errmsg("a trigger or a rule of relation \"%s\" suppressed or changed what was written",
 						RelationGetRelationName(target->rel)),
-				 errhint("Disable it while this runs.")));
+				 errhint("Disable it while this runs, or let it leave pseudonyms alone.")));
+}
+
+/* The number of a row in the batch, or -1.  Looks from where it found the last one: they come in order. */
+static int
+find_row(Batch *batch, ItemPointer tid)
+{
+	for (int i = 0; i < batch->n; i++)
+	{
+		int			row = (batch->last_found + i) % batch->n;
+
+		if (ItemPointerEquals(&batch->tids[row], tid))
+			return batch->last_found = row;
+	}
+	return -1;
+}
+
+/* See bulk.h. */
+bool
+pseudo_bulk_writes(Oid relid, ItemPointer tid, AttrNumber attno, const text *value)
+{
+	int			row;
+
+	if (written_batch == NULL || RelationGetRelid(written_target->rel) != relid ||
+		(row = find_row(written_batch, tid)) < 0)
+		return false;
+	for (int i = 0; i < written_target->ncolumns; i++)
+	{
+		text	   *written = written_batch->values[row * written_target->ncolumns + i];
+
+		if (written_target->columns[i].attno == attno && written != NULL)
+			return VARSIZE_ANY_EXHDR(written) == VARSIZE_ANY_EXHDR(value) &&
+				memcmp(VARDATA_ANY(written), VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)) == 0;
+	}
+	return false;
 }
 
 /* ---- Batches and transactions ---- */
@@ -434,9 +524,12 @@ init_batch(Bulk *bulk, BulkTarget *target, Batch *batch)
 	batch->converts = palloc(batch->room * target->ncolumns * sizeof(bool));
 }
 
-/* Read, convert and write one batch of a leaf; true where the pass is at its end. */
+/* What is done in one transaction; true where the pass is at its end. */
+typedef bool (*Step) (Bulk *bulk);
+
+/* Read, convert and write one batch of a leaf; true where the pass is at the leaf's end. */
 static bool
-run_batch(Bulk *bulk, BulkLeaf *leaf)
+convert_batch(Bulk *bulk, BulkLeaf *leaf)
 {
 	BulkTarget	target;
 	Batch		batch;
@@ -446,18 +539,15 @@ run_batch(Bulk *bulk, BulkLeaf *leaf)
 	bulk->call.generation = 0;	/* a batch may find other keys and rights than the last */
 	prepare_call(bulk);
 
-	/* The snapshot first: all that it shows is in the blocks that there are then. */
-	PushActiveSnapshot(GetTransactionSnapshot());
 	if (ItemPointerGetBlockNumber(&leaf->next) == 0 && ItemPointerGetOffsetNumber(&leaf->next) == 1)
 		leaf->end = RelationGetNumberOfBlocks(target.rel);
 	read_rows(bulk, leaf, &target, &batch);
-	PopActiveSnapshot();
 	if (bulk->again)
 		repseudonymize_values(bulk, &target, &batch);
 	else
 		pseudonymize_values(bulk, &target, &batch);
 	if (batch.n > 0)
-		write_batch(&target, &batch);
+		write_batch(bulk, &target, &batch);
 	relation_close(target.rel, NoLock);
 
 	bulk->rows += batch.n;
@@ -466,15 +556,73 @@ run_batch(Bulk *bulk, BulkLeaf *leaf)
 	return batch.is_last;
 }
 
-/* Commit, and begin a transaction as a batch needs it whatever the session's default is. */
+/* Make a leaf the one that the pass is at. */
 static void
-next_transaction(void)
+begin_leaf(Bulk *bulk, int no)
 {
-	SPI_commit();
+	bulk->current = no;
+	if (no < list_length(bulk->leaves))
+		ItemPointerSet(&((BulkLeaf *) list_nth(bulk->leaves, no))->next, 0, 1);
+}
+
+/* The pass is at the end of a leaf. */
+static void
+end_leaf(Bulk *bulk, BulkLeaf *leaf)
+{
+	leaf->estimate = leaf->done;
+	leaf->is_analyzed = true;	/* better than that: counted */
+	begin_leaf(bulk, bulk->current + 1);
+}
+
+/* Lock the leaves that a step may read: all that are left where the pass may be the last. */
+static void
+lock_tables(Bulk *bulk)
+{
+	for (int i = bulk->current; i < list_length(bulk->leaves); i++)
+	{
+		LockRelationOid(((BulkLeaf *) list_nth(bulk->leaves, i))->relid,
+						bulk->dry_run ? AccessShareLock : RowExclusiveLock);
+		if (bulk->pass == 1 || bulk->is_found)
+			break;
+	}
+}
+
+/* Convert one batch; a pass that may be the last looks at all leaves in one snapshot. */
+static bool
+run_batch(Bulk *bulk)
+{
+	bool		ended = true;
+
+	/*
+	 * The locks first: in an older snapshot a table that is rewritten is empty.  Then the snapshot: all
+	 * that it shows is in the blocks that there are then.
+	 */
+	lock_tables(bulk);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	while (ended && bulk->current < list_length(bulk->leaves))
+	{
+		BulkLeaf   *leaf = list_nth(bulk->leaves, bulk->current);
+
+		MemoryContextReset(bulk->batch_mcxt);
+		ended = convert_batch(bulk, leaf);
+		if (ended)
+			end_leaf(bulk, leaf);
+		if (bulk->pass == 1 || bulk->is_found)
+			break;
+	}
+	PopActiveSnapshot();
+	pseudo_bulk_notice(bulk);
+	return bulk->current == list_length(bulk->leaves);
+}
+
+/* Begin a transaction's work as a batch needs it, whatever the session's default is. */
+static void
+set_isolation(void)
+{
 	SetConfigOption("transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
 }
 
-/* May a batch that failed like this be tried again? */
+/* May a step that failed like this be tried again? */
 static bool
 is_transient(const ErrorData *error)
 {
@@ -483,12 +631,14 @@ is_transient(const ErrorData *error)
 		error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 }
 
-/* Wait before the next attempt, longer each time. */
+/* Wait before an attempt that is not the first, longer each time. */
 static void
 back_off(int attempt)
 {
-	double		ms = 10.0 * (1 << attempt) * (0.5 + pg_prng_double(&pg_global_prng_state));
+	double		ms = 5.0 * (1 << attempt) * (0.5 + pg_prng_double(&pg_global_prng_state));
 
+	if (attempt == 0)
+		return;
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) ms,
 					 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
@@ -502,18 +652,29 @@ give_up(Bulk *bulk, ErrorData *error)
 	bulk->status = error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed";
 	bulk->sqlstate = unpack_sql_state(error->sqlerrcode);
 	pseudo_bulk_save(bulk);
-	next_transaction();
+	SPI_commit();
 	ReThrowError(error);
 }
 
+/* Keep the error that is being handled, and leave the handling. */
+static ErrorData *
+take_error(Bulk *bulk)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(bulk->mcxt);
+	error = CopyErrorData();
+	FlushErrorState();
+	return error;
+}
+
 /*
- * Run a batch in a subtransaction, so that an error costs the batch and what follows can
- * still be written down.  NULL, or the error; *is_last as run_batch() returns it.
+ * Do a step and note the progress in a subtransaction, so that an error costs the step and what
+ * follows can still be written down.  NULL, or the error; *is_last as the step returns it.
  */
 static ErrorData *
-try_batch(Bulk *bulk, BulkLeaf *leaf, bool *is_last)
+try_step(Bulk *bulk, Step step, int attempt, bool *is_last)
 {
-	MemoryContext mcxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile error = NULL;
 
@@ -521,79 +682,93 @@ try_batch(Bulk *bulk, BulkLeaf *leaf, bool *is_last)
 	MemoryContextSwitchTo(bulk->batch_mcxt);
 	PG_TRY();
 	{
-		*is_last = run_batch(bulk, leaf);
+		back_off(attempt);
+		*is_last = step(bulk);
+		pseudo_bulk_save(bulk);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
-		pseudo_bulk_target = InvalidOid;
-		MemoryContextSwitchTo(mcxt);
-		error = CopyErrorData();
-		FlushErrorState();
+		written_batch = NULL;
+		error = take_error(bulk);
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(mcxt);
+	MemoryContextSwitchTo(bulk->mcxt);
 	CurrentResourceOwner = owner;
 	MemoryContextReset(bulk->batch_mcxt);
 	return error;
 }
 
-/* Convert one batch of a leaf and commit; true where the pass is at its end. */
-static bool
-commit_batch(Bulk *bulk, BulkLeaf *leaf)
+/* Commit, which can fail too, by deferred triggers.  NULL, or the error. */
+static ErrorData *
+try_commit(Bulk *bulk)
 {
-	Bulk		counts = *bulk;
-	BulkLeaf	place = *leaf;
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		SPI_commit();
+	}
+	PG_CATCH();
+	{
+		error = take_error(bulk);	/* SPI has begun another transaction */
+	}
+	PG_END_TRY();
+	set_isolation();
+	return error;
+}
+
+/* Do a step and commit.  An error costs the step; one that may pass is tried again, any other ends the run. */
+static bool
+commit_step(Bulk *bulk, Step step)
+{
+	Bulk		before = *bulk;
+	BulkLeaf   *leaf = bulk->current < list_length(bulk->leaves) ?
+		list_nth(bulk->leaves, bulk->current) : NULL;
+	BulkLeaf	place = leaf ? *leaf : (BulkLeaf) {0};
 	bool		is_last = false;
 
 	for (int attempt = 0;; attempt++)
 	{
-		ErrorData  *error = try_batch(bulk, leaf, &is_last);
+		ErrorData  *error = try_step(bulk, step, attempt, &is_last);
 
 		if (error == NULL)
-			break;
-		*leaf = place;
-		bulk->rows = counts.rows;
-		bulk->converted = counts.converted;
-		bulk->already = counts.already;
-		bulk->plain = counts.plain;
-		bulk->unreadable = counts.unreadable;
+			error = try_commit(bulk);
+		if (error == NULL)
+			return is_last;
+		if (leaf)
+			*leaf = place;
+		bulk->status = before.status;
+		bulk->current = before.current;
+		bulk->is_found = before.is_found;
+		bulk->rows = before.rows;
+		bulk->converted = before.converted;
+		bulk->already = before.already;
+		bulk->plain = before.plain;
+		bulk->unreadable = before.unreadable;
 		if (!is_transient(error) || attempt == MAX_ATTEMPTS)
 			give_up(bulk, error);
-		next_transaction();
-		back_off(attempt);
+		FreeErrorData(error);
 	}
-	MemoryContextSwitchTo(bulk->batch_mcxt);
-	pseudo_bulk_save(bulk);
-	MemoryContextSwitchTo(bulk->mcxt);
-	MemoryContextReset(bulk->batch_mcxt);
-	next_transaction();
-	pseudo_bulk_notice(bulk);
-	return is_last;
 }
 
-/* Convert a leaf: passes until one has found nothing in one snapshot. */
+/* Convert all leaves: passes until one has found nothing in one snapshot. */
 static void
-convert_leaf(Bulk *bulk, BulkLeaf *leaf)
+convert_leaves(Bulk *bulk)
 {
 	for (bulk->pass = 1; bulk->pass <= MAX_PASSES; bulk->pass++)
 	{
 		int			batches = 1;
 
-		ItemPointerSet(&leaf->next, 0, 1);
-		leaf->is_found = false;
-		while (!commit_batch(bulk, leaf))
+		bulk->is_found = false;
+		begin_leaf(bulk, 0);
+		while (!commit_step(bulk, run_batch))
 			batches++;
-		leaf->estimate = leaf->done;
-		leaf->is_analyzed = true;	/* better than that: counted */
-		if ((batches == 1 && !leaf->is_found) || bulk->dry_run)
+		if ((batches == 1 && !bulk->is_found) || bulk->dry_run)
 			return;
 	}
 	bulk->status = "unfinished";
-	ereport(WARNING,
-			(errmsg("values to convert are written faster than they are converted"),
-			 errhint("Create the trigger pseudonymize_columns, and run this again.")));
 }
 
 /* ---- The whole run ---- */
@@ -664,28 +839,33 @@ analyze(Bulk *bulk)
 		elog(ERROR, "could not analyze the table");
 }
 
+/* The last step. */
+static bool
+finish(Bulk *bulk)
+{
+	if (!bulk->dry_run)
+		analyze(bulk);
+	if (strcmp(bulk->status, "running") == 0)
+		bulk->status = bulk->dry_run ? "dry run" : "done";
+	return true;
+}
+
 /* Convert all leaves; everything has been checked. */
 static void
 convert_all(Bulk *bulk)
 {
-	ListCell   *cell;
-
 	if (!bulk->dry_run)
 		lock_leaves(bulk);
 	pseudo_bulk_save(bulk);
-	next_transaction();
+	SPI_commit();
+	set_isolation();
 	bulk->first_xid = ReadNextTransactionId();
-	foreach(cell, bulk->leaves)
-		convert_leaf(bulk, lfirst(cell));
-	if (!bulk->dry_run)
-	{
-		analyze(bulk);
-		next_transaction();
-	}
-	if (strcmp(bulk->status, "running") == 0)
-		bulk->status = bulk->dry_run ? "dry run" : "done";
-	pseudo_bulk_save(bulk);
-	next_transaction();
+	convert_leaves(bulk);
+	commit_step(bulk, finish);
+	if (strcmp(bulk->status, "unfinished") == 0)
+		ereport(WARNING,
+				(errmsg("values to convert are written faster than they are converted"),
+				 errhint("Create the trigger pseudonymize_columns, and run this again.")));
 	pseudo_bulk_summary(bulk);
 }
 
@@ -804,6 +984,7 @@ run(Bulk *bulk)
 	PG_FINALLY();
 	{
 		unlock_leaves(bulk);
+		free_plan(bulk);
 	}
 	PG_END_TRY();
 }

@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "portability/instr_time.h"
@@ -26,7 +27,6 @@ typedef struct BulkLeaf
 	int64		done;			/* rows of it that have been dealt with */
 	BlockNumber end;			/* blocks that the first pass reads */
 	ItemPointerData next;		/* where the pass goes on */
-	bool		is_found;		/* has the pass found a value to convert? */
 	bool		is_locked;		/* by this session, against a second run */
 } BulkLeaf;
 
@@ -47,12 +47,16 @@ typedef struct Bulk
 	PseudoCall	call;
 	MemoryContext mcxt;
 	MemoryContext batch_mcxt;	/* reset after each batch */
+	char	   *statement;		/* that writes a batch */
+	SPIPlanPtr	plan;			/* its plan, or NULL */
 	List	   *leaves;			/* of BulkLeaf * */
 	TransactionId first_xid;	/* rows of earlier transactions are counted */
 
 	const char *status;
 	char	   *sqlstate;
 	int			pass;
+	int			current;		/* the leaf that the pass is at */
+	bool		is_found;		/* has the pass found a value to convert? */
 	int64		rows;			/* with a value converted */
 	int64		converted;		/* values */
 	int64		already;		/* values that needed nothing */
@@ -61,6 +65,14 @@ typedef struct Bulk
 	instr_time	start;
 	instr_time	last_notice;
 } Bulk;
+
+/* ---- bulk.c ---- */
+
+/*
+ * Does a bulk procedure of this backend write this value to this row at this moment?  The trigger lets
+ * it pass, and nothing else that is written meanwhile, by triggers for example.
+ */
+extern bool pseudo_bulk_writes(Oid relid, ItemPointer tid, AttrNumber attno, const text *value);
 
 /* ---- bulk_target.c ---- */
 

@@ -115,7 +115,10 @@ execute_as_owner(Oid relid, const char *sql, int n, Oid *types, Datum *values, c
 	SetUserIdAndSecContext(user, context);
 }
 
-/* See bulk.h. */
+/*
+ * See bulk.h.  The caller's search_path holds meanwhile, and a CASE with a value, an IN or a BETWEEN would
+ * look for its operator there.
+ */
 void
 pseudo_bulk_save(Bulk *bulk)
 {
@@ -125,7 +128,7 @@ pseudo_bulk_save(Bulk *bulk)
 		" ON CONFLICT (relation) DO UPDATE SET operation = $2, columns = $3, status = $4, pass = $5,"
 		" rows_done = $6, rows_total = $7, percent = $8, rows_per_second = $9, seconds_left = $10,"
 		" values_converted = $11, pid = $12, updated_at = EXCLUDED.updated_at, sqlstate = $13,"
-		" started_at = CASE $14 WHEN true THEN EXCLUDED.started_at ELSE p.started_at END";
+		" started_at = CASE WHEN $14 THEN EXCLUDED.started_at ELSE p.started_at END";
 	Oid			types[] = {REGCLASSOID, TEXTOID, TEXTARRAYOID, TEXTOID, INT4OID, INT8OID, INT8OID,
 	FLOAT8OID, INT8OID, INT8OID, INT8OID, INT4OID, TEXTOID, BOOLOID};
 	Oid			relid = get_relname_relid("pseudo_progress", get_func_namespace(bulk->called));

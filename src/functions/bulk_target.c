@@ -13,6 +13,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -197,25 +198,36 @@ check_foreign_keys(Bulk *bulk, const BulkTarget *target)
 static void
 check_width(Bulk *bulk, const BulkTarget *target, const PseudoColumn *column)
 {
-	char	   *name = psprintf("%s::pg_catalog.text", quote_identifier(column->name));
+	char	   *value = psprintf("%s::pg_catalog.text COLLATE pg_catalog.\"C\"",
+								 quote_identifier(column->name));
+	char	   *bytes = pseudo_encoding_converts() ?
+		psprintf("pg_catalog.convert_to(%s, 'UTF8')", value) : value;
 	size_t		overhead = PSEUDO_OVERHEAD +
 		(bulk->call.keyring->primary->prefix == PSEUDO_PREFIX_TINK ? PSEUDO_PREFIX_LEN : 0);
 	size_t		longest = 0;
-	char	   *value;
+	char	   *max;
 
 	if (column->limit < 0)
 		return;
 	/* What has been converted already is not converted again. */
 	if (SPI_execute(psprintf("SELECT pg_catalog.max(pg_catalog.octet_length(%s)) FROM ONLY %s"
 							 " WHERE %s OPERATOR(pg_catalog.!~) '^[A-Za-z0-9+/]{38,}={0,2} *$'",
-							 name, pseudo_bulk_relation_name(RelationGetRelid(target->rel)), name),
+							 bytes, pseudo_bulk_relation_name(RelationGetRelid(target->rel)), value),
 					true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for the longest value");
-	value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	if (value)
-		longest = strtoul(value, NULL, 10);
+	max = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (max)
+		longest = strtoul(max, NULL, 10);
 	if (PSEUDO_BASE64_LEN(overhead + longest) > (size_t) column->limit)
 		pseudo_column_report_narrow(column, target->rel, PSEUDO_BASE64_LEN(overhead + longest));
+}
+
+/* Does a trigger fire for whatever is written in usual sessions? */
+static bool
+fires_always(const Trigger *trigger)
+{
+	return trigger->tgenabled != TRIGGER_FIRES_ON_REPLICA && trigger->tgqual == NULL &&
+		TRIGGER_FOR_INSERT(trigger->tgtype) && TRIGGER_FOR_UPDATE(trigger->tgtype);
 }
 
 /* Compare a trigger of the table with the run; a column that it sees to is taken off *without. */
@@ -237,7 +249,8 @@ check_trigger(Bulk *bulk, const BulkTarget *target, const Trigger *trigger, List
 		}
 		if (cell == NULL)
 			continue;
-		*without = list_delete(*without, makeString(pstrdup(name)));
+		if (fires_always(trigger))
+			*without = list_delete(*without, makeString(pstrdup(name)));
 		if (strcmp(arguments.context, text_to_cstring(bulk->context)) == 0 &&
 			strcmp(arguments.keyring, text_to_cstring(bulk->keyring)) == 0 &&
 			(bulk->again || arguments.is_deterministic == bulk->is_deterministic))

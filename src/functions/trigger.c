@@ -19,9 +19,8 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
-#include "column.h"
+#include "bulk.h"
 #include "trigger.h"
-#include "values.h"
 
 /*
  * The last rows that passed in one run of the executor.  After a row's INSERT, ON CONFLICT may
@@ -53,8 +52,6 @@ typedef struct TriggerState
 	int			ncolumns;
 	PseudoColumn columns[FLEXIBLE_ARRAY_MEMBER];
 } TriggerState;
-
-Oid			pseudo_bulk_target = InvalidOid;
 
 /* One element for each run of the executor: runs are nested where triggers run queries. */
 static QueryRows *all_rows = NULL;
@@ -400,11 +397,11 @@ stays(FunctionCallInfo fcinfo, TriggerState *state, const PseudoColumn *column,
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	PseudoOpened opened;
 
-	if (pseudo_bulk_target == RelationGetRelid(data->tg_relation))
-		return true;
 	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 	{
-		if (is_excluded(state->rows, data->tg_relation, column, value))
+		if (is_excluded(state->rows, data->tg_relation, column, value) ||
+			pseudo_bulk_writes(RelationGetRelid(data->tg_relation),
+							   &data->tg_trigtuple->t_self, column->attno, pseudonym))
 			return true;
 	}
 	else if (is_moved(data, state->rows, column, value))

@@ -31,10 +31,4 @@ typedef struct PseudoTriggerArguments
 /* Read a trigger's arguments.  Errors: 22023. */
 extern void pseudo_trigger_arguments(PseudoTriggerArguments *arguments, const Trigger *trigger);
 
-/*
- * The relation that a bulk procedure of this backend writes pseudonyms to at this moment: the trigger
- * lets them pass there.  InvalidOid at all other times.
- */
-extern Oid	pseudo_bulk_target;
-
 #endif							/* PSEUDO_TRIGGER_H */

@@ -99,5 +99,12 @@ is($node->safe_psql('euc_jp', "SELECT pseudo.reidentify_json(pseudo.pseudonymize
 is($node->safe_psql('sql_ascii', "SELECT pseudo.pseudonymize_json(E'{\"k\": [\"Zo\\xeb\", \"Zo\\xc3\\xab\", \"Zo\\\\u00eb\"]}'::json, '{k}', true)::text"),
 	qq({"k": ["$zoe_latin1", "$zoe", "$zoe"]}), 'sql_ascii: json');
 
+# Bulk: a column that is wide enough in the server's bytes, and too narrow for what is encrypted, is refused before anything is converted.
+$node->safe_psql('latin1', "CREATE TABLE narrow (v varchar(60)); INSERT INTO narrow VALUES ('x'), (repeat('x', 14) || $zoe_sql)");
+like(error_of($node, 'latin1', q{CALL pseudo.pseudonymize_table('narrow', '{v}', batch_size => 1)}), qr/^22001: column "v" of relation "narrow" is too narrow/, 'latin1: too narrow');
+is($node->safe_psql('latin1', 'SELECT count(*) FROM pseudo.pseudo_progress'), '0', 'latin1: at the start');
+$node->safe_psql('latin1', q{ALTER TABLE narrow ALTER v TYPE varchar(64); CALL pseudo.pseudonymize_table('narrow', '{v}')});
+is($node->safe_psql('latin1', "SELECT count(*) FROM narrow WHERE pseudo.reidentify(v) IN ('x', repeat('x', 14) || $zoe_sql)"), '2', 'latin1: wide enough');
+
 $node->stop;
 done_testing();

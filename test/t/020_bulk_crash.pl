@@ -21,7 +21,7 @@ my $node = start_server('bulk', "deadlock_timeout = 50ms\nautovacuum_naptime = 1
 add_keyring($node, 'pseudo', undef);
 $node->safe_psql('postgres', 'SELECT pseudo.pseudo_create_key()');
 
-# Writers: counters that move rows with whatever they hold, new values, new rows, two rows in any order.
+# Writers: counters that move rows with whatever they hold, also to another partition; new values, new rows, two rows in any order.
 my $script = $node->basedir . '/writers.sql';
 open my $file, '>', $script or die;
 print $file <<'END';
@@ -30,6 +30,7 @@ print $file <<'END';
 \set c random(1, 20000)
 UPDATE people SET counter = counter + 1 WHERE id = :a;
 UPDATE people SET ver = ver + 1, email = 'v' || (ver + 1) || '-' || id || '@example.com' WHERE id = :b;
+UPDATE people SET region = 1 - region WHERE id = :c;
 INSERT INTO people (id, email, note) SELECT n, 'v0-' || n || '@example.com', 'note ' || n FROM (SELECT nextval('ids') n) s;
 BEGIN;
 UPDATE people SET counter = counter + 1 WHERE id = :c;
@@ -61,19 +62,32 @@ sub start_call
 	return \%h;
 }
 
+# Wait until so many values are converted, and a moment longer, so that the end may fall anywhere in a batch.
+sub wait_for
+{
+	my ($operation, $values) = @_;
+	$node->safe_psql('postgres', qq{
+		SET statement_timeout = '60s';
+		DO \$\$BEGIN WHILE (SELECT operation = '$operation' AND (values_converted >= $values OR status <> 'running') FROM pseudo.pseudo_progress WHERE relation = 'people'::regclass) IS NOT TRUE LOOP
+			PERFORM pg_sleep(0.001);
+		END LOOP; END\$\$});
+	usleep(rand(5_000));
+}
+
 my %stopped;
 for my $round (1 .. $rounds)
 {
 	my $mode = $round % 2 ? 'true' : 'false';
 	my $end = (qw(crash cancel crash terminate))[ $round % 4 ];
-	my $name = "round $round, $end, deterministic => $mode";
+	my $partitions = $round % 3 == 2 ? 'PARTITION BY LIST (region); CREATE TABLE people0 PARTITION OF people FOR VALUES IN (0) WITH (fillfactor = 70); CREATE TABLE people1 PARTITION OF people FOR VALUES IN (1)' : 'WITH (fillfactor = 70)';
+	my $name = "round $round, $end, deterministic => $mode" . ($partitions =~ /^WITH/ ? '' : ', partitions');
 	my $call = "CALL pseudo.pseudonymize_table('people', '{email,note}', $mode, 'crm', batch_size => 100)";
 
 	$node->safe_psql('postgres', qq{
 		DROP TABLE IF EXISTS people, kept;
 		DROP SEQUENCE IF EXISTS ids;
 		CREATE SEQUENCE ids START 1000001;
-		CREATE TABLE people (id int PRIMARY KEY, ver int NOT NULL DEFAULT 0, counter int DEFAULT 0, email text, note text) WITH (fillfactor = 70);
+		CREATE TABLE people (id int, ver int NOT NULL DEFAULT 0, counter int DEFAULT 0, email text, note text, region int DEFAULT 0, PRIMARY KEY (id, region)) $partitions;
 		INSERT INTO people SELECT n, 0, 0, 'v0-' || n || '\@example.com', 'note ' || n FROM generate_series(1, $rows) n;
 		CREATE INDEX ON people (email);
 		CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON people FOR EACH ROW
@@ -81,7 +95,7 @@ for my $round (1 .. $rounds)
 	});
 	my $writers = start_writers();
 	my $run = start_call($call);
-	usleep(50_000 + rand(900_000));
+	wait_for('pseudonymize_table', rand(1.6 * $rows));
 	if ($end eq 'crash')
 	{
 		$node->stop('immediate');
@@ -98,7 +112,7 @@ for my $round (1 .. $rounds)
 	}
 	my $status = $node->safe_psql('postgres', "SELECT status FROM pseudo.pseudo_progress WHERE relation = 'people'::regclass") || 'none';
 	$stopped{$end}++ unless $status eq 'done';
-	unlike($status, qr/failed|unfinished/, "$name: no other error; status $status, $run->{out}");
+	like($status, $end eq 'cancel' ? qr/^(cancelled|done)$/ : qr/^(running|done)$/, "$name: status $status, $run->{out}");
 	$node->safe_psql('postgres', "CREATE TABLE kept AS SELECT id, ver, email, CASE WHEN note NOT LIKE 'note %' THEN note END AS note FROM people WHERE email NOT LIKE '%\@%'");
 
 	$run = start_call($call);
@@ -115,9 +129,27 @@ for my $round (1 .. $rounds)
 		'0', "$name: what was converted stayed as it was");
 	is($node->safe_psql('postgres', "SELECT count(*) FROM people WHERE ($mode AND email <> pseudo.pseudonymize('v' || ver || '-' || id || '\@example.com', true, 'crm'))"),
 		'0', "$name: in its mode");
+	next if $round > 2;
+
+	# The same for a rotation: pseudonyms move to a new key, in their mode, and a second run goes on.
+	$node->safe_psql('postgres', 'SELECT pseudo.pseudo_create_key(make_primary => true)');
+	my $key = $node->safe_psql('postgres', 'SELECT primary_key_id FROM pseudo.pseudo_keyrings');
+	my $rotate = "CALL pseudo.repseudonymize_table('people', '{email,note}', 'crm', batch_size => 100)";
+	$writers = start_writers();
+	$run = start_call($rotate);
+	wait_for('repseudonymize_table', rand(1.6 * $rows));
+	$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'call'");
+	$run->{run}->finish;
+	like($run->{out}, qr/canceling statement/, "$name: repseudonymize_table is cancelled");
+	$run = start_call($rotate);
+	$run->{run}->finish;
+	like($run->{out}, qr/values in .* rows converted.*already/s, "$name: repseudonymize_table ends when it is run again");
+	stop_writers($writers);
+	unlike($writers->{out}, qr/ERROR|FATAL|aborted/, "$name: and the writers meet no error");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM people WHERE pseudo.pseudonym_key_id(email) <> $key OR pseudo.pseudonym_key_id(note) <> $key OR pseudo.reidentify(email, 'crm') <> 'v' || ver || '-' || id || '\@example.com' OR pseudo.reidentify(note, 'crm') <> 'note ' || id OR ($mode AND email <> pseudo.pseudonymize('v' || ver || '-' || id || '\@example.com', true, 'crm'))"),
+		'0', "$name: every row is under the new key");
 }
-cmp_ok($stopped{crash} // 0, '>', 0, 'a crash came before the end: ' . ($stopped{crash} // 0) . ' times');
-note(join ', ', map { "$_ $stopped{$_}" } sort keys %stopped);
+cmp_ok($stopped{$_} // 0, '>', 0, "$_ before the end: " . ($stopped{$_} // 0) . ' times') for qw(crash cancel terminate);
 
 $node->stop;
 done_testing();

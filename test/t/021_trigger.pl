@@ -18,9 +18,9 @@ $node->safe_psql('postgres', 'SELECT pseudo.pseudo_create_key()');
 
 sub start_call
 {
-	my ($sql) = @_;
+	my (@sql) = @_;
 	my %h = (out => '');
-	$h{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' application_name=call', '-c', $sql ],
+	$h{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' application_name=call', map { ('-c', $_) } @sql ],
 		'<', \undef, '>&', \$h{out}, IPC::Run::timeout(180));
 	return \%h;
 }
@@ -86,7 +86,20 @@ $publisher->safe_psql('postgres', q{
 $publisher->wait_for_catchup('feed');
 is($node->safe_psql('postgres', q{SELECT count(*), sum(n), count(*) FILTER (WHERE email = pseudo.pseudonymize(CASE WHEN id <= 10 THEN 'new' || id ELSE 'feed' || id || '@example.com' END, true)) FROM feed}),
 	'100|100|100', 'a subscriber pseudonymizes the first copy and all changes');
-$node->safe_psql('postgres', 'DROP SUBSCRIPTION feed');
+# One that gets pseudonyms keeps those that are authentic.
+my $pseudonym = $node->safe_psql('postgres', q{SELECT pseudo.pseudonymize('made before')});
+$publisher->safe_psql('postgres', qq{CREATE TABLE made (id int PRIMARY KEY, email text); INSERT INTO made VALUES (1, '$pseudonym'); CREATE PUBLICATION made FOR TABLE made});
+$node->safe_psql('postgres', q{
+	CREATE TABLE made (id int PRIMARY KEY, email text);
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON made FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'existing=keep');
+	ALTER TABLE made ENABLE ALWAYS TRIGGER pseudo;
+});
+$node->safe_psql('postgres', "CREATE SUBSCRIPTION made CONNECTION '" . $publisher->connstr . " dbname=postgres' PUBLICATION made");
+$node->wait_for_subscription_sync($publisher, 'made');
+$publisher->safe_psql('postgres', qq{INSERT INTO made VALUES (2, '$pseudonym'), (3, 'a value'); UPDATE made SET email = '$pseudonym' WHERE id = 3});
+$publisher->wait_for_catchup('made');
+is($node->safe_psql('postgres', qq{SELECT count(*) FROM made WHERE email = '$pseudonym'}), '3', 'a subscriber keeps pseudonyms');
+$node->safe_psql('postgres', "DROP SUBSCRIPTION $_") for qw(feed made);
 $publisher->stop;
 
 # pg_dump, and a restore to a database with the same keyring: data before triggers as a whole, and through existing=keep.
@@ -99,7 +112,7 @@ command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', $dump ], 'pg_dum
 command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('restored'), '-f', $dump ], 'restored as a whole');
 for my $section ('--schema-only', '--data-only')
 {
-	command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), $section, '-T', 'people*', '-T', 'upsert', '-T', 'feed', '-f', $dump ], "pg_dump $section");
+	command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), $section, '-T', 'people*', '-T', 'upsert', '-T', 'feed', '-T', 'made', '-f', $dump ], "pg_dump $section");
 	command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('apart'), '-f', $dump ], "restored $section, with triggers");
 }
 is($node->safe_psql($_, q{SELECT count(*) FROM dumped WHERE pseudo.reidentify(email) = 'dumped' || id}), '50', "values in $_") for qw(restored apart);
@@ -165,6 +178,15 @@ my @notices = $run->{out} =~ /NOTICE:  public.bulk: \d+ of about \d+ rows \([\d.
 cmp_ok(scalar @notices, '>=', 2, 'notices: ' . scalar @notices);
 cmp_ok(scalar @notices, '<=', 20, 'and not too many');
 like($run->{out}, qr/has no trigger pseudonymize_columns/, 'a table without the trigger is told of');
+for my $case ([ 'ENABLE', 'INSERT OR UPDATE', '', 0 ], [ 'ENABLE ALWAYS', 'INSERT OR UPDATE', '', 0 ], [ 'ENABLE REPLICA', 'INSERT OR UPDATE', '', 1 ], [ 'DISABLE', 'INSERT OR UPDATE', '', 1 ],
+	[ 'ENABLE', 'INSERT', '', 1 ], [ 'ENABLE', 'UPDATE', '', 1 ], [ 'ENABLE', 'INSERT OR UPDATE', 'WHEN (NEW.id > 5)', 1 ])
+{
+	my ($enabled, $events, $when, $told) = @$case;
+	$run = start_call(qq{DROP TABLE bulk; CREATE TABLE bulk (id int, email text);
+		CREATE TRIGGER pseudo BEFORE $events ON bulk FOR EACH ROW $when EXECUTE FUNCTION pseudo.pseudonymize_columns('email'); ALTER TABLE bulk $enabled TRIGGER pseudo}, q{CALL pseudo.pseudonymize_table('bulk', '{email}')});
+	$run->{run}->finish;
+	is($run->{out} =~ /has no trigger pseudonymize_columns/ ? 1 : 0, $told, "trigger for $events $when, $enabled");
+}
 
 $node->stop;
 done_testing();
