@@ -109,8 +109,8 @@ SELECT n, pseudonymize('x', true, 'context ' || n) FROM generate_series(1, 3) n;
 -- Keyrings from row to row.
 SELECT count(*), count(DISTINCT p), bool_and(reidentify(p, '', k) = 'x') FROM (SELECT k, pseudonymize('x', true, '', k) AS p FROM generate_series(1, 1000) n, LATERAL (SELECT CASE n % 2 WHEN 0 THEN 'b' ELSE 'pseudo' END) AS s (k)) AS s;
 -- Too long: the pseudonym would not fit a text.
-SELECT t.err($$SELECT pseudonymize(repeat('x', 805306400), true)$$);
-SELECT t.err($$SELECT pseudonymize(repeat('x', 805306400))$$);
+SELECT t.err($$SELECT pseudonymize(repeat(repeat('x', 100), 8053064), true)$$);
+SELECT t.err($$SELECT pseudonymize(repeat(repeat('x', 100), 8053064))$$);
 -- In prepared statements, defaults, cursors and parallel queries.
 PREPARE p (text, boolean, text) AS SELECT reidentify(pseudonymize($1, $2, $3), $3);
 EXECUTE p ('x', true, 'crm');
