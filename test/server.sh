@@ -30,7 +30,7 @@ make_python() {
 
 # pg_regress on a running cluster: the suite's name.
 run_regress() {
-	local suite_log=$build/${1//[^a-z0-9_]/-}.log status tests
+	local suite_log=$build/${1//[^A-Za-z0-9_]/-}.log status tests
 	# shellcheck disable=SC2016
 	tests=$(pgxs_make -s --no-print-directory --eval 'print-tests: ; @echo $(REGRESS)' print-tests)
 	# shellcheck disable=SC2086

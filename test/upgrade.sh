@@ -59,5 +59,5 @@ section_upgrade() {
 	start_cluster
 	run_regress "pg_regress, PostgreSQL 17"
 	bindir=$own_bindir
-	run_tap "upgrade" PSEUDO_RESTORE_INTO="$debian/usr/lib/postgresql/17" test/t/023_dump.pl
+	run_tap "TAP, into PostgreSQL 17" PSEUDO_RESTORE_INTO="$debian/usr/lib/postgresql/17" test/t/023_dump.pl
 }
