@@ -41,7 +41,7 @@ for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,22s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done
 
-# Each section is a process group of its own, so that it can be ended with all that it runs.
+# Each job is a process group of its own, so that a section can be ended with all that it runs.
 set -m
 declare -A running=() began=()
 stop_sections() {
@@ -90,9 +90,14 @@ rm -rf "$build/sections"
 mkdir "$build/sections"
 need_base_tools
 need_test_tools
-need_venv
 echo "PostgreSQL: $("$PG_CONFIG" --version), $PG_CONFIG"
-if (build_extension && install_extension); then
+(log=$build/venv.log && : > "$log" && need_venv) &
+running[$!]=venv
+built=yes
+(build_extension && install_extension) || built=
+wait
+running=()
+if [ -n "$built" ]; then
 	echo 'Built, and installed into the folders of this PostgreSQL ("make install").'
 	for section in "${sections[@]}"; do
 		[ ${#running[@]} -lt "$(nproc)" ] || finish_section
