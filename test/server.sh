@@ -111,6 +111,7 @@ run_tap() {
 		[ "${CI:-}" != true ] || count "$1, skipped in CI" 0 1
 	fi
 	if [ $status -ne 0 ]; then
+		grep -A 9 -E '^# +Failed test' "$suite_log" | head -n 100
 		rm -rf "${suite_log%.log}-logs"
 		cp -r "$work/tree/tmp_check/log" "${suite_log%.log}-logs" 2> /dev/null
 	fi

@@ -47,7 +47,9 @@ build_in_debian13() {
 
 # pg_regress on PostgreSQL 17; dumps of this PostgreSQL restored into it, and pg_upgrade.
 section_upgrade() {
-	local debian=$build/debian13 own_bindir=$bindir
+	local debian=$build/debian13 own_bindir=$bindir version
+	version=$("$PG_CONFIG" --version | sed -E 's/[^0-9]*([0-9]+).*/\1/')
+	if [ "$version" -gt 17 ]; then skip upgrade "this PostgreSQL is newer than 17"; return; fi
 	if [ "$(id -u)" -ne 0 ]; then skip upgrade "it needs root, for debootstrap and chroot"; return; fi
 	if ! have debootstrap; then skip upgrade "debootstrap is missing"; return; fi
 	copy_tree
