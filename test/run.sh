@@ -74,7 +74,7 @@ finish_section() {
 	wait -n -p pid
 	name=${running[$pid]}
 	unset "running[$pid]"
-	printf '\n== %s, %d s\n' "$name" $((SECONDS - began[pid]))
+	printf '\n== %s, %d s\n' "$name" $((SECONDS - ${began[$pid]}))
 	cat "$build/sections/$name.out"
 	if [ -e "$build/sections/$name.sums" ]; then
 		read -ra sums < "$build/sections/$name.sums"
