@@ -41,8 +41,6 @@ for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,22s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done
 
-# Each job is a process group of its own, so that a section can be ended with all that it runs.
-set -m
 declare -A running=() began=()
 stop_sections() {
 	local pid
@@ -63,15 +61,21 @@ run_section() {
 	echo "$passed $failed $skipped" > "$build/sections/$1.sums"
 }
 
+# In a process group of its own, so that it can be ended with all that it runs.
 start_section() {
+	set -m
 	run_section "$1" > "$build/sections/$1.out" 2>&1 < /dev/null &
+	set +m
 	running[$!]=$1 began[$!]=$SECONDS
 }
 
 # Wait for a section to end; show it and add its sums, one failure if it left none.
 finish_section() {
-	local pid name sums
-	wait -n -p pid
+	local pid='' each name sums
+	while [ -z "$pid" ]; do
+		sleep 0.5
+		for each in "${!running[@]}"; do kill -0 "$each" 2> /dev/null || pid=$each; done
+	done
 	name=${running[$pid]}
 	unset "running[$pid]"
 	printf '\n== %s, %d s\n' "$name" $((SECONDS - ${began[$pid]}))
@@ -92,11 +96,9 @@ need_base_tools
 need_test_tools
 echo "PostgreSQL: $("$PG_CONFIG" --version), $PG_CONFIG"
 (log=$build/venv.log && : > "$log" && need_venv) &
-running[$!]=venv
 built=yes
 (build_extension && install_extension) || built=
 wait
-running=()
 if [ -n "$built" ]; then
 	echo 'Built, and installed into the folders of this PostgreSQL ("make install").'
 	for section in "${sections[@]}"; do
