@@ -111,8 +111,8 @@ SELECT count(DISTINCT a), count(DISTINCT b), bool_and(a = pseudonymize_as('curre
 -- Keyrings from row to row.
 SELECT count(*), count(DISTINCT p), bool_and(reidentify(p, '', k) = 'x') FROM (SELECT k, pseudonymize('x', true, '', k) AS p FROM generate_series(1, 1000) n, LATERAL (SELECT CASE n % 2 WHEN 0 THEN 'b' ELSE 'pseudo' END) AS s (k)) AS s;
 -- Too long: the pseudonym would not fit a text.
-SELECT t.err($$SELECT pseudonymize(repeat('x', 805306400), true)$$);
-SELECT t.err($$SELECT pseudonymize(repeat('x', 805306400))$$);
+SELECT t.err($$SELECT pseudonymize(repeat(repeat('x', 100), 8053064), true)$$);
+SELECT t.err($$SELECT pseudonymize(repeat(repeat('x', 100), 8053064))$$);
 -- In prepared statements, defaults, cursors and parallel queries.
 PREPARE p (text, boolean, text) AS SELECT reidentify(pseudonymize($1, $2, $3), $3);
 EXECUTE p ('x', true, 'crm');

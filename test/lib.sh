@@ -191,12 +191,17 @@ make_work_folder() {
 	chown "$server_user" "$sockets"
 }
 
-# Start a cluster in $work, on a socket in $sockets only; $settings are further options of the server.
+# Make a cluster in $work.
+init_cluster() {
+	quietly as_server "$bindir/initdb" -D "$work/data" -U postgres -A trust -E UTF8 \
+		--locale=C.UTF-8 --no-sync || die "initdb failed"
+}
+
+# Make and start a cluster in $work, on a socket in $sockets only; $settings are further options of the server.
 settings=
 start_cluster() {
 	local options="-c listen_addresses='' -c unix_socket_directories='$sockets' -c fsync=off $settings"
-	quietly as_server "$bindir/initdb" -D "$work/data" -U postgres -A trust -E UTF8 \
-		--locale=C.UTF-8 --no-sync || die "initdb failed"
+	init_cluster
 	quietly as_server "$bindir/pg_ctl" -D "$work/data" -l "$work/server.log" -w \
 		-o "$options" start || {
 		tail -n 20 "$work/server.log" >&2
@@ -204,12 +209,15 @@ start_cluster() {
 	}
 }
 
-# Stop the cluster and remove its folders.
+# Stop the cluster, and what tests left running in $work; remove its folders.
 remove_cluster() {
-	if [ -n "${work:-}" ] && [ -e "$work/data/postmaster.pid" ]; then
-		as_server "$bindir/pg_ctl" -D "$work/data" -m immediate -w stop > /dev/null 2>&1 || true
+	local pid_file
+	if [ -n "${work:-}" ]; then
+		find "$work" -name postmaster.pid 2> /dev/null | while read -r pid_file; do
+			as_server "$bindir/pg_ctl" -D "${pid_file%/*}" -m immediate -w stop > /dev/null 2>&1 || true
+		done
+		rm -rf "$work"
 	fi
-	[ -z "${work:-}" ] || rm -rf "$work"
 	[ -z "${sockets:-}" ] || rm -rf "$sockets"
 	work='' sockets=''
 }

@@ -102,6 +102,25 @@ pseudo_secret_alloc(Size size)
 	return ptr;
 }
 
+#define CLEAR(n)	"vpxorq %%zmm" #n ", %%zmm" #n ", %%zmm" #n "\n\t"
+
+/*
+ * Clear the vector registers, which are part of a core dump: some keep for long what was decrypted
+ * or copied last.
+ */
+static void
+clear_registers(void)
+{
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx"))
+		__asm__ volatile("vzeroall":::"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+						 "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+	if (__builtin_cpu_supports("avx512f"))
+		__asm__ volatile(CLEAR(16) CLEAR(17) CLEAR(18) CLEAR(19) CLEAR(20) CLEAR(21) CLEAR(22) CLEAR(23)
+						 CLEAR(24) CLEAR(25) CLEAR(26) CLEAR(27) CLEAR(28) CLEAR(29) CLEAR(30) CLEAR(31):);
+#endif
+}
+
 /* See secret.h. */
 void
 pseudo_secret_free(void *ptr)
@@ -112,6 +131,7 @@ pseudo_secret_free(void *ptr)
 		return;
 	size = header_of(ptr)->size;
 	explicit_bzero(ptr, size);
+	clear_registers();
 	(void) munmap(header_of(ptr), page_size() + size);
 }
 

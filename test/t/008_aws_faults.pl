@@ -170,7 +170,7 @@ for (@refused)
 	my ($name, $at, $file) = @$_;
 
 	$at->forget;
-	aws_keyring($node, 'tls', endpoint => $at->url, ca_file => $file, timeout => '2s');
+	aws_keyring($node, 'tls', endpoint => $at->url, ca_file => $file, timeout => '10s');
 	my ($text, $seconds) = said(ask_keyring('tls'));
 	note "$name: $text";
 	like($text, qr/ERROR:  08001: /, "TLS, $name: 08001");

@@ -469,7 +469,12 @@ sub host_of
 }
 my @regions = qw(eu-west-1 cn-north-1 us-gov-west-1 us-iso-east-1 us-isob-east-1 eusc-de-east-1);
 aws_keyring($node, 'in_' . tr/-/_/r, region => $_, timeout => '100ms') for @regions, 'us-east-1';
-sub in_regions { return join ' ', map { host_of('in_' . tr/-/_/r) =~ s/^CONNECT secretsmanager(.*):443$/$1/r } @_ }
+
+# A request for the region before may be late, where the machine is busy.
+sub in_regions
+{
+	return join ' ', map { my $region = $_; map { s/^CONNECT secretsmanager(.*):443$/$1/r } grep { /\.\Q$region\E\./ } split /, /, host_of('in_' . $region =~ tr/-/_/r) } @_;
+}
 files($endpoints);
 environment(%keys, HTTPS_PROXY => $proxy->url, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS => 'true', AWS_ENDPOINT_URL => $general->url, AWS_ENDPOINT_URL_STS => $general->url);
 $general->forget;

@@ -1,4 +1,4 @@
-# The trigger and the bulk procedures among others: COPY, pgbench on partitions, a logical subscriber, pg_dump, locked rows, a
+# The trigger and the bulk procedures among others: COPY, pgbench on partitions, a logical subscriber, locked rows, a
 # deadlock, a second run, what other sessions see of a run.
 use strict;
 use warnings;
@@ -101,22 +101,6 @@ $publisher->wait_for_catchup('made');
 is($node->safe_psql('postgres', qq{SELECT count(*) FROM made WHERE email = '$pseudonym'}), '3', 'a subscriber keeps pseudonyms');
 $node->safe_psql('postgres', "DROP SUBSCRIPTION $_") for qw(feed made);
 $publisher->stop;
-
-# pg_dump, and a restore to a database with the same keyring: data before triggers as a whole, and through existing=keep.
-$node->safe_psql('postgres', q{CREATE TABLE dumped (id int, email text);
-	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON dumped FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'existing=keep');
-	INSERT INTO dumped SELECT n, 'dumped' || n FROM generate_series(1, 50) n;
-	CREATE DATABASE restored; CREATE DATABASE apart;});
-my $dump = $node->basedir . '/dump.sql';
-command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', $dump ], 'pg_dump');
-command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('restored'), '-f', $dump ], 'restored as a whole');
-for my $section ('--schema-only', '--data-only')
-{
-	command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), $section, '-T', 'people*', '-T', 'upsert', '-T', 'feed', '-T', 'made', '-f', $dump ], "pg_dump $section");
-	command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('apart'), '-f', $dump ], "restored $section, with triggers");
-}
-is($node->safe_psql($_, q{SELECT count(*) FROM dumped WHERE pseudo.reidentify(email) = 'dumped' || id}), '50', "values in $_") for qw(restored apart);
-is($node->safe_psql('restored', q{INSERT INTO people VALUES (9999, 'later', 'us'); SELECT pseudo.reidentify(email) FROM people WHERE id = 9999}), 'later', 'the trigger works in the restored database');
 
 # A run that meets a locked row converts the others, waits, and takes the row as it is then; others see how far it is.
 $node->safe_psql('postgres', q{

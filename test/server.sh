@@ -1,0 +1,150 @@
+# shellcheck shell=bash
+# Sections of test/run.sh that run the extension in servers.  Sourced.
+
+# The tests as the server's user sees them: a copy where it can read and write.
+copy_tree() {
+	make_work_folder test
+	mkdir "$work/tree"
+	tar -C "$root" --exclude=./.git --exclude=./build --exclude='./test/*/build' --exclude=./results \
+		--exclude='*.o' --exclude='*.bc' --exclude='*.so' -cf - . | tar -C "$work/tree" --no-same-owner -xf -
+	mkdir -p "$work/tree/tmp_check"
+	chown -R "$server_user" "$work/tree"
+}
+
+# Make $python, a command that runs the system's Python with what is in $venv, as the server's user can: a
+# copy where he cannot reach it.  Empty where there is none.
+make_python() {
+	local packages
+	python=
+	packages=$(echo "$venv"/lib/python3*/site-packages)
+	[ -d "$packages/moto" ] || return
+	if ! as_server test -r "$packages/moto/__init__.py"; then
+		cp -r "$packages" "$work/python-packages"
+		packages=$work/python-packages
+		chown -R "$server_user" "$packages"
+	fi
+	python=$work/python
+	printf '#!/bin/sh\nPYTHONPATH="%s" exec /usr/bin/python3 "$@"\n' "$packages" > "$python"
+	chmod 755 "$python"
+}
+
+# pg_regress on a running cluster: the suite's name.
+run_regress() {
+	local suite_log=$build/${1//[^A-Za-z0-9_]/-}.log status tests
+	# shellcheck disable=SC2016
+	tests=$(pgxs_make -s --no-print-directory --eval 'print-tests: ; @echo $(REGRESS)' print-tests)
+	# shellcheck disable=SC2086
+	as_server env PGCLIENTENCODING= "$(dirname "$pgxs")/../test/regress/pg_regress" \
+		--bindir="$bindir" --inputdir="$work/tree" --outputdir="$work/tree" \
+		--host="$sockets" --user=postgres --dbname=contrib_regression $tests > "$suite_log" 2>&1
+	status=$?
+	# Before PostgreSQL 16 "test x ... ok 9 ms", since then TAP.
+	count_suite "$1" $status \
+		"$(grep -cE '^(ok +[0-9]|(test|    ).* \.\.\. ok( |$))' "$suite_log")" \
+		"$(grep -cE '^(not ok +[0-9]|(test|    ).* \.\.\. (FAILED|failed)( |$))' "$suite_log")" "$suite_log"
+	if [ -s "$work/tree/regression.diffs" ]; then
+		cp "$work/tree/regression.diffs" "${suite_log%.log}.diffs"
+		echo "--- the start of ${suite_log%.log}.diffs"
+		head -n 150 "$work/tree/regression.diffs"
+		echo '---'
+	fi
+}
+
+section_regress() {
+	copy_tree
+	start_cluster
+	run_regress pg_regress
+}
+
+# pg_regress on a server under valgrind's memcheck: what that reports of any process of the
+# server, apart from test/valgrind.supp, is a failure.
+section_memcheck() {
+	local logs bad
+	if ! have valgrind; then skip memcheck "valgrind is missing"; return; fi
+	copy_tree
+	init_cluster
+	logs=$work/memcheck
+	as_server mkdir "$logs"
+	as_server valgrind -q --leak-check=no --suppressions="$work/tree/test/valgrind.supp" \
+		--log-file="$logs/%p.log" "$bindir/postgres" -D "$work/data" -c listen_addresses='' \
+		-c unix_socket_directories="$sockets" -c fsync=off -c timezone=UTC -c autovacuum=off \
+		>> "$work/server.log" 2>&1 &
+	for _ in $(seq 120); do
+		"$bindir/pg_isready" -q -h "$sockets" && break
+		sleep 1
+	done
+	run_regress "pg_regress under memcheck"
+	as_server "$bindir/pg_ctl" -D "$work/data" -m fast -t 300 -w stop >> "$log" 2>&1
+	wait
+	bad=$(find "$logs" -name '*.log' -size +0 | wc -l)
+	find "$logs" -name '*.log' -size +0 -exec cat {} + > "$build/memcheck.log"
+	[ "$(find "$logs" -name '*.log' | wc -l)" -gt 10 ] || bad=1
+	count "memcheck of the server" $((bad == 0)) "$bad" "$build/memcheck.log"
+}
+
+# TAP tests: the suite's name, a setting for their environment, the files.
+run_tap() {
+	local suite_log=$build/${1//[^A-Za-z0-9_]/-}.log status pgxs_src name clean=()
+	pgxs_src=$(cd "$(dirname "$pgxs")/.." && pwd)
+	if ! have prove; then skip "$1" "perl's prove is missing"; return; fi
+	if ! have_perl_module IPC::Run; then skip "$1" "perl's IPC::Run is missing"; return; fi
+	# Nothing of the caller's reaches AWS, or leads the tests elsewhere.
+	for name in "${!AWS_@}" HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy PSEUDO_PYTHON PSEUDO_RESTORE_INTO; do
+		clean+=(-u "$name")
+	done
+	make_python
+	[ -z "$python" ] || clean+=("PSEUDO_PYTHON=$python")
+	# They wait more than they work.
+	# shellcheck disable=SC2016
+	as_server env "${clean[@]}" HOME="$work" AWS_EC2_METADATA_DISABLED=true \
+		PATH="$bindir:$PATH" PERL5LIB="$pgxs_src/test/perl:$work/tree/test/t" \
+		PG_REGRESS="$pgxs_src/test/regress/pg_regress" PG_CONFIG="$PG_CONFIG" \
+		TESTDIR="$work/tree" TESTDATADIR="$work/tree/tmp_check" TESTLOGDIR="$work/tree/tmp_check/log" \
+		PG_TEST_TIMEOUT_DEFAULT=180 CI="${CI:-}" "$2" \
+		sh -c 'cd "$1" && shift && exec prove -v --timer -j 4 "$@"' sh "$work/tree" "${@:3}" > "$suite_log" 2>&1
+	status=$?
+	count_suite "$1" $status \
+		"$(grep -E '^ok [0-9]|^not ok .*# TODO' "$suite_log" | grep -cviE '# skip')" \
+		"$(grep -E '^not ok [0-9]' "$suite_log" | grep -cv '# TODO')" "$suite_log"
+	if grep -qiE '^(ok .*|1\.\.0 .*)# skip' "$suite_log"; then
+		grep -iE '^(ok .*|1\.\.0 .*)# skip' "$suite_log" | sed 's/^/skipped: /'
+		[ "${CI:-}" != true ] || count "$1, skipped in CI" 0 1
+	fi
+	if [ $status -ne 0 ]; then
+		grep -A 9 -E '^# +Failed test' "$suite_log" | head -n 100
+		rm -rf "${suite_log%.log}-logs"
+		cp -r "$work/tree/tmp_check/log" "${suite_log%.log}-logs" 2> /dev/null
+	fi
+}
+
+# The largest files first, since those take longest.
+section_tap() {
+	local files
+	copy_tree
+	mapfile -t files < <(cd "$root" && find test/t -name '*.pl' -printf '%s %p\n' | sort -rn | cut -d' ' -f2)
+	run_tap TAP PSEUDO_RESTORE_INTO= "${files[@]}"
+}
+
+# The tour, in a cluster of its own.
+section_tour() {
+	local suite_log=$build/tour.log status
+	"$root/test/demo.sh" > "$suite_log" 2>&1
+	status=$?
+	count_suite "the tour" $status "$(grep -c '^  ok  ' "$suite_log")" "$(grep -c '^  NO  ' "$suite_log")" "$suite_log"
+}
+
+# The benchmark of SQL, in short, in a cluster of its own: it fails where a value does not come back, a
+# row is not counted or a case not measured.
+section_bench() {
+	local suite_log=$build/bench.log chart=$build/speed.svg bar bad=0
+	rm -f "$chart" "$build/speed.tsv"
+	"$root/test/bench/sql.sh" --quick > "$suite_log" 2>&1 || bad=1
+	count "bench, quick" $((1 - bad)) $bad "$suite_log"
+	bad=0
+	/usr/bin/python3 -c 'import sys, xml.etree.ElementTree as tree
+sys.exit(not tree.parse(sys.argv[1]).getroot().tag.endswith("svg"))' "$chart" 2>> "$suite_log" || bad=1
+	while IFS=$'\t' read -r bar _; do
+		grep -qF ">$bar<" "$chart" || { echo "no bar: $bar" >> "$suite_log"; bad=1; }
+	done < <(cat "$build/speed.tsv" || echo bars)
+	count "bench, chart" $((1 - bad)) $bad "$suite_log"
+}

@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# Sections of test/run.sh that need no server: the core on its own, the sources, the scripts.  Sourced.
+
+# Compile every source with all warnings as errors, one test a compiler; the headers of
+# others are not ours to mend.
+compile_strictly() {
+	local compiler=$1 bad=0 source suite_log=$build/warnings-$1.log
+	: > "$suite_log"
+	while read -r source; do
+		"$compiler" -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -D_GNU_SOURCE \
+			-isystem "$("$PG_CONFIG" --includedir-server)" -isystem "$("$PG_CONFIG" --includedir)" \
+			-c -o "$build/strict.o" "$source" >> "$suite_log" 2>&1 || bad=1
+	done < <(find "$root/src" -name '*.c' | sort)
+	count "warnings, $compiler" $((1 - bad)) $bad "$suite_log"
+}
+
+section_warnings() {
+	local compiler
+	for compiler in gcc clang; do
+		if have $compiler; then compile_strictly $compiler; else skip "warnings, $compiler" "$compiler is missing"; fi
+	done
+}
+
+# One after the other, for they share what they compile.
+section_unit() {
+	local unit=(make -C "$root/test/unit")
+	run_counted "unit" "${unit[@]}" check
+	if can_sanitize gcc || can_sanitize clang; then
+		run_counted "unit, sanitizers" "${unit[@]}" asan
+	else
+		skip "unit, sanitizers" "no compiler here has its address sanitizer"
+	fi
+	if have valgrind; then
+		run_counted "unit, valgrind" "${unit[@]}" valgrind
+	else
+		skip "unit, valgrind" "valgrind is missing"
+	fi
+	if have aarch64-linux-gnu-gcc && { have qemu-aarch64-static || have qemu-aarch64; }; then
+		run_counted "unit, ARMv8 by qemu" "${unit[@]}" arm
+	else
+		skip "unit, ARMv8 by qemu" "the cross compiler or qemu is missing"
+	fi
+}
+
+# A minute each in CI; look for longer with make -C test/fuzz run SECONDS=600.
+section_fuzz() {
+	local fuzz_seconds=10 bad=0
+	[ "${CI:-}" != true ] || fuzz_seconds=60
+	if ! can_sanitize clang; then skip fuzzing "clang or its sanitizers are missing"; return; fi
+	make -C "$root/test/fuzz" run SECONDS=$fuzz_seconds > "$build/fuzz.log" 2>&1 || bad=1
+	count "fuzzing, $fuzz_seconds s a target" $((1 - bad)) $bad "$build/fuzz.log"
+}
+
+# Code and tests must stand on their own: nothing of the folder beside the repository.
+check_standalone() {
+	local bad=0
+	if grep -rnE '\.\./+share[d]|/wor[k]/' "$root/src" "$root/sql" "$root/expected" "$root/test" "$root/deploy" "$root/Makefile" \
+		--include='*.[ch]' --include='*.sql' --include='*.out' --include='*.sh' --include='*.p[lmy]' --include='*.yaml' --include=Makefile; then
+		bad=1
+	fi
+	count "stands on its own" $((1 - bad)) $bad
+}
+
+# The scripts that people run, and the template of deploy/.
+section_scripts() {
+	local bad=0 script suite_log=$build/scripts.log scripts programs=()
+	scripts=("$root"/deploy/*.sh "$root"/test/*.sh "$root"/test/bench/*.sh "$root/.ci/run")
+	check_standalone
+	: > "$suite_log"
+	for script in "${scripts[@]}"; do
+		bash -n "$script" 2>> "$suite_log" || bad=1
+		[ ! -x "$script" ] || programs+=("$script")
+	done
+	count "scripts, syntax" $((1 - bad)) $bad "$suite_log"
+	if have shellcheck; then
+		bad=0
+		(cd "$root" && shellcheck -x -a -P SCRIPTDIR "${programs[@]}") > "$build/shellcheck.log" 2>&1 || bad=1
+		count "scripts, shellcheck" $((1 - bad)) $bad "$build/shellcheck.log"
+	else
+		skip "scripts, shellcheck" "shellcheck is missing"
+	fi
+	if [ -x "$venv/bin/cfn-lint" ]; then
+		bad=0
+		"$venv/bin/cfn-lint" "$root/deploy/template.yaml" > "$build/cfn-lint.log" 2>&1 || bad=1
+		count "cfn-lint" $((1 - bad)) $bad "$build/cfn-lint.log"
+	else
+		skip "cfn-lint" "it could not be installed"
+	fi
+}
