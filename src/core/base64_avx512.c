@@ -83,6 +83,22 @@ decode_vector(__m512i text, __m512i *unknown)
 	return _mm512_maskz_permutexvar_epi8(BYTE_MASK(48), gather, v);
 }
 
+/* Write n (at most 48) bytes; the first ones whole, as they are read next and would wait for a masked write. */
+VBMI_INLINE void
+store_bytes(uint8_t *out, __m512i v, size_t n)
+{
+	if (n < 32)
+	{
+		_mm512_mask_storeu_epi8(out, BYTE_MASK(n), v);
+		return;
+	}
+	_mm256_storeu_si256((__m256i *) (void *) out, _mm512_castsi512_si256(v));
+	if (n == 48)
+		_mm_storeu_si128((__m128i *) (void *) (out + 32), _mm512_extracti32x4_epi32(v, 2));
+	else
+		_mm_mask_storeu_epi8(out + 32, (__mmask16) BYTE_MASK(n - 32), _mm512_extracti32x4_epi32(v, 2));
+}
+
 /* Decode canonical base64 text of len characters. */
 VBMI_TARGET static pseudo_status
 avx512_decode(uint8_t *out, size_t *out_len, const char *in, size_t len)
@@ -99,7 +115,7 @@ avx512_decode(uint8_t *out, size_t *out_len, const char *in, size_t len)
 	if (len % 4 != 0)
 		return PSEUDO_MALFORMED;
 	for (; len > 64; len -= 64, in += 64, end += 48)
-		_mm512_mask_storeu_epi8(end, BYTE_MASK(48), decode_vector(_mm512_loadu_si512(in), &unknown));
+		store_bytes(end, decode_vector(_mm512_loadu_si512(in), &unknown), 48);
 
 	/* The last characters, where no padding is; what they lack is zero. */
 	n = len - (in[len - 1] == '=' ? in[len - 2] == '=' ? 2 : 1 : 0);
@@ -108,7 +124,7 @@ avx512_decode(uint8_t *out, size_t *out_len, const char *in, size_t len)
 	/* Bits that make no whole byte. */
 	if (_mm512_movepi8_mask(unknown) != 0 || _mm512_test_epi8_mask(v, v) >> bytes != 0)
 		return PSEUDO_MALFORMED;
-	_mm512_mask_storeu_epi8(end, BYTE_MASK(bytes), v);
+	store_bytes(end, v, bytes);
 	*out_len = (size_t) (end - out) + bytes;
 	return PSEUDO_OK;
 }
