@@ -7,11 +7,16 @@ OBJS = \
 	src/pseudo.o \
 	src/core/aes_gcm_siv.o \
 	src/core/aes_gcm_siv_arm.o \
+	src/core/aes_gcm_siv_avx512.o \
 	src/core/aes_gcm_siv_portable.o \
 	src/core/aes_gcm_siv_vaes.o \
 	src/core/aes_gcm_siv_x86.o \
+	src/core/base64.o \
+	src/core/base64_avx512.o \
+	src/core/base64_avx2.o \
 	src/core/hmac.o \
 	src/core/hmac_arm.o \
+	src/core/hmac_avx512.o \
 	src/core/hmac_x86.o \
 	src/core/nonce.o \
 	src/core/pseudonym.o \
@@ -89,6 +94,6 @@ uninstall-aws:
 	rm -f '$(DESTDIR)$(pkglibdir)/pseudo_aws$(DLSUFFIX)'
 
 # The core on its own, without PostgreSQL: see test/unit/Makefile.
-.PHONY: vectors unit
-vectors unit:
+.PHONY: vectors unit bench bench-count
+vectors unit bench bench-count:
 	$(MAKE) -C test/unit $(if $(filter unit,$@),check,$@)

@@ -5,13 +5,15 @@
  *
  * The algorithm itself is in aes_gcm_siv_portable.c and, for processors with
  * instructions for it, in siv_single.h (one message) and siv_wide.h (long messages,
- * and many): aes_gcm_siv_x86.c, _vaes.c and _arm.c define the operations and include these.
+ * and many): aes_gcm_siv_x86.c, _vaes.c, _avx512.c and _arm.c define the operations and
+ * include these.
  */
 #include "aes_gcm_siv.h"
 #include "internal.h"
 
 const pseudo_siv_impl *const pseudo_siv_impls[] = {
 #ifdef PSEUDO_HAVE_X86
+	&pseudo_siv_avx512,
 	&pseudo_siv_vaes,
 	&pseudo_siv_x86,
 #endif
@@ -130,7 +132,7 @@ pseudo_siv_open_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_
 __attribute__((noinline)) void
 pseudo_burn_stack(void)
 {
-	uint8_t		below[1024];
+	uint8_t		below[2048];
 
 	wipe(below, sizeof(below));
 }

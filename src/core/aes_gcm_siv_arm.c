@@ -15,9 +15,6 @@
 
 typedef uint64x2_t block;
 
-/* Evaluate v here and not where it is used, which would keep what it is made of till then. */
-#define EVALUATE(v)		__asm__ volatile("" : "+w" (v) : : "memory")
-
 #define BYTES(v)		vreinterpretq_u8_u64(v)
 #define WORDS(v)		vreinterpretq_u32_u64(v)
 #define FROM_BYTES(v)	vreinterpretq_u64_u8(v)
@@ -100,10 +97,6 @@ clmul_cross(block a, block b)
 #include "siv_wide.h"
 #include "siv_single.h"
 
-static const siv_long long_functions = LONG_FUNCTIONS;
-
-DEFINE_SEAL_AND_OPEN(arm, long_functions)
-
 /* Whether this processor has all the instructions used here. */
 static int
 arm_supported(void)
@@ -114,11 +107,7 @@ arm_supported(void)
 const pseudo_siv_impl pseudo_siv_arm = {
 	.name = "armv8-aes",
 	.supported = arm_supported,
-	.expand = expand_key,
-	.seal = arm_seal,
-	.open = arm_open,
-	.seal_batch = seal_batch,
-	.open_batch = open_batch
+	SIV_FUNCTIONS
 };
 
 #else

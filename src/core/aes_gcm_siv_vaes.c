@@ -1,9 +1,7 @@
 /*
  * aes_gcm_siv_vaes.c
- *		Long messages and batches on x86_64 with VAES and VPCLMULQDQ: a vector is
- *		a register of AVX2, two blocks.
- *
- * AVX-512 would take four, but no machine at hand has it to test and to measure.
+ *		AES-GCM-SIV on x86_64 with VAES and VPCLMULQDQ: a vector is a register of
+ *		AVX2, two blocks.
  */
 #include <stdbool.h>
 
@@ -48,9 +46,12 @@ aes_last(vec v, vec before, vec k)
 
 #define LANES				2
 #define vec_repeat(b)		_mm256_broadcastsi128_si256(b)
-#define vec_pair(a, b)		_mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1)
+#define vec_extend(b)		_mm256_inserti128_si256(_mm256_setzero_si256(), b, 0)
 #define vec_first(v)		_mm256_castsi256_si128(v)
+#define vec_next(v)			_mm256_permute2x128_si256(v, v, 0x81)
 #define vec_fold(v)			(vec_first(v) ^ _mm256_extracti128_si256(v, 1))
+#define vec_halves(v, i)	_mm256_permute4x64_epi64(v, 0x88)
+#define LANE_NUMBERS		_mm256_setr_epi64x(0, 0, 1, 0)
 
 #define aes_first(v, k)		((v) ^ (k))
 #define sub_bytes(v, k)		_mm256_aesenclast_epi128(v, k)
@@ -65,25 +66,27 @@ aes_last(vec v, vec before, vec k)
 #define last_word(v)		_mm256_shuffle_epi32(v, 0xff)
 #define last_word_rotated(v)	_mm256_shuffle_epi8(v, _mm256_set1_epi32(0x0c0f0e0d))
 
+/* Clear the registers, which a signal or the dynamic linker would save. */
+#define CLEAR_REGISTERS() \
+	__asm__ volatile("vzeroall" : : \
+					 : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", \
+					 "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
+
 #include "siv_wide.h"
+#include "siv_single.h"
 
-/* As they are declared in internal.h and in aes_gcm_siv_x86.c. */
-extern const siv_long pseudo_siv_vaes_long;
-const siv_long pseudo_siv_vaes_long = LONG_FUNCTIONS;
-
-void
-pseudo_siv_vaes_seal_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
-						   pseudo_siv_item *items, size_t n)
+/* Whether this processor has all the instructions used here. */
+static int
+vaes_supported(void)
 {
-	seal_batch(key, aad, aad_len, items, n);
+	return cpu_has(CPU_AES | CPU_PCLMULQDQ) && cpu_has_avx2() && cpu_has_7(0, CPU_VAES | CPU_VPCLMULQDQ);
 }
 
-void
-pseudo_siv_vaes_open_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
-						   pseudo_siv_item *items, size_t n)
-{
-	open_batch(key, aad, aad_len, items, n);
-}
+const pseudo_siv_impl pseudo_siv_vaes = {
+	.name = "x86_64-vaes",
+	.supported = vaes_supported,
+	SIV_FUNCTIONS
+};
 
 #else
 

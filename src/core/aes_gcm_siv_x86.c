@@ -1,7 +1,7 @@
 /*
  * aes_gcm_siv_x86.c
- *		AES-GCM-SIV on x86_64 with AES-NI and PCLMULQDQ: a block is a register.
- *		Also one message at a time where there is VAES, which does short ones no faster.
+ *		AES-GCM-SIV on x86_64 with AES-NI and PCLMULQDQ: a vector
+ *		is a register of SSE, one block.
  */
 #include <stdbool.h>
 
@@ -43,14 +43,18 @@ aes_last(block v, block before, block k)
 #define last_word(v)		_mm_shuffle_epi32(v, 0xff)
 #define last_word_rotated(v)	_mm_shuffle_epi8(v, _mm_set1_epi32(0x0c0f0e0d))
 
+/* Clear the registers, which a signal or the dynamic linker would save. */
+#define CLEAR(i)	"pxor %%xmm" #i ", %%xmm" #i "\n\t"
+#define CLEAR_REGISTERS() \
+	__asm__ volatile( \
+					 CLEAR(0) CLEAR(1) CLEAR(2) CLEAR(3) CLEAR(4) CLEAR(5) CLEAR(6) CLEAR(7) \
+					 CLEAR(8) CLEAR(9) CLEAR(10) CLEAR(11) CLEAR(12) CLEAR(13) CLEAR(14) CLEAR(15) \
+					 : : \
+					 : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", \
+					 "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
+
 #include "siv_wide.h"
 #include "siv_single.h"
-
-static const siv_long long_functions = LONG_FUNCTIONS;
-extern const siv_long pseudo_siv_vaes_long;	/* aes_gcm_siv_vaes.c */
-
-DEFINE_SEAL_AND_OPEN(x86, long_functions)
-DEFINE_SEAL_AND_OPEN(vaes, pseudo_siv_vaes_long)
 
 /* Whether this processor has all the instructions used here. */
 static int
@@ -59,31 +63,10 @@ x86_supported(void)
 	return cpu_has(CPU_AES | CPU_PCLMULQDQ | CPU_SSSE3 | CPU_SSE4_1);
 }
 
-/* Whether it has those of aes_gcm_siv_vaes.c too. */
-static int
-vaes_supported(void)
-{
-	return x86_supported() && cpu_has_avx2() && cpu_has_7(0, CPU_VAES | CPU_VPCLMULQDQ);
-}
-
 const pseudo_siv_impl pseudo_siv_x86 = {
 	.name = "x86_64-aesni",
 	.supported = x86_supported,
-	.expand = expand_key,
-	.seal = x86_seal,
-	.open = x86_open,
-	.seal_batch = seal_batch,
-	.open_batch = open_batch
-};
-
-const pseudo_siv_impl pseudo_siv_vaes = {
-	.name = "x86_64-vaes",
-	.supported = vaes_supported,
-	.expand = expand_key,
-	.seal = vaes_seal,
-	.open = vaes_open,
-	.seal_batch = pseudo_siv_vaes_seal_batch,
-	.open_batch = pseudo_siv_vaes_open_batch
+	SIV_FUNCTIONS
 };
 
 #else

@@ -79,6 +79,7 @@ static const pseudo_hmac_impl hmac_portable = {
 
 const pseudo_hmac_impl *const pseudo_hmac_impls[] = {
 #ifdef PSEUDO_HAVE_X86
+	&pseudo_hmac_avx512,
 	&pseudo_hmac_x86,
 #endif
 #ifdef PSEUDO_HAVE_ARM

@@ -12,11 +12,15 @@
 #define PSEUDO_SHA256_BLOCK		64	/* bytes */
 #define PSEUDO_SHA256_LEN		32	/* bytes of a digest */
 
-/* The longest message whose HMAC takes one inner block, with its padding. */
-#define PSEUDO_HMAC_SHORT		(PSEUDO_SHA256_BLOCK - 9)
+/* Inner blocks of a message with its padding: 0x80, zeros, and eight bytes for the length. */
+#define PSEUDO_HMAC_BLOCKS(len)	(((len) + 9 + PSEUDO_SHA256_BLOCK - 1) / PSEUDO_SHA256_BLOCK)
 
-/* Messages that four() hashes at a time. */
-#define PSEUDO_HMAC_LANES		4
+/* The longest message of one block, and the most blocks of those that many() takes. */
+#define PSEUDO_HMAC_SHORT		(PSEUDO_SHA256_BLOCK - 9)
+#define PSEUDO_HMAC_MOST_BLOCKS	4
+
+/* The most lanes. */
+#define PSEUDO_HMAC_LANES		32
 
 /*
  * One implementation.  inner and outer are the chaining values, eight words each,
@@ -30,9 +34,13 @@ typedef struct pseudo_hmac_impl
 	void		(*one) (uint8_t *digest, const uint32_t *inner, const uint32_t *outer,
 						const uint8_t *message, size_t len);
 
-	/* Four messages of at most PSEUDO_HMAC_SHORT bytes; NULL where that is no faster. */
-	void		(*four) (uint8_t (*digests)[PSEUDO_SHA256_LEN], const uint32_t *inner,
-						 const uint32_t *outer, const uint8_t *const *messages, const size_t *lens);
+	/*
+	 * n messages of so many blocks each; lanes, 0 where that is no faster, is the most of them.
+	 * The arrays are filled up to a multiple of four; all lanes' digests may be written.
+	 */
+	size_t		lanes;
+	void		(*many) (uint8_t (*digests)[PSEUDO_SHA256_LEN], const uint32_t *inner, const uint32_t *outer,
+						 const uint8_t *const *messages, const size_t *lens, size_t n, size_t blocks);
 } pseudo_hmac_impl;
 
 /* Every implementation compiled in, best first, NULL at the end. */

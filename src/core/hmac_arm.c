@@ -82,7 +82,8 @@ const pseudo_hmac_impl pseudo_hmac_arm = {
 	.name = "armv8-sha2",
 	.supported = arm_supported,
 	.one = hmac_one,
-	.four = hmac_four
+	.lanes = 4,
+	.many = hmac_four
 };
 
 #else

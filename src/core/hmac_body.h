@@ -12,6 +12,8 @@
  *	load_state, add_states, state_words		from and to eight words; sums
  *	four_rounds				four rounds with the words w + k
  *	next_words				the next four words of the message schedule after 16
+ *
+ * and, with HAVE_MASKS, load_block.
  */
 
 /* The round constants, FIPS 180-4 section 4.2.2. */
@@ -41,15 +43,20 @@ SHA_INLINE void
 hash_block(sha_state *state, words w0, words w1, words w2, words w3)
 {
 	sha_state	s = *state;
+	const uint32_t *k = round_constants;
 
+	/* Read where they are added: kept from block to block, they would take all registers. */
+	__asm__ volatile("" : "+r" (k));
 #define GROUP(i, a, b, c, d) \
-	four_rounds(&s, add_words(w##a, load_words((const uint8_t *) (round_constants + 4 * (i))))); \
+	four_rounds(&s, add_words(w##a, load_words((const uint8_t *) (k + 4 * (i))))); \
 	if ((i) < 12) \
 		w##a = next_words(w##a, w##b, w##c, w##d);
 	FOR_EACH_ROUND_GROUP(GROUP)
 #undef GROUP
 	add_states(state, s);
 }
+
+#ifndef HAVE_MASKS
 
 /* Read len (1 to 15) bytes at p, and no more, padded with zeros. */
 SHA_INLINE words
@@ -81,7 +88,7 @@ load_part(const uint8_t *p, size_t len)
 					  (uint32_t) high, (uint32_t) (high >> 32));
 }
 
-/* Sixteen bytes of the last block, of which n (less than 1: none) are left: then 0x80, zeros. */
+/* Sixteen bytes, of which n (less than 1: none) are left: then 0x80 (negative: none), zeros. */
 SHA_INLINE words
 load_padded(const uint8_t *p, ptrdiff_t n)
 {
@@ -91,6 +98,18 @@ load_padded(const uint8_t *p, ptrdiff_t n)
 		return swap_bytes(or_words(load_part(p, (size_t) n), load_words(padding + 16 - n)));
 	return n == 0 ? make_words(0x80000000, 0, 0, 0) : make_words(0, 0, 0, 0);
 }
+
+/* A block, of which n bytes (64 or more: all, less than 1: none) are left. */
+SHA_INLINE void
+load_block(words *w, const uint8_t *p, ptrdiff_t n)
+{
+	w[0] = load_padded(p, n);
+	w[1] = load_padded(p + 16, n - 16);
+	w[2] = load_padded(p + 32, n - 32);
+	w[3] = load_padded(p + 48, n - 48);
+}
+
+#endif							/* HAVE_MASKS */
 
 /* The last words of the last block: the number of bits, one block of key included. */
 SHA_INLINE words
@@ -124,16 +143,15 @@ hmac_one(uint8_t *digest, const uint32_t *inner, const uint32_t *outer,
 {
 	sha_state	s = load_state(inner);
 	ptrdiff_t	left = (ptrdiff_t) len;
-	words		w3;
+	words		w[4];
 
 	for (; left >= PSEUDO_SHA256_BLOCK; left -= PSEUDO_SHA256_BLOCK, message += PSEUDO_SHA256_BLOCK)
 		hash_block(&s, swap_bytes(load_words(message)), swap_bytes(load_words(message + 16)),
 				   swap_bytes(load_words(message + 32)), swap_bytes(load_words(message + 48)));
-	w3 = load_padded(message + 48, left - 48);
+	load_block(w, message, left);
 	if (left <= PSEUDO_HMAC_SHORT)
-		w3 = length_words(w3, len);
-	hash_block(&s, load_padded(message, left), load_padded(message + 16, left - 16),
-			   load_padded(message + 32, left - 32), w3);
+		w[3] = length_words(w[3], len);
+	hash_block(&s, w[0], w[1], w[2], w[3]);
 	if (left > PSEUDO_HMAC_SHORT)
 	{
 		const words zero = make_words(0, 0, 0, 0);
@@ -172,27 +190,30 @@ hash_four_blocks(sha_state *states, words (*w)[4])
 	add_states(&states[3], s3);
 }
 
-/* HMAC-SHA256 of four messages of at most PSEUDO_HMAC_SHORT bytes. */
+/* HMAC-SHA256 of four messages of so many blocks each. */
 SHA_TARGET static void
 hmac_four(uint8_t (*digests)[PSEUDO_SHA256_LEN], const uint32_t *inner, const uint32_t *outer,
-		  const uint8_t *const *messages, const size_t *lens)
+		  const uint8_t *const *messages, const size_t *lens, size_t n, size_t blocks)
 {
-	sha_state	states[PSEUDO_HMAC_LANES];
-	words		w[PSEUDO_HMAC_LANES][4];
+	sha_state	states[4];
+	words		w[4][4];
 
-	for (int m = 0; m < PSEUDO_HMAC_LANES; m++)
-	{
-		const uint8_t *p = messages[m];
-		ptrdiff_t	len = (ptrdiff_t) lens[m];
-
+	(void) n;					/* the arrays are filled up to four */
+	for (int m = 0; m < 4; m++)
 		states[m] = load_state(inner);
-		w[m][0] = load_padded(p, len);
-		w[m][1] = load_padded(p + 16, len - 16);
-		w[m][2] = load_padded(p + 32, len - 32);
-		w[m][3] = length_words(load_padded(p + 48, len - 48), lens[m]);
+	for (size_t b = 0; b < blocks; b++)
+	{
+		for (int m = 0; m < 4; m++)
+		{
+			size_t		done = b * PSEUDO_SHA256_BLOCK;
+
+			load_block(w[m], messages[m] + done, (ptrdiff_t) lens[m] - (ptrdiff_t) done);
+			if (b == blocks - 1)
+				w[m][3] = length_words(w[m][3], lens[m]);
+		}
+		hash_four_blocks(states, w);
 	}
-	hash_four_blocks(states, w);
-	for (int m = 0; m < PSEUDO_HMAC_LANES; m++)
+	for (int m = 0; m < 4; m++)
 	{
 		state_words(states[m], &w[m][0], &w[m][1]);
 		states[m] = load_state(outer);
@@ -200,7 +221,7 @@ hmac_four(uint8_t (*digests)[PSEUDO_SHA256_LEN], const uint32_t *inner, const ui
 		w[m][3] = make_words(0, 0, 0, 8 * (PSEUDO_SHA256_BLOCK + PSEUDO_SHA256_LEN));
 	}
 	hash_four_blocks(states, w);
-	for (int m = 0; m < PSEUDO_HMAC_LANES; m++)
+	for (int m = 0; m < 4; m++)
 	{
 		state_words(states[m], &w[m][0], &w[m][1]);
 		store_words(digests[m], swap_bytes(w[m][0]));

@@ -1,106 +1,30 @@
 /*
  * hmac_x86.c
- *		HMAC-SHA256 by the SHA instructions of x86_64.
+ *		HMAC-SHA256 by the SHA instructions of x86_64, with AVX for all else.
  */
 #include "hmac.h"
 #include "internal.h"
 
 #ifdef PSEUDO_HAVE_X86
 
-#include <immintrin.h>
-
 /* Attributes, not -m flags: PGXS compiles bitcode without per-file flags. */
-#define SHA_TARGET	__attribute__((target("sha,ssse3,sse4.1")))
-#define SHA_INLINE	static inline __attribute__((always_inline)) SHA_TARGET
-
-typedef __m128i words;
-
-/* The words a, b, e, f and c, d, g, h of the chaining value, the first ones highest. */
-typedef struct sha_state
-{
-	words		abef;
-	words		cdgh;
-} sha_state;
-
-#define make_words(a, b, c, d)	_mm_setr_epi32((int) (a), (int) (b), (int) (c), (int) (d))
-#define add_words(a, b)			_mm_add_epi32(a, b)
-#define or_words(a, b)			_mm_or_si128(a, b)
-#define swap_bytes(v)			_mm_shuffle_epi8(v, _mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12))
-
-/* Two words of a and two of b, by number. */
-#define SHUFFLE(a, b, i, j, k, l) \
-	_mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(b), _MM_SHUFFLE(l, k, j, i)))
-
-/* Read 16 bytes. */
-SHA_INLINE words
-load_words(const uint8_t *p)
-{
-	return _mm_loadu_si128((const __m128i *) (const void *) p);
-}
-
-/* Write 16 bytes. */
-SHA_INLINE void
-store_words(uint8_t *p, words v)
-{
-	_mm_storeu_si128((__m128i *) (void *) p, v);
-}
-
-/* Read a chaining value of eight words. */
-SHA_INLINE sha_state
-load_state(const uint32_t *h)
-{
-	words		abcd = load_words((const uint8_t *) h);
-	words		efgh = load_words((const uint8_t *) (h + 4));
-	sha_state	s = {SHUFFLE(efgh, abcd, 1, 0, 1, 0), SHUFFLE(efgh, abcd, 3, 2, 3, 2)};
-
-	return s;
-}
-
-/* The chaining value as words a to d and e to h. */
-SHA_INLINE void
-state_words(sha_state s, words *abcd, words *efgh)
-{
-	*abcd = SHUFFLE(s.abef, s.cdgh, 3, 2, 3, 2);
-	*efgh = SHUFFLE(s.abef, s.cdgh, 1, 0, 1, 0);
-}
-
-/* Add one chaining value to another. */
-SHA_INLINE void
-add_states(sha_state *s, sha_state more)
-{
-	s->abef = add_words(s->abef, more.abef);
-	s->cdgh = add_words(s->cdgh, more.cdgh);
-}
-
-/* Four rounds; after two of them, what was abef is cdgh. */
-SHA_INLINE void
-four_rounds(sha_state *s, words wk)
-{
-	s->cdgh = _mm_sha256rnds2_epu32(s->cdgh, s->abef, wk);
-	s->abef = _mm_sha256rnds2_epu32(s->abef, s->cdgh, _mm_shuffle_epi32(wk, 0x0e));
-}
-
-/* The message schedule: words 16 to 19 after a (0 to 3) to d (12 to 15). */
-SHA_INLINE words
-next_words(words a, words b, words c, words d)
-{
-	return _mm_sha256msg2_epu32(add_words(_mm_sha256msg1_epu32(a, b), _mm_alignr_epi8(d, c, 4)), d);
-}
-
+#define SHA_TARGET	__attribute__((target("sha,avx2")))
+#include "hmac_x86.h"
 #include "hmac_body.h"
 
 /* Whether this processor has all the instructions used here. */
 static int
 x86_supported(void)
 {
-	return cpu_has(CPU_SSSE3 | CPU_SSE4_1) && cpu_has_7(CPU_SHA, 0);
+	return cpu_has_avx2() && cpu_has_7(CPU_SHA, 0);
 }
 
 const pseudo_hmac_impl pseudo_hmac_x86 = {
 	.name = "x86_64-sha",
 	.supported = x86_supported,
 	.one = hmac_one,
-	.four = hmac_four
+	.lanes = 4,
+	.many = hmac_four
 };
 
 #else

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "aes_gcm_siv.h"
+#include "base64.h"
 #include "hmac.h"
 
 /* The most bytes of plaintext, and of AAD: RFC 8452 section 6. */
@@ -19,13 +20,13 @@
 #if !defined(PSEUDO_PORTABLE_ONLY)
 #if defined(__x86_64__)
 #define PSEUDO_HAVE_X86 1
+extern const pseudo_siv_impl pseudo_siv_avx512;
 extern const pseudo_siv_impl pseudo_siv_vaes;
 extern const pseudo_siv_impl pseudo_siv_x86;
+extern const pseudo_base64_impl pseudo_base64_avx512;
+extern const pseudo_base64_impl pseudo_base64_avx2;
+extern const pseudo_hmac_impl pseudo_hmac_avx512;
 extern const pseudo_hmac_impl pseudo_hmac_x86;
-extern void pseudo_siv_vaes_seal_batch(const pseudo_siv_key *key, const uint8_t *aad,
-									   size_t aad_len, pseudo_siv_item *items, size_t n);
-extern void pseudo_siv_vaes_open_batch(const pseudo_siv_key *key, const uint8_t *aad,
-									   size_t aad_len, pseudo_siv_item *items, size_t n);
 #elif defined(__aarch64__) && defined(__AARCH64EL__)
 #define PSEUDO_HAVE_ARM 1
 extern const pseudo_siv_impl pseudo_siv_arm;
@@ -71,7 +72,13 @@ cpu_has(unsigned long features)
 
 /* Bits of CPUID leaf 7, registers EBX and ECX. */
 #define CPU_AVX2		(1u << 5)
+#define CPU_BMI2		(1u << 8)
+#define CPU_AVX512F		(1u << 16)
+#define CPU_AVX512DQ	(1u << 17)
 #define CPU_SHA			(1u << 29)
+#define CPU_AVX512BW	(1u << 30)
+#define CPU_AVX512VL	(1u << 31)
+#define CPU_AVX512VBMI	(1u << 1)
 #define CPU_VAES		(1u << 9)
 #define CPU_VPCLMULQDQ	(1u << 10)
 
@@ -103,17 +110,39 @@ cpu_has_7(unsigned ebx_features, unsigned ecx_features)
 		(ebx & ebx_features) == ebx_features && (ecx & ecx_features) == ecx_features;
 }
 
-/* Whether there is AVX2, and the operating system saves its registers (XCR0, bits 1 and 2). */
+/* Whether the operating system saves these registers: bits of XCR0. */
 static inline int
-cpu_has_avx2(void)
+os_saves(unsigned registers)
 {
 	unsigned	low,
 				high;
 
-	if (!cpu_has(CPU_OSXSAVE | CPU_AVX) || !cpu_has_7(CPU_AVX2, 0))
+	if (!cpu_has(CPU_OSXSAVE | CPU_AVX))
 		return 0;
 	__asm__ volatile("xgetbv" : "=a" (low), "=d" (high) : "c" (0));
-	return (low & 6) == 6;
+	return (low & registers) == registers;
+}
+
+/* Whether there is AVX2: XMM and YMM. */
+static inline int
+cpu_has_avx2(void)
+{
+	return os_saves(0x06) && cpu_has_7(CPU_AVX2, 0);
+}
+
+/* The mask of the first n (at most 64) bytes, with BMI2. */
+#define BYTE_MASK(n)	_bzhi_u64(UINT64_MAX, (unsigned) (n))
+
+/*
+ * Whether there is all of AVX-512 that is used here: XMM, YMM, masks, ZMM.  The processors
+ * before Ice Lake, which slow down for wide registers, lack VAES and VBMI.
+ */
+static inline int
+cpu_has_avx512(void)
+{
+	return os_saves(0xe6) && cpu_has(CPU_AES | CPU_PCLMULQDQ) &&
+		cpu_has_7(CPU_AVX2 | CPU_BMI2 | CPU_AVX512F | CPU_AVX512DQ | CPU_AVX512BW | CPU_AVX512VL | CPU_SHA,
+				  CPU_AVX512VBMI | CPU_VAES | CPU_VPCLMULQDQ);
 }
 #endif
 

@@ -170,39 +170,80 @@ pseudo_nonce_deterministic(uint8_t *nonce, const pseudo_nonce_key *key,
 	wipe(digest, sizeof(digest));
 }
 
-/* The deterministic nonces of n values: short ones four at a time, others alone. */
+/* Fewer values than this are hashed no faster side by side. */
+#define LEAST_LANES		3
+
+/* Values to hash side by side. */
+typedef struct hmac_group
+{
+	size_t		n;
+	size_t		blocks;			/* of each */
+	uint8_t    *nonces[PSEUDO_HMAC_LANES];
+	const uint8_t *messages[PSEUDO_HMAC_LANES];
+	size_t		lens[PSEUDO_HMAC_LANES];
+	uint8_t		digests[PSEUDO_HMAC_LANES + 1][PSEUDO_SHA256_LEN];	/* the last one: for WINDOW_ROOM */
+} hmac_group;
+
+/* Write the nonces of a group, and empty it. */
+static void
+flush_group(hmac_group *g, const pseudo_nonce_key *key, const pseudo_hmac_impl *impl)
+{
+	size_t		n = g->n;
+
+	g->n = 0;
+	if (n < LEAST_LANES)
+	{
+		for (size_t m = 0; m < n; m++)
+			pseudo_nonce_deterministic(g->nonces[m], key, g->messages[m], g->lens[m]);
+		return;
+	}
+	/* Lanes without a value hash the first one again. */
+	for (size_t m = n; m % 4 != 0; m++)
+	{
+		g->messages[m] = g->messages[0];
+		g->lens[m] = g->lens[0];
+	}
+	impl->many(g->digests, key->inner, key->outer, g->messages, g->lens, n, g->blocks);
+	for (size_t m = 0; m < n; m++)
+		write_window(g->nonces[m], g->digests[m], key->start);
+}
+
+/* The deterministic nonces of n values: those of one block, of two and so on side by side, long ones alone. */
 void
 pseudo_nonce_deterministic_batch(uint8_t *const *nonces, const pseudo_nonce_key *key,
 								 const uint8_t *const *values, const size_t *lens, size_t n)
 {
 	const pseudo_hmac_impl *impl = pseudo_hmac_get_impl();
-	uint8_t		digests[PSEUDO_HMAC_LANES + 1][PSEUDO_SHA256_LEN];	/* the last one: for WINDOW_ROOM */
-	const uint8_t *messages[PSEUDO_HMAC_LANES];
-	size_t		message_lens[PSEUDO_HMAC_LANES];
-	uint8_t    *outs[PSEUDO_HMAC_LANES];
-	size_t		pending = 0;
+	size_t		side_by_side = impl->lanes > 0 ? PSEUDO_HMAC_MOST_BLOCKS : 0;
+	size_t		most = 1;
+	hmac_group	g;
 
-	for (size_t i = 0; i < n; i++)
+	g.n = 0;
+	for (g.blocks = 1; g.blocks <= most; g.blocks++)
 	{
-		if (impl->four == NULL || lens[i] > PSEUDO_HMAC_SHORT)
+		for (size_t i = 0; i < n; i++)
 		{
-			pseudo_nonce_deterministic(nonces[i], key, values[i], lens[i]);
-			continue;
+			size_t		blocks = PSEUDO_HMAC_BLOCKS(lens[i]);
+
+			if (blocks > side_by_side)
+			{
+				if (g.blocks == 1)
+					pseudo_nonce_deterministic(nonces[i], key, values[i], lens[i]);
+				continue;
+			}
+			if (blocks > most)
+				most = blocks;
+			if (blocks != g.blocks)
+				continue;
+			g.nonces[g.n] = nonces[i];
+			g.messages[g.n] = values[i];
+			g.lens[g.n++] = lens[i];
+			if (g.n == impl->lanes)
+				flush_group(&g, key, impl);
 		}
-		messages[pending] = values[i];
-		message_lens[pending] = lens[i];
-		outs[pending++] = nonces[i];
-		if (pending == PSEUDO_HMAC_LANES)
-		{
-			impl->four(digests, key->inner, key->outer, messages, message_lens);
-			for (size_t m = 0; m < pending; m++)
-				write_window(outs[m], digests[m], key->start);
-			pending = 0;
-		}
+		flush_group(&g, key, impl);
 	}
-	for (size_t m = 0; m < pending; m++)
-		pseudo_nonce_deterministic(outs[m], key, messages[m], message_lens[m]);
-	wipe(digests, sizeof(digests));
+	wipe(g.digests, sizeof(g.digests));
 	pseudo_burn_stack();
 }
 

@@ -1,12 +1,12 @@
 /*
  * siv_single.h
  *		AES-GCM-SIV of one message, in the order of RFC 8452: POLYVAL, CTR, seal
- *		and open.  Included after siv_wide.h, with one lane.
+ *		and open.  Included after siv_wide.h.
  *
- * Most values are short (a name, an e-mail address), so what counts is latency:
- * the derivation's blocks go through AES together, and the first blocks to encrypt
- * go through AES beside the message key's schedule.  Long values are left to the
- * functions in a siv_long.
+ * Most values are short (a name, an e-mail address), so what counts is latency, and the
+ * number of instructions, as the next call's begin while the last ones' wait.  The
+ * derivation's blocks go through AES together, as many to a vector as there are lanes;
+ * so does the text.  All else is the same in all lanes, or counts in the first one only.
  *
  * All that is secret in memory is in one siv_work on the stack, wiped at the end
  * together with the registers.  FROM_MEMORY keeps the compiler from holding
@@ -15,77 +15,125 @@
  */
 
 /* Inputs from this many bytes on are worth the powers of the authentication key. */
-#define LONG_LEN	256
+#define LONG_LEN	(LANES == 1 ? 2 * LONG_CHUNK : LONG_CHUNK)
 
-/* Encrypt one block. */
-SIV_INLINE block
-encrypt_block(const block *round_keys, block b, const int rounds)
+/* Bytes of one vector of text. */
+#define VEC_LEN		(16 * LANES)
+
+/* The authentication key and its square. */
+typedef struct auth_key
 {
-	FROM_MEMORY();
-	b = aes_first(b, round_keys[0]);
-#define ROUND(r) b = aes_round(b, round_keys[(r) - 1], round_keys[r]);
+	vec			h;
+	vec			square;
+} auth_key;
+
+/* ---- Keys ---- */
+
+/* Derive the message keys for a nonce in all lanes, see derive_keys; to all lanes. */
+#if LANES == 1
+#define derive_single(key, nonce, h, a, b, rounds)	derive_keys(key, nonce, h, a, b, rounds)
+#else
+SIV_INLINE void
+derive_single(const pseudo_siv_key *key, vec nonce, vec *h, vec *a, vec *b, const int rounds)
+{
+	const uint8_t *round_keys = key->round_keys;
+	vec			before;
+	vec			k = vec_repeat(load_block(round_keys));
+	vec			b0 = add32(shift_1_word(nonce), LANE_NUMBERS);
+	vec			b1 = aes_first(add_counter(b0, LANES), k);
+	vec			b2 = aes_first(add_counter(b0, 2 * LANES), k);
+
+	b0 = aes_first(b0, k);
+#define DERIVE(aes) \
+	b0 = aes(b0, before, k); \
+	if (rounds == 14 || LANES == 2) \
+		b1 = aes(b1, before, k); \
+	if (rounds == 14 && LANES == 2) \
+		b2 = aes(b2, before, k);
+#define ROUND(r) \
+	before = k; \
+	FROM_MEMORY(); \
+	k = vec_repeat(load_block(round_keys + 16 * (r))); \
+	DERIVE(aes_round)
 	FOR_EACH_ROUND(ROUND, rounds);
+	before = k;
+	FROM_MEMORY();
+	k = vec_repeat(load_block(round_keys + 16 * rounds));
+	DERIVE(aes_last)
 #undef ROUND
-	return aes_last(b, round_keys[rounds - 1], round_keys[rounds]);
+#undef DERIVE
+	*h = vec_halves(b0, 0);
+	*a = LANES == 2 ? vec_halves(b1, 0) : vec_halves(b0, 1);
+	*b = LANES == 2 ? vec_halves(b2, 0) : vec_halves(b1, 0);
 }
+#endif
 
 /*
- * Expand the message encryption key, of 14 rounds the halves a and b, to
- * work->round_keys, and encrypt *s on the way; *t too, if two.
+ * Expand the message encryption key, of 14 rounds the halves a and b, to work->round_keys.
+ * Each round key waits for the one before, so what is known sooner is done sooner: the last
+ * word of a sum is the sum of last words.
  */
 SIV_INLINE void
-expand_and_encrypt(siv_work *work, block a, block b, block *s, block *t,
-				   const bool two, const int rounds)
+expand_single(siv_work *work, vec a, vec b, const int rounds)
 {
 	block	   *round_keys = work->round_keys;
-	block		x = aes_first(*s, a);
-	block		y = x;
+	vec			rcon = FIRST_RCON;
+	vec			substituted;
+	vec			last;
 
-	if (two)
-		y = aes_first(*t, a);
-	round_keys[0] = a;
-	/* From here on the compiler cannot know what is in work, nor keep it elsewhere. */
+	round_keys[0] = vec_first(a);
+	/* The compiler cannot know from here on what is in work, nor keep it elsewhere. */
 	__asm__ volatile("" : : "r" (work) : "memory");
-#define ROUND(i, before, k) \
-	round_keys[i] = k; \
-	x = aes_round(x, before, k); \
-	EVALUATE(x); \
-	if (two) \
-	{ \
-		y = aes_round(y, before, k); \
-		EVALUATE(y); \
-	}
-#define LAST(i, before, k) \
-	round_keys[i] = k; \
-	*s = aes_last(x, before, k); \
-	if (two) \
-		*t = aes_last(y, before, k);
-
 	if (rounds == 14)
 	{
-#define EVEN(i, rcon)	a = NEXT_EVEN(a, b, rcon); ROUND(i, b, a)
-#define ODD(i)			b = NEXT_ODD(a, b); ROUND(i, a, b)
-		ROUND(1, a, b)
-		EVEN(2, 0x01) ODD(3) EVEN(4, 0x02) ODD(5) EVEN(6, 0x04) ODD(7) EVEN(8, 0x08) ODD(9)
-		EVEN(10, 0x10) ODD(11) EVEN(12, 0x20) ODD(13)
-		a = NEXT_EVEN(a, b, 0x40);
-		LAST(14, b, a)
+#define EVEN(i) \
+		substituted = rotate_and_substitute(b, rcon); \
+		a = prefix_xor(a); \
+		last = last_word(a) ^ substituted; \
+		a = a ^ substituted; \
+		round_keys[i] = vec_first(a); \
+		rcon = NEXT_RCON(rcon);
+#define ODD(i) \
+		b = prefix_xor(b) ^ substitute(last); \
+		round_keys[i] = vec_first(b);
+		round_keys[1] = vec_first(b);
+		EVEN(2) ODD(3) EVEN(4) ODD(5) EVEN(6) ODD(7) EVEN(8) ODD(9) EVEN(10) ODD(11)
+		EVEN(12) ODD(13) EVEN(14)
 #undef EVEN
 #undef ODD
 	}
 	else
 	{
-#define NEXT(i, rcon)	b = a; a = NEXT_128(a, rcon); ROUND(i, b, a)
-		NEXT(1, 0x01) NEXT(2, 0x02) NEXT(3, 0x04) NEXT(4, 0x08) NEXT(5, 0x10)
-		NEXT(6, 0x20) NEXT(7, 0x40) NEXT(8, 0x80) NEXT(9, 0x1b)
-		b = a;
-		a = NEXT_128(a, 0x36);
-		LAST(10, b, a)
+#define NEXT(i)	a = NEXT_128(a, rcon); round_keys[i] = vec_first(a); rcon = NEXT_RCON(rcon);
+		NEXT(1) NEXT(2) NEXT(3) NEXT(4) NEXT(5) NEXT(6) NEXT(7) NEXT(8)
+		rcon = NINTH_RCON;
+		NEXT(9) NEXT(10)
 #undef NEXT
 	}
-#undef ROUND
-#undef LAST
 	FROM_MEMORY();
+}
+
+/* Encrypt a vector. */
+SIV_INLINE vec
+encrypt_vec(const siv_work *work, vec v, const int rounds)
+{
+	const block *round_keys = work->round_keys;
+	vec			before;
+	vec			k;
+
+	FROM_MEMORY();
+	k = vec_repeat(round_keys[0]);
+	v = aes_first(v, k);
+#define ROUND(r) \
+	before = k; \
+	FROM_MEMORY(); \
+	k = vec_repeat(round_keys[r]); \
+	v = aes_round(v, before, k);
+	FOR_EACH_ROUND(ROUND, rounds);
+#undef ROUND
+	before = k;
+	k = vec_repeat(round_keys[rounds]);
+	return aes_last(v, before, k);
 }
 
 /*
@@ -93,172 +141,199 @@ expand_and_encrypt(siv_work *work, block a, block b, block *s, block *t,
  * was a long input, and the registers, which a signal would save.
  */
 SIV_INLINE void
-wipe_work(siv_work *work, bool was_long)
+wipe_work(siv_work *work, const bool was_long)
 {
-	const block zero = make_block(0, 0);
-
-	for (int i = 0; i <= PSEUDO_MAX_ROUNDS; i++)
-		work->round_keys[i] = zero;
-	work->h = work->square = zero;
-	if (was_long)
-	{
-		work->blocks[0] = work->blocks[1] = zero;
-		for (int i = 0; i < MAX_POWERS; i++)
-			work->powers[i] = zero;
-		work->sum = zero;
-	}
-	__asm__ volatile("" : : "r" (work) : "memory");
+	clear_vecs((vec *) (void *) work, (was_long ? sizeof(*work) : offsetof(siv_work, powers)) / sizeof(vec));
 	CLEAR_REGISTERS();
 }
 
 /* ---- POLYVAL, RFC 8452 section 3 ---- */
 
-/* Add one block to POLYVAL's sum s. */
-SIV_INLINE block
-absorb_block(const siv_work *work, block s, block b)
-{
-	FROM_MEMORY();
-	return dot(s ^ b, work->h);
-}
-
 /*
  * Add the last block of text and the lengths.  Two blocks to a reduction, as the
  * square of h is known by then: what waits for the text waits for one product only.
  */
-SIV_INLINE block
-absorb_last(const siv_work *work, block s, block b, block lengths)
+SIV_INLINE vec
+absorb_last(const auth_key *auth, vec s, vec b, vec lengths)
 {
-	const block h = work->h;
-	const block square = work->square;
-
 	s = s ^ b;
-	return reduce(clmul_low(s, square) ^ clmul_low(lengths, h),
-				  clmul_cross(s, square) ^ clmul_cross(lengths, h),
-				  clmul_high(s, square) ^ clmul_high(lengths, h));
+	return reduce(clmul_low(s, auth->square) ^ clmul_low(lengths, auth->h),
+				  clmul_cross(s, auth->square) ^ clmul_cross(lengths, auth->h),
+				  clmul_high(s, auth->square) ^ clmul_high(lengths, auth->h));
+}
+
+/* The authentication key, and its powers where there is a long input. */
+SIV_INLINE void
+prepare_auth(siv_work *work, auth_key *auth, vec h, const bool is_long)
+{
+	if (is_long)
+	{
+		work->h = vec_first(h);
+		raise_powers(work);
+		h = vec_repeat(work->h);
+	}
+	auth->h = h;
+	auth->square = dot(h, h);
 }
 
 /*
  * POLYVAL over all but the last block of len bytes, continuing from s; *left is what
  * is left, 1 to 16 bytes, or 0 where len is.
  */
-SIV_INLINE block
-absorb(siv_work *work, block s, const uint8_t *p, size_t len, size_t *left, const siv_long *long_input)
+SIV_INLINE vec
+absorb(siv_work *work, auth_key *auth, vec s, const uint8_t *p, size_t len, size_t *left, const bool is_long)
 {
-	if (long_input != NULL && len > long_input->chunk)
+	if (is_long && len > LONG_CHUNK)
 	{
-		size_t		n = (len - 1) - (len - 1) % long_input->chunk;
+		size_t		n = (len - 1) - (len - 1) % LONG_CHUNK;
 
-		work->sum = s;
-		long_input->absorb(work, p, n);
-		s = work->sum;
+		work->sum = vec_first(s);
+		absorb_long(work, p, n);
+		s = vec_repeat(work->sum);
+		auth->h = vec_repeat(work->h);
+		auth->square = dot(auth->h, auth->h);
 		p += n;
 		len -= n;
 	}
 	for (; len > 16; len -= 16, p += 16)
-		s = absorb_block(work, s, load_block(p));
+		s = dot(s ^ vec_repeat(load_block(p)), auth->h);
 	*left = len;
 	return s;
 }
 
-/* The last len (0 to 16) bytes before p, padded with zeros. */
-SIV_INLINE block
+/* The last len (0 to 16) bytes before end, padded with zeros. */
+SIV_INLINE vec
 load_last(const uint8_t *end, size_t len)
 {
 	if (len == 16)
-		return load_block(end - 16);
-	return len > 0 ? load_partial(end - len, len) : make_block(0, 0);
+		return vec_repeat(load_block(end - 16));
+	return vec_repeat(len > 0 ? load_partial(end - len, len) : make_block(0, 0));
 }
 
 /* POLYVAL over the AAD, padded with zeros to whole blocks. */
-SIV_INLINE block
-absorb_aad(siv_work *work, const uint8_t *aad, size_t len, const siv_long *long_input)
+SIV_INLINE vec
+absorb_aad(siv_work *work, auth_key *auth, const uint8_t *aad, size_t len, const bool is_long)
 {
-	block		s = make_block(0, 0);
+	vec			s = vec_repeat(make_block(0, 0));
 	size_t		left;
 
 	if (len == 0)
 		return s;
-	s = absorb(work, s, aad, len, &left, long_input);
-	return absorb_block(work, s, load_last(aad + len, left));
+	s = absorb(work, auth, s, aad, len, &left, is_long);
+	return dot(s ^ load_last(aad + len, left), auth->h);
 }
 
 /* ---- CTR, RFC 8452 section 4 ---- */
 
-/*
- * Encrypt len bytes with the key stream that starts at counter.  The last block may
- * reach into the room of the tag, which is written later.
- */
-SIV_INLINE void
-encrypt_text(siv_work *work, block counter, const uint8_t *in, uint8_t *out,
-			 size_t len, const siv_long *long_input, const int rounds)
+#ifndef HAVE_MASKS
+
+/* Read len (1 to VEC_LEN) bytes at p, maybe some of the 16 bytes behind them too. */
+SIV_INLINE vec
+load_before_tag(const uint8_t *p, size_t len)
 {
-	block		b;
+	return len > VEC_LEN - 16 ? vec_load(p) : vec_extend(load_block(p));
+}
 
-	if (long_input != NULL && len >= long_input->chunk)
+/* Write the first len (1 to VEC_LEN) bytes of v to p. */
+SIV_INLINE void
+store_text(uint8_t *p, vec v, size_t len)
+{
+	for (; len > 16; len -= 16, p += 16)
 	{
-		size_t		n = len - len % long_input->chunk;
+		store_block(p, vec_first(v));
+		v = vec_next(v);
+	}
+	if (len == 16)
+		store_block(p, vec_first(v));
+	else
+		store_partial(p, vec_first(v), len);
+}
 
-		work->counter = counter;
-		long_input->encrypt(work, in, out, n, rounds);
-		counter = work->counter;
+/* Write len (1 to VEC_LEN) bytes of text xor v to out, maybe some of the 16 bytes behind them too. */
+SIV_INLINE void
+xor_before_tag(uint8_t *out, const uint8_t *in, vec v, size_t len)
+{
+	for (; len >= 16; len -= 16, in += 16, out += 16)
+	{
+		store_block(out, vec_first(v) ^ load_block(in));
+		v = vec_next(v);
+	}
+	if (len > 0)
+		store_block(out, vec_first(v) ^ load_partial(in, len));
+}
+
+/* Clear all but the first len (0 to VEC_LEN) bytes of v. */
+SIV_INLINE vec
+keep_text(vec v, size_t len)
+{
+	return v & vec_load(byte_mask + VEC_LEN - len);
+}
+
+#endif							/* HAVE_MASKS */
+
+/* Encrypt len bytes with the key stream that starts with the counters; the tag's room follows. */
+SIV_INLINE void
+encrypt_text(siv_work *work, vec counters, const uint8_t *in, uint8_t *out, size_t len,
+			 const bool is_long, const int rounds)
+{
+	if (is_long && len >= LONG_CHUNK)
+	{
+		size_t		n = len - len % LONG_CHUNK;
+
+		work->counter = vec_first(counters);
+		encrypt_long(work, in, out, n, rounds);
+		counters = add32(vec_repeat(work->counter), LANE_NUMBERS);
 		in += n;
 		out += n;
 		len -= n;
 	}
-	for (; len >= 16; len -= 16, in += 16, out += 16)
+	for (; len > VEC_LEN; len -= VEC_LEN, in += VEC_LEN, out += VEC_LEN)
 	{
-		b = encrypt_block(work->round_keys, counter, rounds);
-		store_block(out, b ^ load_block(in));
-		counter = add_counter(counter, 1);
+		vec_store(out, encrypt_vec(work, counters, rounds) ^ vec_load(in));
+		counters = add_counter(counters, LANES);
 	}
 	if (len > 0)
-	{
-		b = encrypt_block(work->round_keys, counter, rounds);
-		store_block(out, b ^ load_partial(in, len));
-	}
+		xor_before_tag(out, in, encrypt_vec(work, counters, rounds), len);
 }
 
 /*
  * Decrypt len bytes (1 or more) and run POLYVAL over the plaintext but for the last
- * block, which goes to *last, continuing from s.  stream and next are the first two
- * blocks of key stream.  The tag follows the text, and may be read in part.
+ * block, which goes to *last, continuing from s.  The tag follows the text.
  */
-SIV_INLINE block
-decrypt_text(siv_work *work, block s, block *last, block counter, block stream, block next,
-			 const uint8_t *in, uint8_t *out, size_t len, const siv_long *long_input, const int rounds)
+SIV_INLINE vec
+decrypt_text(siv_work *work, auth_key *auth, vec s, vec *last, vec counters,
+			 const uint8_t *in, uint8_t *out, size_t len, const bool is_long, const int rounds)
 {
-	if (long_input != NULL && len > long_input->chunk)
-	{
-		size_t		n = (len - 1) - (len - 1) % long_input->chunk;
+	vec			text;
 
-		work->sum = s;
-		work->counter = counter;
-		long_input->decrypt(work, in, out, n, rounds);
-		s = work->sum;
-		counter = work->counter;
-		stream = encrypt_block(work->round_keys, counter, rounds);
-		next = encrypt_block(work->round_keys, add_counter(counter, 1), rounds);
+	if (is_long && len > LONG_CHUNK)
+	{
+		size_t		n = (len - 1) - (len - 1) % LONG_CHUNK;
+
+		work->sum = vec_first(s);
+		work->counter = vec_first(counters);
+		decrypt_long(work, in, out, n, rounds);
+		s = vec_repeat(work->sum);
+		counters = add32(vec_repeat(work->counter), LANE_NUMBERS);
+		auth->h = vec_repeat(work->h);
+		auth->square = dot(auth->h, auth->h);
 		in += n;
 		out += n;
 		len -= n;
 	}
-	counter = add_counter(counter, 2);
-	for (; len > 16; len -= 16, in += 16, out += 16)
+	for (; len > VEC_LEN; len -= VEC_LEN, in += VEC_LEN, out += VEC_LEN)
 	{
-		block		b = stream ^ load_block(in);
-
-		store_block(out, b);
-		s = absorb_block(work, s, b);
-		stream = next;
-		if (len > 32)
-			next = encrypt_block(work->round_keys, counter, rounds);
-		counter = add_counter(counter, 1);
+		text = encrypt_vec(work, counters, rounds) ^ vec_load(in);
+		vec_store(out, text);
+		for (int i = 0; i < LANES; i++, text = vec_next(text))
+			s = dot(s ^ text, auth->h);
+		counters = add_counter(counters, LANES);
 	}
-	*last = keep_bytes(stream ^ load_block(in), len);
-	if (len == 16)
-		store_block(out, *last);
-	else
-		store_partial(out, *last, len);
+	text = keep_text(encrypt_vec(work, counters, rounds) ^ load_before_tag(in, len), len);
+	store_text(out, text, len);
+	for (; len > 16; len -= 16, text = vec_next(text))
+		s = dot(s ^ text, auth->h);
+	*last = text;
 	return s;
 }
 
@@ -266,112 +341,81 @@ decrypt_text(siv_work *work, block s, block *last, block counter, block stream, 
 
 /* Whether a message is worth the powers of the authentication key. */
 SIV_INLINE bool
-is_long(size_t aad_len, size_t text_len)
+is_long_input(size_t aad_len, size_t text_len)
 {
 	return aad_len >= LONG_LEN || text_len >= LONG_LEN;
 }
 
 /*
- * Seal, for one number of rounds.  long_input is NULL for what is short: then no
- * function is called, and what is derived stays in registers; else it is in work.
+ * Seal, for one number of rounds.  Where is_long is false no function is called, and
+ * what is derived stays in registers; else it is in work.
  */
 SIV_INLINE pseudo_status
 seal_single(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-			const uint8_t *in, size_t in_len, uint8_t *out,
-			const siv_long *long_input, const int rounds)
+			const uint8_t *in, size_t in_len, uint8_t *out, const bool is_long, const int rounds)
 {
 	siv_work	work;
-	block		n = load_nonce(nonce);
-	block		lengths = length_block(aad_len, in_len);
-	block		h;
-	block		a;
-	block		b;
-	block		s;
+	auth_key	auth;
+	vec			h;
+	vec			a;
+	vec			b;
+	vec			s;
 	size_t		left;
 
-	derive_keys(key, n, &h, &a, &b, rounds);
-	work.h = h;
-	work.square = dot(h, h);
-	if (long_input != NULL)
-	{
-		work.round_keys[0] = a;
-		work.round_keys[1] = b;
-		long_input->raise_powers(&work);
-	}
-	s = absorb_aad(&work, aad, aad_len, long_input);
-	s = absorb(&work, s, in, in_len, &left, long_input);
+	derive_single(key, vec_repeat(load_nonce(nonce)), &h, &a, &b, rounds);
+	if (is_long)
+		expand_single(&work, a, b, rounds);
+	prepare_auth(&work, &auth, h, is_long);
+	s = absorb_aad(&work, &auth, aad, aad_len, is_long);
+	s = absorb(&work, &auth, s, in, in_len, &left, is_long);
 	if (in_len > 0)
-		s = absorb_last(&work, s, load_last(in + in_len, left), lengths);
+		s = absorb_last(&auth, s, load_last(in + in_len, left), vec_repeat(length_block(aad_len, in_len)));
 	else
-		s = absorb_block(&work, s, lengths);
-	if (long_input != NULL)
-	{
-		FROM_MEMORY();
-		a = work.round_keys[0];
-		b = work.round_keys[1];
-	}
-	s = tag_input(s, n);
-	expand_and_encrypt(&work, a, b, &s, NULL, false, rounds);
-	encrypt_text(&work, first_counter(s), in, out, in_len, long_input, rounds);
-	store_block(out + in_len, s);
-	wipe_work(&work, long_input != NULL);
+		s = dot(s ^ vec_repeat(length_block(aad_len, in_len)), auth.h);
+	if (!is_long)
+		expand_single(&work, a, b, rounds);
+	s = encrypt_vec(&work, tag_input(s, vec_repeat(load_nonce(nonce))), rounds);
+	encrypt_text(&work, add32(first_counter(s), LANE_NUMBERS), in, out, in_len, is_long, rounds);
+	store_block(out + in_len, vec_first(s));
+	wipe_work(&work, is_long);
 	return PSEUDO_OK;
 }
 
-/*
- * Open, for one number of rounds; see seal_single.  Nonce and tag are read again
- * where they are needed, as there are too few registers to keep them.
- */
+/* Open, for one number of rounds; see seal_single. */
 SIV_INLINE pseudo_status
 open_single(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
-			const uint8_t *in, size_t in_len, uint8_t *out,
-			const siv_long *long_input, const int rounds)
+			const uint8_t *in, size_t in_len, uint8_t *out, const bool is_long, const int rounds)
 {
 	siv_work	work;
+	auth_key	auth;
 	size_t		text_len = in_len - PSEUDO_TAG_LEN;
-	const uint8_t *tag = in + text_len;
-	block		h;
-	block		a;
-	block		b;
-	block		s;
-	block		stream;
-	block		next;
+	block		tag = load_block(in + text_len);
+	block		difference;
+	vec			h;
+	vec			a;
+	vec			b;
+	vec			s;
 	uint64_t	different;
 
-	derive_keys(key, load_nonce(nonce), &h, &a, &b, rounds);
-	work.h = h;
-	work.square = dot(h, h);
-	FROM_MEMORY();
-	stream = first_counter(load_block(tag));
-	next = add_counter(stream, 1);
-	expand_and_encrypt(&work, a, b, &stream, &next, true, rounds);
-	if (long_input != NULL)
-	{
-		work.blocks[0] = stream;
-		work.blocks[1] = next;
-		long_input->raise_powers(&work);
-	}
-	s = absorb_aad(&work, aad, aad_len, long_input);
-	if (long_input != NULL)
-	{
-		FROM_MEMORY();
-		stream = work.blocks[0];
-		next = work.blocks[1];
-	}
+	derive_single(key, vec_repeat(load_nonce(nonce)), &h, &a, &b, rounds);
+	expand_single(&work, a, b, rounds);
+	prepare_auth(&work, &auth, h, is_long);
+	s = absorb_aad(&work, &auth, aad, aad_len, is_long);
 	if (text_len > 0)
 	{
-		block		last;
+		vec			last;
 
-		s = decrypt_text(&work, s, &last, first_counter(load_block(tag)), stream, next,
-						 in, out, text_len, long_input, rounds);
-		s = absorb_last(&work, s, last, length_block(aad_len, text_len));
+		s = decrypt_text(&work, &auth, s, &last, add32(first_counter(vec_repeat(tag)), LANE_NUMBERS),
+						 in, out, text_len, is_long, rounds);
+		s = absorb_last(&auth, s, last, vec_repeat(length_block(aad_len, text_len)));
 	}
 	else
-		s = absorb_block(&work, s, length_block(aad_len, text_len));
-	s = encrypt_block(work.round_keys, tag_input(s, load_nonce(nonce)), rounds) ^ load_block(tag);
+		s = dot(s ^ vec_repeat(length_block(aad_len, text_len)), auth.h);
+	s = encrypt_vec(&work, tag_input(s, vec_repeat(load_nonce(nonce))), rounds);
+	difference = vec_first(s) ^ tag;
 	/* All sixteen bytes are compared at once, so time tells nothing. */
-	different = low_half(s) | high_half(s);
-	wipe_work(&work, long_input != NULL);
+	different = low_half(difference) | high_half(difference);
+	wipe_work(&work, is_long);
 	if (different != 0)
 	{
 		wipe(out, text_len);
@@ -380,53 +424,56 @@ open_single(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aad,
 	return PSEUDO_OK;
 }
 
-/*
- * Define NAME_seal and NAME_open, which leave long inputs to the functions in
- * long_functions: see pseudo_siv_seal and pseudo_siv_open.
- */
-#define DEFINE_SEAL_AND_OPEN(name, long_functions) \
-	DEFINE_ONE(name##_seal, seal_single, aad_len, in_len, long_functions) \
-	DEFINE_ONE(name##_open, open_single, aad_len, in_len - PSEUDO_TAG_LEN, long_functions)
-
-#define DEFINE_ONE(name, do_single, aad_len_, text_len, long_functions) \
+/* Define what does one message, see pseudo_siv_seal and pseudo_siv_open. */
+#define DEFINE_ONE(name, do_single, text_len) \
 SIV_NOINLINE pseudo_status \
 name##_long(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len, \
 			const uint8_t *in, size_t in_len, uint8_t *out) \
 { \
-	pseudo_status status; \
-\
 	if (key->key_len == 32) \
-		status = do_single(key, nonce, aad, aad_len, in, in_len, out, &long_functions, 14); \
-	else \
-		status = do_single(key, nonce, aad, aad_len, in, in_len, out, &long_functions, 10); \
-	pseudo_burn_stack(); \
-	return status; \
+		return do_single(key, nonce, aad, aad_len, in, in_len, out, true, 14); \
+	return do_single(key, nonce, aad, aad_len, in, in_len, out, true, 10); \
 } \
 \
 SIV_TARGET static pseudo_status \
 name(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len, \
 	 const uint8_t *in, size_t in_len, uint8_t *out) \
 { \
-	if (is_long(aad_len_, text_len)) \
-		return name##_long(key, nonce, aad, aad_len, in, in_len, out); \
+	if (is_long_input(aad_len, text_len)) \
+	{ \
+		pseudo_status status = name##_long(key, nonce, aad, aad_len, in, in_len, out); \
+\
+		pseudo_burn_stack(); \
+		return status; \
+	} \
 	if (key->key_len == 32) \
-		return do_single(key, nonce, aad, aad_len, in, in_len, out, NULL, 14); \
-	return do_single(key, nonce, aad, aad_len, in, in_len, out, NULL, 10); \
+		return do_single(key, nonce, aad, aad_len, in, in_len, out, false, 14); \
+	return do_single(key, nonce, aad, aad_len, in, in_len, out, false, 10); \
 }
+
+DEFINE_ONE(siv_seal, seal_single, in_len)
+DEFINE_ONE(siv_open, open_single, in_len - PSEUDO_TAG_LEN)
 
 /* Fill in the round keys of the key-generating key. */
 SIV_TARGET static void
 expand_key(pseudo_siv_key *key)
 {
 	siv_work	work;
-	block		a = load_block(key->key);
-	block		b = load_block(key->key + 16);
-	block		unused = a;
+	vec			a = vec_repeat(load_block(key->key));
+	vec			b = vec_repeat(load_block(key->key + 16));
 
 	if (key->key_len == 32)
-		expand_and_encrypt(&work, a, b, &unused, NULL, false, 14);
+		expand_single(&work, a, b, 14);
 	else
-		expand_and_encrypt(&work, a, b, &unused, NULL, false, 10);
+		expand_single(&work, a, b, 10);
 	memcpy(key->round_keys, work.round_keys, PSEUDO_BLOCK_LEN * (key->key_len / 4 + 7));
 	wipe_work(&work, false);
 }
+
+/* What an implementation gives, but for its name and whether it is supported. */
+#define SIV_FUNCTIONS \
+	.expand = expand_key, \
+	.seal = siv_seal, \
+	.open = siv_open, \
+	.seal_batch = seal_batch, \
+	.open_batch = open_batch

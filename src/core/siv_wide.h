@@ -6,10 +6,12 @@
  * Included by each implementation after it has defined
  *
  *	block		16 bytes: load_block, store_block, make_block, low_half, high_half
- *	vec			LANES blocks; with one lane it is a block, and the next four lines are here
+ *	vec			LANES blocks; with one lane it is a block, and the next five lines are here
  *	vec_load, vec_store			LANES blocks in memory, at any address
- *	vec_repeat, vec_pair		a block in all lanes; in two lanes, two blocks
+ *	vec_repeat, vec_extend		a block in all lanes; in the first one, zeros in others
  *	vec_first, vec_fold			the block in the first lane; the lanes' exclusive or
+ *	vec_next, vec_halves		each lane moved down by one; the low halves of lanes 2i and 2i + 1, in all lanes
+ *	LANE_NUMBERS				in word 0 of each lane
  *	aes_first, aes_round, aes_last	AES with round keys 0, r, and the last; the latter two take
  *				the round key before, too: on ARM its addition belongs to the round
  *	sub_bytes	SubBytes of a vector of equal columns, and an exclusive or
@@ -20,7 +22,9 @@
  *	shift_1_word, shift_2_words		towards the high end, zeros shifted in
  *	last_word, last_word_rotated	word 3 in all words; the same, rotated by RotWord
  *
- * and the operators ^ & | on both types.
+ * and the operators ^ & | on both types; with HAVE_MASKS, where memory is read and
+ * written under a mask of bytes, also load_partial, store_partial and keep_bytes of a block, and
+ * what siv_single.h has for texts: load_before_tag, xor_before_tag, store_text and keep_text.
  */
 
 #if LANES == 1
@@ -28,8 +32,11 @@ typedef block vec;
 #define vec_load(p)			load_block(p)
 #define vec_store(p, v)		store_block(p, v)
 #define vec_repeat(b)		(b)
+#define vec_extend(b)		(b)
 #define vec_fold(v)			(v)
 #define vec_first(v)		(v)
+#define vec_next(v)			(v)
+#define LANE_NUMBERS		make_block(0, 0)
 #endif
 
 /* Vectors in flight, and the macro that repeats for each of a group of messages. */
@@ -37,10 +44,16 @@ typedef block vec;
 #define FOR_EACH_VEC(F, ...)	F(0, __VA_ARGS__) F(1, __VA_ARGS__) F(2, __VA_ARGS__) F(3, __VA_ARGS__)
 
 /* The same for long inputs. */
+#if LANES == 4
+#define LONG_VECS	4
+#define FOR_EACH_LATER(F)	F(1) F(2) F(3)
+#else
 #define LONG_VECS	8
+#define FOR_EACH_LATER(F)	F(1) F(2) F(3) F(4) F(5) F(6) F(7)
+#endif
 #define LONG_BLOCKS	(LONG_VECS * LANES)
-#define MAX_POWERS	16
-#define FOR_EACH_LONG(F)	F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7)
+#define LONG_CHUNK	(16 * LONG_BLOCKS)	/* bytes */
+#define FOR_EACH_LONG(F)	F(0) FOR_EACH_LATER(F)
 
 /* Repeat for each round but the first and the last; rounds is a constant, 10 or 14. */
 #define FOR_EACH_ROUND(F, rounds) \
@@ -55,32 +68,15 @@ typedef block vec;
 /* What is read from memory is read anew below this. */
 #define FROM_MEMORY()	__asm__ volatile("" : : : "memory")
 
-/* 16 bytes set, 16 bytes clear: loaded at 16 - n, the mask of n bytes. */
-static const uint8_t byte_mask[32] = {
-	255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255
-};
-
 /* All that is derived for one message. */
 typedef struct siv_work
 {
 	block		round_keys[PSEUDO_MAX_ROUNDS + 1];
 	block		h;				/* the authentication key */
-	block		square;			/* dot(h, h) */
-	block		blocks[2];		/* of key stream, between functions */
+	vec			powers[LONG_VECS];	/* of h, the highest first; from here on for long inputs only */
 	block		sum;			/* of POLYVAL so far, between functions */
 	block		counter;		/* the next one, between functions */
-	block		powers[MAX_POWERS]; /* of h, the highest first; for long inputs only */
 } siv_work;
-
-/* What does the long inputs of a message; len is a multiple of chunk. */
-typedef struct siv_long
-{
-	size_t		chunk;			/* bytes */
-	void		(*raise_powers) (siv_work *work);
-	void		(*absorb) (siv_work *work, const uint8_t *p, size_t len);
-	void		(*encrypt) (siv_work *work, const uint8_t *in, uint8_t *out, size_t len, int rounds);
-	void		(*decrypt) (siv_work *work, const uint8_t *in, uint8_t *out, size_t len, int rounds);
-} siv_long;
 
 /* ---- Blocks ---- */
 
@@ -110,6 +106,8 @@ load_nonce(const uint8_t *p)
 {
 	return make_block(load64(p), load32(p + 8));
 }
+
+#ifndef HAVE_MASKS
 
 /* Read len (1 to 15) bytes at p, and no more, as a block padded with zeros. */
 SIV_INLINE block
@@ -162,12 +160,24 @@ store_partial(uint8_t *p, block v, size_t len)
 	}
 }
 
+/* As many bytes set as a vector has, and clear: loaded at 16 * LANES - n, the mask of n bytes. */
+static const uint8_t byte_mask[32 * LANES] = {
+#define SET	255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255
+	SET,
+#if LANES == 2
+	SET
+#endif
+#undef SET
+};
+
 /* Clear all but the first len (0 to 16) bytes of the block v. */
 SIV_INLINE block
 keep_bytes(block v, size_t len)
 {
-	return v & load_block(byte_mask + 16 - len);
+	return v & load_block(byte_mask + 16 * LANES - len);
 }
+
+#endif							/* HAVE_MASKS */
 
 /* The last block of POLYVAL's input: both lengths in bits. */
 SIV_INLINE block
@@ -244,26 +254,22 @@ prefix_xor(vec v)
  * the last round do SubBytes and ShiftRows; with four equal columns ShiftRows
  * changes nothing.
  */
-SIV_INLINE vec
-rotate_and_substitute(vec v, uint64_t rcon)
-{
-	return sub_bytes(last_word_rotated(v),
-					 vec_repeat(make_block(rcon | rcon << 32, rcon | rcon << 32)));
-}
+#define rotate_and_substitute(v, rcon)	sub_bytes(last_word_rotated(v), rcon)
 
-/* SubWord(last word of v), in every word. */
-SIV_INLINE vec
-substitute(vec v)
-{
-	return sub_bytes(last_word(v), vec_repeat(make_block(0, 0)));
-}
+/* SubWord of each word, where all are the same. */
+#define substitute(v)	sub_bytes(v, vec_repeat(make_block(0, 0)))
+
+/* The round constants, in every word: the first one, the next one, and the one that begins anew. */
+#define FIRST_RCON		vec_repeat(make_block(UINT64_C(0x100000001), UINT64_C(0x100000001)))
+#define NEXT_RCON(rcon)	add32(rcon, rcon)
+#define NINTH_RCON		vec_repeat(make_block(UINT64_C(0x1b0000001b), UINT64_C(0x1b0000001b)))
 
 /* The next round key of AES-128 after k. */
 #define NEXT_128(k, rcon)	(prefix_xor(k) ^ rotate_and_substitute(k, rcon))
 
 /* The next round key of AES-256 of even number after a, b; and of odd number, the new a known. */
 #define NEXT_EVEN(a, b, rcon)	(prefix_xor(a) ^ rotate_and_substitute(b, rcon))
-#define NEXT_ODD(a, b)			(prefix_xor(b) ^ substitute(a))
+#define NEXT_ODD(a, b)			(prefix_xor(b) ^ substitute(last_word(a)))
 
 /* ---- Derive keys, RFC 8452 section 4 ---- */
 
@@ -325,21 +331,22 @@ raise_powers(siv_work *work)
 	vec			step = vec_repeat(work->h);
 
 	/* The last vector ends in H; each one before is LANES powers higher. */
-#if LANES == 2
-	store_block(p, work->h);
-	store_block(p + 16, make_block(1, UINT64_C(0xc200000000000000)));	/* x^128 */
-	powers[0] = dot(vec_load(p), step);
-	step = dot(step, step);
-#else
-	powers[0] = work->h;
-#endif
-	powers[1] = dot(powers[0], step);
-	step = dot(step, step);
-	powers[2] = dot(powers[0], step);
-	powers[3] = dot(powers[1], step);
-	step = dot(step, step);
-	for (int i = 0; i < 4; i++)
-		powers[4 + i] = dot(powers[i], step);
+	powers[0] = step;
+	vec_store(p, step);
+	for (int i = LANES - 1; i > 0; i--)
+	{
+		store_block(p + 16 * i, make_block(1, UINT64_C(0xc200000000000000)));	/* x^128 */
+		powers[0] = dot(powers[0], vec_load(p));
+	}
+	for (int i = 1; i < LANES; i *= 2)
+		step = dot(step, step);
+	for (int n = 1; n < LONG_VECS; n *= 2)
+	{
+		for (int i = 0; i < n; i++)
+			powers[n + i] = dot(powers[i], step);
+		if (2 * n < LONG_VECS)
+			step = dot(step, step);
+	}
 	for (int i = 0; i < LONG_VECS; i++)
 		vec_store(p + 16 * LANES * (LONG_VECS - 1 - i), powers[i]);
 	wipe(powers, sizeof(powers));
@@ -355,54 +362,39 @@ raise_powers(siv_work *work)
 		high = high ^ clmul_high(v_, h_); \
 	} while (0);
 
-/* A block in the first lane, zeros in others; the counters from counter on, a lane each. */
-#if LANES == 2
-#define first_lane(b)			vec_pair(b, make_block(0, 0))
-#define count_lanes(counter)	add32(vec_repeat(counter), vec_pair(make_block(0, 0), make_block(1, 0)))
-#else
-#define first_lane(b)			(b)
-#define count_lanes(counter)	(counter)
-#endif
-
-/* POLYVAL over len bytes, a multiple of LONG_BLOCKS blocks, continuing from work->sum. */
+/* POLYVAL over len bytes, a multiple of LONG_CHUNK, continuing from work->sum. */
 SIV_NOINLINE void
 absorb_long(siv_work *work, const uint8_t *p, size_t len)
 {
 	const uint8_t *powers = (const uint8_t *) work->powers;
 	block		sum = work->sum;
 
-	for (; len > 0; len -= 16 * LONG_BLOCKS, p += 16 * LONG_BLOCKS)
+	for (; len > 0; len -= LONG_CHUNK, p += LONG_CHUNK)
 	{
 		vec			low = vec_repeat(make_block(0, 0));
 		vec			middle = low;
 		vec			high = low;
 
 #define ADD(i) ADD_PRODUCT(i, vec_load(p + 16 * LANES * (i)))
-		ADD(1) ADD(2) ADD(3) ADD(4) ADD(5) ADD(6) ADD(7)
+		FOR_EACH_LATER(ADD)
 #undef ADD
-		ADD_PRODUCT(0, vec_load(p) ^ first_lane(sum));
+		ADD_PRODUCT(0, vec_load(p) ^ vec_extend(sum));
 		sum = vec_fold(reduce(low, middle, high));
 	}
 	work->sum = sum;
 }
 
-/* Vectors b0 to b7 become the key stream of the counters from counters on. */
+/* Vectors b0, b1 and so on become the key stream of the counters from counters on. */
 #define LONG_KEY_STREAM() \
 	vec			k = vec_repeat(load_block(round_keys)); \
 	vec			before; \
-	vec			b0 = aes_first(counters, k); \
-	vec			b1 = aes_first(add_counter(counters, LANES * 1), k); \
-	vec			b2 = aes_first(add_counter(counters, LANES * 2), k); \
-	vec			b3 = aes_first(add_counter(counters, LANES * 3), k); \
-	vec			b4 = aes_first(add_counter(counters, LANES * 4), k); \
-	vec			b5 = aes_first(add_counter(counters, LANES * 5), k); \
-	vec			b6 = aes_first(add_counter(counters, LANES * 6), k); \
-	vec			b7 = aes_first(add_counter(counters, LANES * 7), k); \
-	counters = add_counter(counters, LANES * 8); \
+	FOR_EACH_LONG(LONG_FIRST_ROUND) \
+	counters = add_counter(counters, LONG_BLOCKS); \
 	FOR_EACH_ROUND(LONG_ROUND, rounds); \
 	before = vec_repeat(load_block(round_keys + 16 * (rounds - 1))); \
 	k = vec_repeat(load_block(round_keys + 16 * rounds)); \
 	FOR_EACH_LONG(LONG_LAST_ROUND)
+#define LONG_FIRST_ROUND(i) vec b##i = aes_first(add_counter(counters, LANES * i), k);
 #define LONG_ROUND(r) \
 	before = vec_repeat(load_block(round_keys + 16 * ((r) - 1))); \
 	k = vec_repeat(load_block(round_keys + 16 * (r))); \
@@ -410,14 +402,14 @@ absorb_long(siv_work *work, const uint8_t *p, size_t len)
 #define LONG_ROUND_OF_ONE(i) b##i = aes_round(b##i, before, k);
 #define LONG_LAST_ROUND(i) b##i = aes_last(b##i, before, k);
 
-/* Encrypt len bytes, a multiple of LONG_BLOCKS blocks, from work->counter on. */
+/* Encrypt len bytes, a multiple of LONG_CHUNK, from work->counter on. */
 SIV_NOINLINE void
 encrypt_long(siv_work *work, const uint8_t *in, uint8_t *out, size_t len, int rounds)
 {
 	const uint8_t *round_keys = (const uint8_t *) work->round_keys;
-	vec			counters = count_lanes(work->counter);
+	vec			counters = add32(vec_repeat(work->counter), LANE_NUMBERS);
 
-	for (; len > 0; len -= 16 * LONG_BLOCKS, in += 16 * LONG_BLOCKS, out += 16 * LONG_BLOCKS)
+	for (; len > 0; len -= LONG_CHUNK, in += LONG_CHUNK, out += LONG_CHUNK)
 	{
 		LONG_KEY_STREAM()
 #define PUT(i) vec_store(out + 16 * LANES * i, b##i ^ vec_load(in + 16 * LANES * i));
@@ -428,7 +420,7 @@ encrypt_long(siv_work *work, const uint8_t *in, uint8_t *out, size_t len, int ro
 }
 
 /*
- * Decrypt len bytes, a multiple of LONG_BLOCKS blocks, from work->counter on, and
+ * Decrypt len bytes, a multiple of LONG_CHUNK, from work->counter on, and
  * run POLYVAL over the plaintext, continuing from work->sum.
  */
 SIV_NOINLINE void
@@ -436,10 +428,10 @@ decrypt_long(siv_work *work, const uint8_t *in, uint8_t *out, size_t len, int ro
 {
 	const uint8_t *round_keys = (const uint8_t *) work->round_keys;
 	const uint8_t *powers = (const uint8_t *) work->powers;
-	vec			counters = count_lanes(work->counter);
+	vec			counters = add32(vec_repeat(work->counter), LANE_NUMBERS);
 	block		sum = work->sum;
 
-	for (; len > 0; len -= 16 * LONG_BLOCKS, in += 16 * LONG_BLOCKS, out += 16 * LONG_BLOCKS)
+	for (; len > 0; len -= LONG_CHUNK, in += LONG_CHUNK, out += LONG_CHUNK)
 	{
 		vec			low = vec_repeat(make_block(0, 0));
 		vec			middle = low;
@@ -452,9 +444,9 @@ decrypt_long(siv_work *work, const uint8_t *in, uint8_t *out, size_t len, int ro
 		FOR_EACH_LONG(PUT)
 #undef PUT
 #define ADD(i) ADD_PRODUCT(i, b##i)
-		ADD(1) ADD(2) ADD(3) ADD(4) ADD(5) ADD(6) ADD(7)
+		FOR_EACH_LATER(ADD)
 #undef ADD
-		ADD_PRODUCT(0, b0 ^ first_lane(sum));
+		ADD_PRODUCT(0, b0 ^ vec_extend(sum));
 		sum = vec_fold(reduce(low, middle, high));
 	}
 	work->sum = sum;
@@ -468,7 +460,7 @@ decrypt_long(siv_work *work, const uint8_t *in, uint8_t *out, size_t len, int ro
 #define GROUP_ROWS		16
 
 /* A smaller group than this is no faster than one message at a time. */
-#define GROUP_LEAST		3
+#define GROUP_LEAST		(LANES + 2)
 
 /*
  * All that is derived for a group.  Row r of something is its block number r of
@@ -493,6 +485,7 @@ typedef struct group
 	size_t		n;				/* messages, at most GROUP */
 	size_t		rows;			/* blocks of AAD and text of the longest */
 	size_t		text_rows;
+	size_t		used_rows;		/* by the groups so far, with that of the lengths */
 	const uint8_t *aad;
 	size_t		aad_len;
 } group;
@@ -596,6 +589,7 @@ expand_group(group_work *work, vec *blocks, const int rounds)
 	vec			a0 = keys[0][0], a1 = keys[0][1], a2 = keys[0][2], a3 = keys[0][3];
 	vec			s0 = aes_first(blocks[0], a0), s1 = aes_first(blocks[1], a1);
 	vec			s2 = aes_first(blocks[2], a2), s3 = aes_first(blocks[3], a3);
+	vec			rcon = FIRST_RCON;
 
 #define STORE(x, i, r)	keys[r][i] = x##i
 	if (rounds == 14)
@@ -603,17 +597,17 @@ expand_group(group_work *work, vec *blocks, const int rounds)
 		vec			b0 = keys[1][0], b1 = keys[1][1], b2 = keys[1][2], b3 = keys[1][3];
 
 #define FIRST(i, unused)	s##i = aes_round(s##i, a##i, b##i);
-#define EVEN(i, r, rcon)	a##i = NEXT_EVEN(a##i, b##i, rcon); STORE(a, i, r); s##i = aes_round(s##i, b##i, a##i);
+#define EVEN(i, r)			a##i = NEXT_EVEN(a##i, b##i, rcon); STORE(a, i, r); s##i = aes_round(s##i, b##i, a##i);
 #define ODD(i, r)			b##i = NEXT_ODD(a##i, b##i); STORE(b, i, r); s##i = aes_round(s##i, a##i, b##i);
-#define LAST(i, r, rcon)	a##i = NEXT_EVEN(a##i, b##i, rcon); STORE(a, i, r); s##i = aes_last(s##i, b##i, a##i);
+#define LAST(i, r)			a##i = NEXT_EVEN(a##i, b##i, rcon); STORE(a, i, r); s##i = aes_last(s##i, b##i, a##i);
 		FOR_EACH_VEC(FIRST, )
-		FOR_EACH_VEC(EVEN, 2, 0x01) FOR_EACH_VEC(ODD, 3)
-		FOR_EACH_VEC(EVEN, 4, 0x02) FOR_EACH_VEC(ODD, 5)
-		FOR_EACH_VEC(EVEN, 6, 0x04) FOR_EACH_VEC(ODD, 7)
-		FOR_EACH_VEC(EVEN, 8, 0x08) FOR_EACH_VEC(ODD, 9)
-		FOR_EACH_VEC(EVEN, 10, 0x10) FOR_EACH_VEC(ODD, 11)
-		FOR_EACH_VEC(EVEN, 12, 0x20) FOR_EACH_VEC(ODD, 13)
-		FOR_EACH_VEC(LAST, 14, 0x40)
+		FOR_EACH_VEC(EVEN, 2) FOR_EACH_VEC(ODD, 3) rcon = NEXT_RCON(rcon);
+		FOR_EACH_VEC(EVEN, 4) FOR_EACH_VEC(ODD, 5) rcon = NEXT_RCON(rcon);
+		FOR_EACH_VEC(EVEN, 6) FOR_EACH_VEC(ODD, 7) rcon = NEXT_RCON(rcon);
+		FOR_EACH_VEC(EVEN, 8) FOR_EACH_VEC(ODD, 9) rcon = NEXT_RCON(rcon);
+		FOR_EACH_VEC(EVEN, 10) FOR_EACH_VEC(ODD, 11) rcon = NEXT_RCON(rcon);
+		FOR_EACH_VEC(EVEN, 12) FOR_EACH_VEC(ODD, 13) rcon = NEXT_RCON(rcon);
+		FOR_EACH_VEC(LAST, 14)
 #undef FIRST
 #undef EVEN
 #undef ODD
@@ -621,12 +615,14 @@ expand_group(group_work *work, vec *blocks, const int rounds)
 	}
 	else
 	{
-#define NEXT(i, r, rcon)	a##i = NEXT_128(a##i, rcon); STORE(a, i, r); s##i = aes_round(s##i, keys[(r) - 1][i], a##i);
-#define LAST(i, r, rcon)	a##i = NEXT_128(a##i, rcon); STORE(a, i, r); s##i = aes_last(s##i, keys[(r) - 1][i], a##i);
-		FOR_EACH_VEC(NEXT, 1, 0x01) FOR_EACH_VEC(NEXT, 2, 0x02) FOR_EACH_VEC(NEXT, 3, 0x04)
-		FOR_EACH_VEC(NEXT, 4, 0x08) FOR_EACH_VEC(NEXT, 5, 0x10) FOR_EACH_VEC(NEXT, 6, 0x20)
-		FOR_EACH_VEC(NEXT, 7, 0x40) FOR_EACH_VEC(NEXT, 8, 0x80) FOR_EACH_VEC(NEXT, 9, 0x1b)
-		FOR_EACH_VEC(LAST, 10, 0x36)
+#define NEXT(i, r)	a##i = NEXT_128(a##i, rcon); STORE(a, i, r); s##i = aes_round(s##i, keys[(r) - 1][i], a##i);
+#define LAST(i, r)	a##i = NEXT_128(a##i, rcon); STORE(a, i, r); s##i = aes_last(s##i, keys[(r) - 1][i], a##i);
+#define ALL(r)		FOR_EACH_VEC(NEXT, r) rcon = NEXT_RCON(rcon);
+		ALL(1) ALL(2) ALL(3) ALL(4) ALL(5) ALL(6) ALL(7) ALL(8)
+		rcon = NINTH_RCON;
+		ALL(9)
+		FOR_EACH_VEC(LAST, 10)
+#undef ALL
 #undef NEXT
 #undef LAST
 	}
@@ -813,10 +809,15 @@ flush_group(group_work *work, const pseudo_siv_key *key, group *g, bool seal)
 		for (size_t m = 0; m < g->n; m++)
 			single_message(key, g, g->item[m], seal);
 	}
-	else if (seal)
-		(key->key_len == 32 ? seal_group_256 : seal_group_128) (work, key, g);
 	else
-		(key->key_len == 32 ? open_group_256 : open_group_128) (work, key, g);
+	{
+		if (seal)
+			(key->key_len == 32 ? seal_group_256 : seal_group_128) (work, key, g);
+		else
+			(key->key_len == 32 ? open_group_256 : open_group_128) (work, key, g);
+		if (g->rows >= g->used_rows)
+			g->used_rows = g->rows + 1;
+	}
 	g->n = g->rows = g->text_rows = 0;
 }
 
@@ -850,8 +851,13 @@ do_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
 			flush_group(&work, key, &g, seal);
 	}
 	flush_group(&work, key, &g, seal);
-	clear_vecs((vec *) (void *) &work, sizeof(work) / sizeof(vec));
-	pseudo_burn_stack();
+	if (g.used_rows > 0)
+	{
+		clear_vecs(work.round_keys[0], offsetof(group_work, rows) / sizeof(vec));
+		clear_vecs(work.rows[0], GROUP_VECS * g.used_rows);
+		clear_vecs(work.stream[0], GROUP_VECS * g.used_rows);
+		pseudo_burn_stack();
+	}
 	CLEAR_REGISTERS();
 }
 
@@ -870,12 +876,3 @@ open_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
 {
 	do_batch(key, aad, aad_len, items, n, false);
 }
-
-#define LONG_FUNCTIONS \
-	{ \
-		.chunk = 16 * LONG_BLOCKS, \
-		.raise_powers = raise_powers, \
-		.absorb = absorb_long, \
-		.encrypt = encrypt_long, \
-		.decrypt = decrypt_long \
-	}

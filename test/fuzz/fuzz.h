@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../src/core/base64.h"
+#include "../../src/core/hmac.h"
 #include "../../src/core/pseudonym.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -69,7 +71,19 @@ room(size_t len)
 	return p;
 }
 
-/* The number of implementations that this processor supports. */
+/* Number i of the implementations in a list that this processor supports, the last one beyond them. */
+#define FIND_IMPL(impls, i, found) \
+	do { \
+		int			left_ = (i); \
+		for (int k_ = 0; (impls)[k_] != NULL && left_ >= 0; k_++) \
+			if ((impls)[k_]->supported()) \
+			{ \
+				(found) = (impls)[k_]->name; \
+				left_--; \
+			} \
+	} while (0)
+
+/* The number of implementations of AES-GCM-SIV that this processor supports. */
 static inline int
 count_impls(void)
 {
@@ -81,13 +95,18 @@ count_impls(void)
 	return n;
 }
 
-/* Use implementation number i of those. */
+/* Use implementation number i of those, and the HMAC and base64 of this number. */
 static inline void
 use_impl(int i)
 {
-	for (int k = 0; pseudo_siv_impls[k] != NULL; k++)
-		if (pseudo_siv_impls[k]->supported() && i-- == 0)
-			MUST(pseudo_siv_use(pseudo_siv_impls[k]->name));
+	const char *siv = NULL;
+	const char *hmac = NULL;
+	const char *base64 = NULL;
+
+	FIND_IMPL(pseudo_siv_impls, i, siv);
+	FIND_IMPL(pseudo_hmac_impls, i, hmac);
+	FIND_IMPL(pseudo_base64_impls, i, base64);
+	MUST(pseudo_siv_use(siv) && pseudo_hmac_use(hmac) && pseudo_base64_use(base64));
 }
 
 #endif							/* PSEUDO_FUZZ_H */

@@ -1,7 +1,7 @@
 /*
  * fuzz_pseudonym.c
- *		The text form: whatever decodes is the one spelling of its bytes, in place
- *		or not; a prefix is read as it is written; what does not open is zeroed.
+ *		The text form, in each implementation: whatever decodes is the one spelling of
+ *		its bytes, in place or not; a prefix is read as it is written; what does not open is zeroed.
  *
  * An input is the text.
  */
@@ -50,8 +50,9 @@ check_bytes(const uint8_t *bytes, size_t n)
 	free(out);
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* All that must hold, for the implementations in use. */
+static void
+check_text(const uint8_t *data, size_t size)
 {
 	input		in = {data, size};
 	size_t		len = size;
@@ -79,5 +80,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		 n == size && memcmp(text, data, size) == 0);
 	free(text);
 	free(bytes);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	for (int i = 0; i < count_impls(); i++)
+	{
+		use_impl(i);
+		check_text(data, size);
+	}
 	return 0;
 }

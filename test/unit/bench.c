@@ -27,6 +27,7 @@
 #endif
 #endif
 
+#include "../../src/core/base64.h"
 #include "../../src/core/hmac.h"
 #include "../../src/core/nonce.h"
 #include "../../src/core/pseudonym.h"
@@ -35,13 +36,29 @@
 #define BATCH		64				/* values to a batch */
 #define MAX_SHORT	1350
 #define MAX_ROUNDS	101
-#define MAX_CASES	160
+#define MAX_CASES	240
 #define TURN_NS		300000.0		/* of one case in one round */
+
+/* What a processor uses together. */
+typedef struct impl_set
+{
+	const char *siv;
+	const char *hmac;
+	const char *base64;
+} impl_set;
+
+static const impl_set sets[] = {
+	{"x86_64-avx512", "x86_64-avx512", "x86_64-avx512"},
+	{"x86_64-vaes", "x86_64-sha", "x86_64-avx2"},
+	{"x86_64-aesni", "x86_64-sha", "x86_64-avx2"},
+	{"armv8-aes", "armv8-sha2", "portable"},
+	{"portable", "OpenSSL", "portable"}
+};
 
 typedef struct bench_case
 {
 	const char *name;
-	const char *impl;				/* of AES-GCM-SIV; NULL for what does not use it */
+	const impl_set *set;			/* NULL for what has no implementations */
 	void		(*call) (void);
 	size_t		len;
 	double		values;				/* of one call */
@@ -228,13 +245,21 @@ call_decode(void)
 
 /* ---- Preparing ---- */
 
+/* Use the implementations of a set; where there is no such HMAC (under valgrind), OpenSSL's. */
+static void
+use_set(const impl_set *set)
+{
+	expect(pseudo_siv_use(set->siv) && pseudo_base64_use(set->base64) &&
+		   (pseudo_hmac_use(set->hmac) || pseudo_hmac_use("OpenSSL")));
+}
+
 /* Make all that the calls of a case read. */
 static void
 prepare(const bench_case *c)
 {
 	value_len = c->len;
-	if (c->impl != NULL)
-		expect(pseudo_siv_use(c->impl));
+	if (c->set != NULL)
+		use_set(c->set);
 	expect(pseudo_siv_key_init(&siv_key, key_bytes, 32) == PSEUDO_OK);
 	call_seal();
 	if (value_len > MAX_SHORT)
@@ -261,10 +286,10 @@ prepare(const bench_case *c)
 
 /* Add a case to the list; its number. */
 static int
-add(const char *name, const char *impl, void (*call) (void), size_t len, double n, int base)
+add(const char *name, const impl_set *set, void (*call) (void), size_t len, double n, int base)
 {
 	expect(n_cases < MAX_CASES);
-	cases[n_cases] = (bench_case) {.name = name, .impl = impl, .call = call, .len = len, .values = n, .base = base};
+	cases[n_cases] = (bench_case) {.name = name, .set = set, .call = call, .len = len, .values = n, .base = base};
 	return n_cases++;
 }
 
@@ -279,34 +304,34 @@ add_length(size_t len)
 		int			seal = add("OpenSSL AES-256-GCM, seal", NULL, call_gcm_seal, len, 1, n_cases);
 		int			open = add("OpenSSL AES-256-GCM, open", NULL, call_gcm_open, len, 1, n_cases);
 
-		for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
+		for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
 		{
-			if (!(*impl)->supported())
+			if (!pseudo_siv_use(sets[i].siv))
 				continue;
-			add("seal", (*impl)->name, call_seal, len, 1, seal);
-			add("open", (*impl)->name, call_open, len, 1, open);
+			add("seal", &sets[i], call_seal, len, 1, seal);
+			add("open", &sets[i], call_open, len, 1, open);
 		}
 		return;
 	}
 	add("OpenSSL HMAC-SHA256, copied states", NULL, call_hmac, len, 1, hmac);
-	add("nonce", NULL, call_nonce, len, 1, hmac);
-	add("nonce, batch", NULL, call_nonce_batch, len, BATCH, hmac);
 	add("random nonce", NULL, call_random, len, 1, hmac);
-	add("base64 encode", NULL, call_encode, len, 1, hmac);
-	add("base64 decode", NULL, call_decode, len, 1, hmac);
-	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
 	{
-		const char *name = (*impl)->name;
+		const impl_set *set = &sets[i];
 
-		if (!(*impl)->supported())
+		if (!pseudo_siv_use(set->siv))
 			continue;
-		add("seal", name, call_seal, len, 1, hmac);
-		add("open", name, call_open, len, 1, hmac);
-		add("seal, batch", name, call_siv_seal_batch, len, BATCH, hmac);
-		add("open, batch", name, call_open_batch, len, BATCH, hmac);
-		add("deterministic pseudonym", name, call_pseudonym, len, 1, hmac);
-		add("deterministic pseudonym, batch", name, call_pseudonym_batch, len, BATCH, hmac);
-		add("back to the value", name, call_back, len, 1, hmac);
+		add("nonce", set, call_nonce, len, 1, hmac);
+		add("nonce, batch", set, call_nonce_batch, len, BATCH, hmac);
+		add("seal", set, call_seal, len, 1, hmac);
+		add("open", set, call_open, len, 1, hmac);
+		add("seal, batch", set, call_siv_seal_batch, len, BATCH, hmac);
+		add("open, batch", set, call_open_batch, len, BATCH, hmac);
+		add("base64 encode", set, call_encode, len, 1, hmac);
+		add("base64 decode", set, call_decode, len, 1, hmac);
+		add("deterministic pseudonym", set, call_pseudonym, len, 1, hmac);
+		add("deterministic pseudonym, batch", set, call_pseudonym_batch, len, BATCH, hmac);
+		add("back to the value", set, call_back, len, 1, hmac);
 	}
 }
 
@@ -366,7 +391,7 @@ measure(int rounds)
 	double		ghz[MAX_ROUNDS];
 	double		cycles;
 	size_t		len = 0;
-	const char *impl = NULL;
+	const impl_set *set = NULL;
 
 	for (int i = 0; i < n_cases; i++)
 	{
@@ -392,10 +417,14 @@ measure(int rounds)
 		if (c->len != len)
 			printf("\n%zu bytes%34s %10s %10s %8s\n", c->len, "", "ns", "cycles",
 				   c->len > MAX_SHORT ? "x GCM" : "/ HMAC");
-		if (c->impl != NULL && (impl == NULL || strcmp(impl, c->impl) != 0 || c->len != len))
-			printf("%s, HMAC by %s\n", c->impl, pseudo_hmac_get_impl()->name);
+		if (c->set != NULL && (c->set != set || c->len != len))
+		{
+			use_set(c->set);
+			printf("%s, HMAC by %s, base64 by %s\n", c->set->siv, pseudo_hmac_get_impl()->name,
+				   pseudo_base64_get_impl()->name);
+		}
 		len = c->len;
-		impl = c->impl;
+		set = c->set;
 		/* Of a long value the speed is compared, of a short one the time. */
 		for (int r = 0; r < rounds; r++)
 			ratios[r] = len > MAX_SHORT ? cases[c->base].ns[r] / c->ns[r] : c->ns[r] / cases[c->base].ns[r];
@@ -422,7 +451,7 @@ count(void)
 		for (int k = 0; k < calls; k++)
 			cases[i].call();
 		snprintf(name, sizeof(name), "%zu\t%s\t%s", cases[i].len,
-				 cases[i].impl != NULL ? cases[i].impl : "-", cases[i].name);
+				 cases[i].set != NULL ? cases[i].set->siv : "-", cases[i].name);
 		CALLGRIND_DUMP_STATS_AT(name);
 	}
 #else

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../src/core/hmac.h"
 #include "../../src/core/nonce.h"
 #include "../../src/core/pseudonym.h"
 
@@ -73,7 +74,7 @@ search_stack(const char *what, size_t len)
 		{
 			if (memmem(stack, STACK_LEN, secrets[i] + piece, PIECE) != NULL)
 			{
-				fprintf(stderr, "%s of %zu bytes leaves %s\n", what, len, names[i]);
+				fprintf(stderr, "%s: %s of %zu bytes leaves %s\n", pseudo_siv_get_impl()->name, what, len, names[i]);
 				found = true;
 				break;
 			}
@@ -130,6 +131,33 @@ search_batches(const pseudo_siv_key *key, const uint8_t *nonce, const pseudo_non
 	paint_stack();
 	pseudo_pseudonym_seal_batch(pseudonyms, N, key, false, 0, nonce_key, NULL, 0);
 	search_stack("pseudonyms in a batch", len);
+}
+
+/* Nonces of the same text in batches of a few and of many, and search after each. */
+static void
+search_nonces(const pseudo_nonce_key *nonce_key, const uint8_t *text, size_t len)
+{
+	enum
+	{
+		N = 40
+	};
+	static uint8_t bytes[N][PSEUDO_NONCE_LEN];
+	uint8_t    *nonces[N];
+	const uint8_t *texts[N];
+	size_t		lens[N];
+
+	for (int i = 0; i < N; i++)
+	{
+		nonces[i] = bytes[i];
+		texts[i] = text;
+		lens[i] = len;
+	}
+	for (size_t n = 1; n <= N; n += 7)
+	{
+		paint_stack();
+		pseudo_nonce_deterministic_batch(nonces, nonce_key, texts, lens, n);
+		search_stack("nonces in a batch", len);
+	}
 }
 
 int
@@ -223,11 +251,17 @@ main(void)
 		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]) && lengths[i] <= 300; i++)
 			search_batches(&key, nonce, &nonce_key, text, lengths[i]);
 	}
-	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+	for (const pseudo_hmac_impl *const *impl = pseudo_hmac_impls; *impl != NULL; impl++)
 	{
-		paint_stack();
-		pseudo_nonce_deterministic(other_nonce, &nonce_key, text, lengths[i]);
-		search_stack("nonce", lengths[i]);
+		if (!pseudo_hmac_use((*impl)->name))
+			continue;
+		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+		{
+			paint_stack();
+			pseudo_nonce_deterministic(other_nonce, &nonce_key, text, lengths[i]);
+			search_stack("nonce", lengths[i]);
+			search_nonces(&nonce_key, text, lengths[i]);
+		}
 	}
 	paint_stack();
 	if (pseudo_nonce_key_init(&nonce_key, key_bytes, 32, 3) != PSEUDO_OK)

@@ -1,0 +1,113 @@
+/*
+ * aes_gcm_siv_avx512.c
+ *		AES-GCM-SIV on x86_64 with VAES, VPCLMULQDQ and AVX-512: a vector is a register,
+ *		four blocks, and memory is read and written under masks of bytes.
+ */
+#include <stdbool.h>
+
+#include "internal.h"
+
+#ifdef PSEUDO_HAVE_X86
+
+#define SIV_TARGET	__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi2,aes,pclmul,vaes,vpclmulqdq")))
+#include "siv_x86.h"
+
+typedef __m512i vec;
+
+/* Read the blocks at p. */
+SIV_INLINE vec
+vec_load(const uint8_t *p)
+{
+	return _mm512_loadu_si512((const __m512i *) (const void *) p);
+}
+
+/* Write the blocks v to p. */
+SIV_INLINE void
+vec_store(uint8_t *p, vec v)
+{
+	_mm512_storeu_si512((__m512i *) (void *) p, v);
+}
+
+/* Round r of AES.  AESENC adds the round key at its end, and needs not the one before. */
+SIV_INLINE vec
+aes_round(vec v, vec before, vec k)
+{
+	(void) before;
+	return _mm512_aesenc_epi128(v, k);
+}
+
+/* The last round of AES. */
+SIV_INLINE vec
+aes_last(vec v, vec before, vec k)
+{
+	(void) before;
+	return _mm512_aesenclast_epi128(v, k);
+}
+
+#define LANES				4
+#define vec_repeat(b)		_mm512_broadcast_i32x4(b)
+#define vec_extend(b)		_mm512_inserti32x4(_mm512_setzero_si512(), b, 0)
+#define vec_first(v)		_mm512_castsi512_si128(v)
+#define vec_next(v)			_mm512_alignr_epi64(v, v, 2)
+#define vec_halves(v, i)	_mm512_permutexvar_epi64(_mm512_set4_epi64(4 * (i) + 2, 4 * (i), 4 * (i) + 2, 4 * (i)), v)
+#define LANE_NUMBERS		_mm512_setr_epi64(0, 0, 1, 0, 2, 0, 3, 0)
+
+/* The lanes' exclusive or. */
+SIV_INLINE block
+vec_fold(vec v)
+{
+	__m256i		half = _mm512_castsi512_si256(v) ^ _mm512_extracti64x4_epi64(v, 1);
+
+	return _mm256_castsi256_si128(half) ^ _mm256_extracti128_si256(half, 1);
+}
+
+#define aes_first(v, k)		((v) ^ (k))
+#define sub_bytes(v, k)		_mm512_aesenclast_epi128(v, k)
+#define clmul_low(a, b)		_mm512_clmulepi64_epi128(a, b, 0x00)
+#define clmul_high(a, b)	_mm512_clmulepi64_epi128(a, b, 0x11)
+#define clmul_cross(a, b)	(_mm512_clmulepi64_epi128(a, b, 0x01) ^ _mm512_clmulepi64_epi128(a, b, 0x10))
+#define swap_halves(v)		_mm512_shuffle_epi32(v, _MM_PERM_BADC)
+#define low_halves(a, b)	_mm512_unpacklo_epi64(a, b)
+#define add32(a, b)			_mm512_add_epi32(a, b)
+#define shift_1_word(v)		_mm512_bslli_epi128(v, 4)
+#define shift_2_words(v)	_mm512_bslli_epi128(v, 8)
+#define last_word(v)		_mm512_shuffle_epi32(v, _MM_PERM_DDDD)
+#define last_word_rotated(v)	_mm512_shuffle_epi8(v, _mm512_set1_epi32(0x0c0f0e0d))
+
+#define HAVE_MASKS
+#define load_partial(p, len)	_mm_maskz_loadu_epi8((__mmask16) BYTE_MASK(len), p)
+#define store_partial(p, v, len)	_mm_mask_storeu_epi8(p, (__mmask16) BYTE_MASK(len), v)
+#define keep_bytes(v, len)	_mm_maskz_mov_epi8((__mmask16) BYTE_MASK(len), v)
+#define load_text(p, len)	_mm512_maskz_loadu_epi8(BYTE_MASK(len), p)
+#define store_text(p, v, len)	_mm512_mask_storeu_epi8(p, BYTE_MASK(len), v)
+#define keep_text(v, len)	_mm512_maskz_mov_epi8(BYTE_MASK(len), v)
+#define load_before_tag(p, len)	load_text(p, len)
+#define xor_before_tag(out, in, v, len)	store_text(out, load_text(in, len) ^ (v), len)
+
+/* Clear the registers, which a signal or the dynamic linker would save. */
+#define CLEAR(i)	"vpxord %%xmm" #i ", %%xmm" #i ", %%xmm" #i "\n\t"
+#define CLEAR_REGISTERS() \
+	__asm__ volatile("vzeroall\n\t" \
+					 CLEAR(16) CLEAR(17) CLEAR(18) CLEAR(19) CLEAR(20) CLEAR(21) CLEAR(22) CLEAR(23) \
+					 CLEAR(24) CLEAR(25) CLEAR(26) CLEAR(27) CLEAR(28) CLEAR(29) CLEAR(30) CLEAR(31) \
+					 : : \
+					 : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", \
+					 "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", \
+					 "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", \
+					 "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31")
+
+#include "siv_wide.h"
+#include "siv_single.h"
+
+const pseudo_siv_impl pseudo_siv_avx512 = {
+	.name = "x86_64-avx512",
+	.supported = cpu_has_avx512,
+	SIV_FUNCTIONS
+};
+
+#else
+
+/* ISO C wants a declaration in every file. */
+typedef int pseudo_siv_avx512_left_out;
+
+#endif							/* PSEUDO_HAVE_X86 */
