@@ -35,7 +35,7 @@ SELECT t.expanded();
 SELECT n, reidentify_json(pseudonymize_json(j, '{a,b}'), '{a,b}') = j, reidentify_json(pseudonymize_json(j::json, '{a,b}'), '{a,b}')::text = j::text,
     (SELECT count(*) FROM jsonb_array_elements(j->'a') WITH ORDINALITY AS e (v, o) WHERE pseudonymize_json(j, '{a}', true) #> ARRAY['a', (o - 1)::text] IS DISTINCT FROM pseudonymize_json(jsonb_build_object('a', v), '{a}', true)->'a')
   FROM unnest('{1,63,64,65,128,129,200}'::int[]) n,
-    LATERAL (SELECT jsonb_build_object('a', jsonb_agg(e ORDER BY i), 'b', jsonb_agg(i % 2 = 0 ORDER BY i)) AS j FROM generate_series(1, n) i, unnest(ARRAY[to_jsonb(i), to_jsonb('v "\/' || chr(1 + i % 126) || i), to_jsonb('s' || i)]) e) AS s
+    LATERAL (SELECT jsonb_build_object('a', jsonb_agg(e ORDER BY i), 'b', jsonb_agg(i % 2 = 0 ORDER BY i)) AS j FROM generate_series(1, n) i, unnest(ARRAY[to_jsonb(i), to_jsonb('v' || (ARRAY['"', '\', chr(1 + i % 31), 'é', chr(127)])[1 + i % 5] || i), to_jsonb('s' || i)]) e) AS s
  ORDER BY n;
 -- Keys of all kinds in one array: raw, tink, two of each, disabled, destroyed, unknown.
 SELECT t.keyring('many', '{"version": 1, "primaryKeyId": 4, "keys": [
