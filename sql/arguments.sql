@@ -111,12 +111,8 @@ SELECT count(DISTINCT a), count(DISTINCT b), bool_and(a = pseudonymize_as('curre
 -- Keyrings from row to row.
 SELECT count(*), count(DISTINCT p), bool_and(reidentify(p, '', k) = 'x') FROM (SELECT k, pseudonymize('x', true, '', k) AS p FROM generate_series(1, 1000) n, LATERAL (SELECT CASE n % 2 WHEN 0 THEN 'b' ELSE 'pseudo' END) AS s (k)) AS s;
 -- Too long: the pseudonym would not fit a text.
-SELECT t.err($$SELECT pseudonymize(repeat(repeat('x', 800), 1006633), true)$$);
-SELECT t.err($$SELECT pseudonymize(repeat(repeat('x', 800), 1006633))$$);
--- Arrays: too large with their pseudonyms; as large as they can be; of more elements than are often in one.
-SELECT t.err($$SELECT pseudonymize_array(array_fill(repeat(repeat('x', 1000), 9000), ARRAY[100]))$$);
-SELECT try_reidentify_array(ARRAY[repeat(repeat('x', 20418), 52588)]);
-SELECT pg_column_size(pseudonymize_array(a)) = pg_column_size(a), pg_column_size(try_reidentify_array(a)) = pg_column_size(a) FROM (SELECT array_fill(NULL::text, ARRAY[70000000])) AS s (a);
+SELECT t.err($$SELECT pseudonymize(repeat('x', 805306400), true)$$);
+SELECT t.err($$SELECT pseudonymize(repeat('x', 805306400))$$);
 -- In prepared statements, defaults, cursors and parallel queries.
 PREPARE p (text, boolean, text) AS SELECT reidentify(pseudonymize($1, $2, $3), $3);
 EXECUTE p ('x', true, 'crm');
