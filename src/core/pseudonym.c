@@ -137,6 +137,13 @@ pseudo_pseudonym_seal_batch(pseudo_batch_item *items, size_t n, const pseudo_siv
 {
 	chunk		c;
 
+	if (n == 1)
+	{
+		items->out_len = PSEUDO_BASE64_LEN(pseudonym_bytes(has_prefix, items->len));
+		items->status = pseudo_pseudonym_seal(items->out, key, has_prefix, key_id, nonce_key,
+											  aad, aad_len, items->in, items->len);
+		return;
+	}
 	while (n > 0)
 	{
 		for (c.n = 0; n > 0 && c.n < CHUNK; n--, items++)
@@ -178,6 +185,12 @@ pseudo_pseudonym_open_batch(pseudo_batch_item *items, size_t n, const pseudo_siv
 {
 	chunk		c;
 
+	if (n == 1)
+	{
+		items->out_len = items->len - PSEUDO_OVERHEAD;
+		items->status = pseudo_pseudonym_open(items->out, key, aad, aad_len, items->in, items->len);
+		return;
+	}
 	while (n > 0)
 	{
 		for (c.n = 0; n > 0 && c.n < CHUNK; n--, items++)

@@ -491,14 +491,32 @@ read_scalar(const char *s, const char *end, PseudoJsonScalar *scalar)
 	return true;
 }
 
+/* Does a string of JSON hold these bytes as they are?  Pseudonyms it does, and most values. */
+static bool
+is_plain(const char *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+	{
+		if ((unsigned char) data[i] < ' ' || data[i] == '"' || data[i] == '\\')
+			return false;
+	}
+	return true;
+}
+
 /* Write a scalar. */
 static void
 write_scalar(StringInfo out, const PseudoJsonScalar *scalar)
 {
-	if (scalar->type == PSEUDO_JSON_STRING)
-		escape_json(out, pnstrdup(scalar->data, scalar->len));
-	else
+	if (scalar->type != PSEUDO_JSON_STRING)
 		appendBinaryStringInfo(out, scalar->data, scalar->len);
+	else if (is_plain(scalar->data, scalar->len))
+	{
+		appendStringInfoCharMacro(out, '"');
+		appendBinaryStringInfo(out, scalar->data, scalar->len);
+		appendStringInfoCharMacro(out, '"');
+	}
+	else
+		escape_json(out, pnstrdup(scalar->data, scalar->len));
 }
 
 /* A scalar of a document that is replaced: where it was, and the new one. */

@@ -192,7 +192,7 @@ static ArrayType *
 seal_array(PseudoCall *call, ArrayType *array, bool is_deterministic)
 {
 	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	Element    *elements = palloc(n * sizeof(Element));
+	Element    *elements = palloc_extended(n * sizeof(Element), MCXT_ALLOC_HUGE);
 	PseudoKey  *key = call->keyring->primary;
 	size_t		data_len = 0;
 	PseudoSealBatch batch;
@@ -205,6 +205,7 @@ seal_array(PseudoCall *call, ArrayType *array, bool is_deterministic)
 		bool		isnull;
 		Datum		value = array_iter_next(&iterator, &isnull, i, -1, false, TYPALIGN_INT);
 
+		CHECK_FOR_INTERRUPTS();
 		elements[i].data = NULL;
 		if (isnull)
 			continue;

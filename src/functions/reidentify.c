@@ -121,7 +121,7 @@ open_bytes(PseudoCall *call, const uint8 *bytes, size_t len,
 	return PSEUDO_NOT_AUTHENTIC;
 }
 
-/* Report why no key opened a pseudonym; false where the caller takes NULL for it. */
+/* Report why no key opened a pseudonym; returns where the caller takes NULL for it. */
 static void
 report_not_opened(const PseudoKey *named, bool or_null)
 {
@@ -366,8 +366,7 @@ add_to_batch(PseudoCall *call, OpenBatch *batch, text *pseudonym)
 	batch->values[i] = NULL;
 	if (pseudonym != NULL && VARSIZE_ANY_EXHDR(pseudonym) <= BATCH_PSEUDONYM &&
 		pseudo_base64_decode(batch->bytes[i], &batch->lens[i], VARDATA_ANY(pseudonym),
-							 VARSIZE_ANY_EXHDR(pseudonym)) == PSEUDO_OK &&
-		batch->lens[i] >= PSEUDO_OVERHEAD)
+							 VARSIZE_ANY_EXHDR(pseudonym)) == PSEUDO_OK)
 		batch->keys[i] = likely_key(call->keyring, batch->bytes[i], batch->lens[i]);
 }
 
@@ -452,8 +451,8 @@ open_array(PseudoCall *call, ArrayType *array, bool or_null)
 	PseudoArray new;
 	array_iter	iterator;
 
-	/* The values are shorter than their pseudonyms, but for what a conversion adds. */
-	pseudo_array_begin(&new, array, VARSIZE(array), or_null);
+	/* Values have less than three quarters of the length of their pseudonyms, but for what a conversion adds. */
+	pseudo_array_begin(&new, array, VARSIZE(array) / 4 * 3, or_null);
 	array_iter_setup(&iterator, (AnyArrayType *) array);
 	batch.n = 0;
 	for (int i = 0; i < n; i++)
