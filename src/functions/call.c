@@ -157,21 +157,54 @@ pseudo_call_begin_as(FmgrInfo *flinfo)
 	create_call(flinfo)->role = role;
 }
 
-/* Take the keyring of a server, and forget what followed from another one. */
-static void
-take_keyring(PseudoCall *call, ForeignServer *server)
-{
-	call->generation = 0;
-	forget(call);
-	call->keyring = pseudo_cache_keyring(server);
-	call->generation = pseudo_generation;
-}
-
 /* See call.h. */
 void
 pseudo_call_renew(PseudoCall *call)
 {
-	take_keyring(call, GetForeignServer(call->serverid));
+	call->generation = 0;
+	forget(call);
+	call->keyring = pseudo_cache_keyring(call->serverid);
+	call->generation = pseudo_generation;
+}
+
+/* The last look-up with a right that found all as it should be; it holds while pseudo_generation stays. */
+typedef struct LookUp
+{
+	uint64		generation;		/* 0: there was none */
+	Oid			called;
+	Oid			roleid;
+	size_t		keyring_len;	/* bytes */
+	char		keyring[NAMEDATALEN];
+	Oid			serverid;
+} LookUp;
+
+/* The server of a keyring that a role may use with a right.  Errors: 42501, 42704. */
+static Oid
+find_server(Oid called, PseudoRight right, Oid roleid, bool named, text *keyring)
+{
+	static LookUp look_ups[PSEUDO_RIGHT_REIDENTIFY + 1];
+	LookUp	   *last = &look_ups[right];
+	uint64		generation = pseudo_generation;
+	size_t		len = VARSIZE_ANY_EXHDR(keyring);
+	ForeignServer *server;
+
+	if (last->generation == generation && last->called == called && last->roleid == roleid &&
+		last->keyring_len == len && memcmp(last->keyring, VARDATA_ANY(keyring), len) == 0)
+		return last->serverid;
+
+	check_right(called, right, roleid, named);
+	server = pseudo_cache_server(text_to_cstring(keyring));
+	pseudo_cache_check_usage(server, roleid);
+	if (generation == pseudo_generation && len < NAMEDATALEN)
+	{
+		last->generation = generation;
+		last->called = called;
+		last->roleid = roleid;
+		last->keyring_len = len;
+		memcpy(last->keyring, VARDATA_ANY(keyring), len);
+		last->serverid = server->serverid;
+	}
+	return server->serverid;
 }
 
 /* Look up what a call needs, with the rights of a role. */
@@ -179,16 +212,11 @@ static void
 look_up(PseudoCall *call, Oid called, PseudoRight right, Oid roleid, bool named,
 		text *keyring, MemoryContext mcxt)
 {
-	ForeignServer *server;
-
-	check_right(called, right, roleid, named);
 	keep_text(&call->keyring_arg, keyring, mcxt);
-	server = pseudo_cache_server(text_to_cstring(keyring));
-	pseudo_cache_check_usage(server, roleid);
-	call->serverid = server->serverid;
+	call->serverid = find_server(called, right, roleid, named, keyring);
 	call->userid = GetUserId();
 	call->statement = GetCurrentStatementStartTimestamp();
-	take_keyring(call, server);
+	pseudo_call_renew(call);
 }
 
 /* See call.h. */

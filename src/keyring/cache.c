@@ -107,6 +107,7 @@ pseudo_cache_init(void)
 	CacheRegisterSyscacheCallback(PROCOID, rights_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, rights_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, rights_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(DATABASEOID, rights_changed, (Datum) 0);	/* who is pg_database_owner */
 }
 
 /* See cache.h. */
@@ -554,15 +555,15 @@ update(CacheEntry *entry, PseudoFailure *failure)
 
 /* See cache.h. */
 PseudoKeyring *
-pseudo_cache_keyring(ForeignServer *server)
+pseudo_cache_keyring(Oid serverid)
 {
 	CacheEntry *entry;
 	PseudoFailure failure;
 
 	sweep();
-	entry = get_entry(server->serverid);
+	entry = get_entry(serverid);
 	if (!update(entry, &failure))
-		report_failure(ERROR, server, &failure);
+		report_failure(ERROR, GetForeignServer(serverid), &failure);
 	return entry->keyring;
 }
 

@@ -41,7 +41,7 @@ extern void pseudo_cache_check_usage(ForeignServer *server, Oid roleid);
  * The keyring of a server, loaded where needed; the pointer lives while pseudo_generation stays.
  * Errors: those of the provider, 22023 for a bad document.
  */
-extern PseudoKeyring *pseudo_cache_keyring(ForeignServer *server);
+extern PseudoKeyring *pseudo_cache_keyring(Oid serverid);
 
 /*
  * Load early because a pseudonym opened under no key: at most once a minute,

@@ -41,7 +41,9 @@ ALTER TABLE people ADD PRIMARY KEY (id);
 
 GRANT SELECT ON addresses, people TO officer;
 SET ROLE officer;
-CREATE VIEW masked WITH (security_barrier) AS
+CREATE VIEW masked AS
+	SELECT pseudo.pseudonymize_as('officer', email) AS pseudonym FROM addresses;
+CREATE VIEW fenced WITH (security_barrier) AS
 	SELECT pseudo.pseudonymize_as('officer', email) AS pseudonym FROM addresses;
 RESET ROLE;
 
@@ -112,6 +114,8 @@ INSERT INTO cases (name, chapter, unit, query, answer, base, against, at_most, b
 			'repeated', 1, 'repeated', 'pseudonymize, deterministic', NULL, NULL),
 		('pseudonymize_as in a view', 'pseudonym',
 			'masked', 1, 'addresses', 'pseudonymize, deterministic', 1.05, NULL),
+		('pseudonymize_as in a security_barrier', 'pseudonym',
+			'fenced', 1, 'addresses', 'pseudonymize, deterministic', NULL, NULL),
 		('pseudonymize_array, deterministic', 'pseudo.pseudonymize_array(emails, true)',
 			'arrays', 1000, 'emails', 'pseudonymize, deterministic', 0.65, 'pseudonymize_array(emails, true)'),
 		('pseudonymize_array, random', 'pseudo.pseudonymize_array(emails)',
@@ -201,6 +205,8 @@ INSERT INTO cases (name, chapter, unit, setup, query, answer, against, at_least)
 -- Look-ups by 16 clients, and the first statement of a new connection.
 INSERT INTO cases (name, chapter, unit, query, against, at_least) VALUES
 	('look-up of a row', 'lookups', 'tps', 'SELECT pseudonym FROM people WHERE id = :id', NULL, NULL),
+	('look-up of a row, left', 'lookups', 'tps', 'SELECT left(pseudonym, 20) FROM people WHERE id = :id',
+		'look-up of a row', NULL),
 	('look-up of a row, reidentify', 'lookups', 'tps', 'SELECT pseudo.reidentify(pseudonym) FROM people WHERE id = :id',
 		'look-up of a row', 0.97);
 INSERT INTO cases (name, chapter, unit, query, base, at_most) VALUES

@@ -30,8 +30,13 @@ trap remove_cluster EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# Huge pages where the machine has reserved them for 1 GB, as a server should: without them, each new worker
+# meets a page fault every 4 kB.
+huge_pages=off
+[ "$(awk '/^HugePages_Free/ { n = $2 } /^Hugepagesize/ { print int(n * $2 / 1024) }' /proc/meminfo)" -lt 1200 ] || huge_pages=on
+
 # All of it in memory; nothing begins by itself; a plan is parallel where its case says so.
-settings="-c shared_buffers=1GB -c max_wal_size=4GB -c checkpoint_timeout=1h -c full_page_writes=off \
+settings="-c shared_buffers=1GB -c huge_pages=$huge_pages -c max_wal_size=4GB -c checkpoint_timeout=1h -c full_page_writes=off \
 	-c autovacuum=off -c jit=off -c max_parallel_workers_per_gather=0 -c parallel_leader_participation=off \
 	-c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_table_scan_size=0"
 
@@ -143,9 +148,9 @@ make_readme_table() {
 	run_psql -At -c "
 		SELECT format('| %s by 2 processes | | %s to %s of 1 |', split_part(name, ',', 1), min(ratio), max(ratio))
 		FROM results WHERE chapter = 'workers' AND ratio > 0 GROUP BY split_part(name, ',', 1) ORDER BY min(no)"
-	printf '\n(PostgreSQL %s, %s; medians of %d rounds.)\n' "$(run_psql -At -c "
+	printf '\n(PostgreSQL %s, %s, huge pages %s; medians of %d rounds.)\n' "$(run_psql -At -c "
 		SELECT format('%s, %s rows', split_part(current_setting('server_version'), ' ', 1), shown($rows, 'rows'))")" \
-		"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$rounds"
+		"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$huge_pages" "$rounds"
 }
 
 # Put the table between the two marks in the README, and the chart beside it.
