@@ -19,6 +19,7 @@ need_test_tools() {
 	have_perl_module IO::Socket::SSL || missing+=(libio-socket-ssl-perl)
 	have gcore || missing+=(gdb)
 	have shellcheck || missing+=(shellcheck)
+	have gnuplot || missing+=(gnuplot-nox)
 	[ -x /usr/bin/aws ] || missing+=(awscli)
 	/usr/bin/python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
 	have aarch64-linux-gnu-gcc || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
