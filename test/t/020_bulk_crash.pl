@@ -137,10 +137,11 @@ for my $round (1 .. $rounds)
 	my $rotate = "CALL pseudo.repseudonymize_table('people', '{email,note}', 'crm', batch_size => 100)";
 	$writers = start_writers();
 	$run = start_call($rotate);
-	wait_for('repseudonymize_table', rand(1.6 * $rows));
+	wait_for('repseudonymize_table', rand(0.8 * $rows));
 	$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'call'");
 	$run->{run}->finish;
-	like($run->{out}, qr/canceling statement/, "$name: repseudonymize_table is cancelled");
+	like($run->{out}, qr/canceling statement|values in .* rows converted/, "$name: repseudonymize_table is cancelled, or at its end");
+	$stopped{rotation}++ if $run->{out} =~ /canceling statement/;
 	$run = start_call($rotate);
 	$run->{run}->finish;
 	like($run->{out}, qr/values in .* rows converted.*already/s, "$name: repseudonymize_table ends when it is run again");
@@ -149,7 +150,7 @@ for my $round (1 .. $rounds)
 	is($node->safe_psql('postgres', "SELECT count(*) FROM people WHERE pseudo.pseudonym_key_id(email) <> $key OR pseudo.pseudonym_key_id(note) <> $key OR pseudo.reidentify(email, 'crm') <> 'v' || ver || '-' || id || '\@example.com' OR pseudo.reidentify(note, 'crm') <> 'note ' || id OR ($mode AND email <> pseudo.pseudonymize('v' || ver || '-' || id || '\@example.com', true, 'crm'))"),
 		'0', "$name: every row is under the new key");
 }
-cmp_ok($stopped{$_} // 0, '>', 0, "$_ before the end: " . ($stopped{$_} // 0) . ' times') for qw(crash cancel terminate);
+cmp_ok($stopped{$_} // 0, '>', 0, "$_ before the end: " . ($stopped{$_} // 0) . ' times') for qw(crash cancel terminate rotation);
 
 $node->stop;
 done_testing();
