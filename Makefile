@@ -1,6 +1,6 @@
 EXTENSION = pseudo
 MODULE_big = pseudo
-DATA = pseudo--1.0.sql
+DATA = sql/pseudo--1.0.sql
 PGFILEDESC = "pseudo - pseudonyms for personal data"
 
 OBJS = \
@@ -47,7 +47,7 @@ OBJS = \
 
 REGRESS = pseudo service arguments malformed document options rights rotation batches \
 	plans views attacks repseudonymize trigger bulk json_values
-REGRESS_OPTS = --inputdir=$(srcdir)
+REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1
 TAP_TESTS = 1

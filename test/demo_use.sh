@@ -201,7 +201,7 @@ live_table() {
 	show <<-'END'
 	SELECT * FROM accounts WHERE id <= 2;
 	CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON accounts FOR EACH ROW
-	    EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'deterministic=true');
+	    EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'deterministic=true');
 	END
 	show > "$work/call.txt" <<-'END' &
 	CALL pseudo.pseudonymize_table('accounts', '{email}', true, batch_size => 200);

@@ -141,7 +141,7 @@ is_installed() {
 	for file in "$root"/*.so; do
 		cmp -s "$file" "$lib/${file##*/}" || return 1
 	done
-	for file in "$root"/pseudo.control "$root"/pseudo--*.sql; do
+	for file in "$root"/pseudo.control "$root"/sql/pseudo--*.sql; do
 		cmp -s "$file" "$share/${file##*/}" || return 1
 	done
 }

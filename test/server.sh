@@ -35,7 +35,7 @@ run_regress() {
 	tests=$(pgxs_make -s --no-print-directory --eval 'print-tests: ; @echo $(REGRESS)' print-tests)
 	# shellcheck disable=SC2086
 	as_server env PGCLIENTENCODING= "$(dirname "$pgxs")/../test/regress/pg_regress" \
-		--bindir="$bindir" --inputdir="$work/tree" --outputdir="$work/tree" \
+		--bindir="$bindir" --inputdir="$work/tree/test" --outputdir="$work/tree" \
 		--host="$sockets" --user=postgres --dbname=contrib_regression $tests > "$suite_log" 2>&1
 	status=$?
 	# Before PostgreSQL 16 "test x ... ok 9 ms", since then TAP.

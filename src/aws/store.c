@@ -184,7 +184,7 @@ was_stored(Store *store)
 	give_time(store, store->aws.options->timeout);
 	secret = call(store, "DescribeSecret", body.data, body.len, NULL);
 	if (secret == NULL)
-		pseudo_aws_report(&store->aws, "It is not known whether the change was stored: see pseudo_keyrings after pseudo_refresh(), before you repeat it.");
+		pseudo_aws_report(&store->aws, "It is not known whether the change was stored: see pseudo_keyrings after pseudo_refresh_keyring(), before you repeat it.");
 	return is_current(secret, store->token);
 }
 

@@ -31,7 +31,7 @@
 PG_FUNCTION_INFO_V1(pseudo_create_key);
 PG_FUNCTION_INFO_V1(pseudo_set_primary_key);
 PG_FUNCTION_INFO_V1(pseudo_set_key_status);
-PG_FUNCTION_INFO_V1(pseudo_refresh);
+PG_FUNCTION_INFO_V1(pseudo_refresh_keyring);
 PG_FUNCTION_INFO_V1(pseudo_keyring_state);
 
 /* Does the current user own a server? */
@@ -291,10 +291,10 @@ pseudo_set_key_status(PG_FUNCTION_ARGS)
 }
 
 /*
- * pseudo_refresh(keyring text)
+ * pseudo_refresh_keyring(keyring text)
  */
 Datum
-pseudo_refresh(PG_FUNCTION_ARGS)
+pseudo_refresh_keyring(PG_FUNCTION_ARGS)
 {
 	ForeignServer *server = own_keyring(fcinfo, 0);
 	uint32		hashvalue = GetSysCacheHashValue1(FOREIGNSERVEROID,

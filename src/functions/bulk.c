@@ -846,7 +846,7 @@ finish(Bulk *bulk)
 	if (!bulk->dry_run)
 		analyze(bulk);
 	if (strcmp(bulk->status, "running") == 0)
-		bulk->status = bulk->dry_run ? "dry run" : "done";
+		bulk->status = bulk->dry_run ? "dry_run" : "done";
 	return true;
 }
 
@@ -865,7 +865,7 @@ convert_all(Bulk *bulk)
 	if (strcmp(bulk->status, "unfinished") == 0)
 		ereport(WARNING,
 				(errmsg("values to convert are written faster than they are converted"),
-				 errhint("Create the trigger pseudonymize_columns, and run this again.")));
+				 errhint("Create the trigger pseudonymize_trigger, and run this again.")));
 	pseudo_bulk_summary(bulk);
 }
 
@@ -944,7 +944,7 @@ read_arguments(FunctionCallInfo fcinfo, int context_no)
 	Bulk	   *bulk = palloc0(sizeof(Bulk));
 
 	if (PG_ARGISNULL(0))
-		pseudo_report_null("table");
+		pseudo_report_null("relation");
 	if (PG_ARGISNULL(context_no + 2))
 		pseudo_report_null("batch_size");
 	bulk->mcxt = CurrentMemoryContext;
@@ -998,7 +998,7 @@ connect_nonatomic(void)
 }
 
 /*
- * pseudonymize_table("table" regclass, columns text[], deterministic boolean, context text,
+ * pseudonymize_table(relation regclass, columns text[], deterministic boolean, context text,
  *		keyring text, batch_size integer, existing text)
  */
 Datum
@@ -1026,7 +1026,7 @@ pseudo_pseudonymize_table(PG_FUNCTION_ARGS)
 }
 
 /*
- * repseudonymize_table("table" regclass, columns text[], context text, keyring text,
+ * repseudonymize_table(relation regclass, columns text[], context text, keyring text,
  *		batch_size integer, dry_run boolean)
  */
 Datum

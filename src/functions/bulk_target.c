@@ -270,7 +270,7 @@ check_triggers(Bulk *bulk, const BulkTarget *target)
 	TriggerDesc *desc = target->rel->trigdesc;
 	char	   *schema = get_namespace_name(get_func_namespace(bulk->called));
 	Oid			function = LookupFuncName(list_make2(makeString(schema),
-													 makeString("pseudonymize_columns")),
+													 makeString("pseudonymize_trigger")),
 										  0, NULL, true);
 	List	   *without = NIL;
 
@@ -284,7 +284,7 @@ check_triggers(Bulk *bulk, const BulkTarget *target)
 	}
 	if (without != NIL && !bulk->again)
 		ereport(NOTICE,
-				(errmsg("column \"%s\" of relation \"%s\" has no trigger pseudonymize_columns",
+				(errmsg("column \"%s\" of relation \"%s\" has no trigger pseudonymize_trigger",
 						strVal(linitial(without)), RelationGetRelationName(target->rel)),
 				 errdetail("What others write while this runs, and after it, is not pseudonymized."),
 				 errhint("Create the trigger first.")));

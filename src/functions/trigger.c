@@ -1,6 +1,6 @@
 /*
  * trigger.c
- *		pseudonymize_columns(), the trigger that pseudonymizes what is written.
+ *		pseudonymize_trigger(), the trigger that pseudonymizes what is written.
  *
  * It works with the rights of the table's owner, in a partitioned table the
  * leaf's, so that a writer needs none.  A writer could therefore use it to plant a
@@ -56,7 +56,7 @@ typedef struct TriggerState
 /* One element for each run of the executor: runs are nested where triggers run queries. */
 static QueryRows *all_rows = NULL;
 
-PG_FUNCTION_INFO_V1(pseudo_pseudonymize_columns);
+PG_FUNCTION_INFO_V1(pseudo_pseudonymize_trigger);
 
 /* ---- Arguments ---- */
 
@@ -155,7 +155,7 @@ check_event(FunctionCallInfo fcinfo)
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("pseudonymize_columns() is a trigger function")));
+				 errmsg("pseudonymize_trigger() is a trigger function")));
 	if (!TRIGGER_FIRED_BEFORE(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event) ||
 		!(TRIGGER_FIRED_BY_INSERT(data->tg_event) || TRIGGER_FIRED_BY_UPDATE(data->tg_event)))
 		ereport(ERROR,
@@ -445,10 +445,10 @@ convert(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *column,
 }
 
 /*
- * pseudonymize_columns()
+ * pseudonymize_trigger()
  */
 Datum
-pseudo_pseudonymize_columns(PG_FUNCTION_ARGS)
+pseudo_pseudonymize_trigger(PG_FUNCTION_ARGS)
 {
 	TriggerState *state = get_state(fcinfo);
 	TriggerData *data = (TriggerData *) fcinfo->context;

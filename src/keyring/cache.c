@@ -37,7 +37,7 @@ typedef enum LoadReason
 {
 	LOAD_DUE,					/* there is none, or it is old */
 	LOAD_EARLY,					/* a pseudonym opened under no key */
-	LOAD_NOW					/* pseudo_refresh(): a refusal counts at once */
+	LOAD_NOW					/* pseudo_refresh_keyring(): a refusal counts at once */
 } LoadReason;
 
 typedef struct CacheEntry

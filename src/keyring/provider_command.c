@@ -63,7 +63,7 @@ report_read_only(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("provider \"command\" cannot store a keyring"),
-			 errhint("Change the document in the secret store itself, then call pseudo_refresh().")));
+			 errhint("Change the document in the secret store itself, then call pseudo_refresh_keyring().")));
 }
 
 /* Check the right to store; see provider.h. */

@@ -192,7 +192,7 @@ INSERT INTO cases (name, chapter, unit, setup, query, answer, against, at_least)
 			'INSERT INTO target SELECT id, pseudo.pseudonymize(email, true) FROM source', 'INSERT of as long a text', NULL),
 		('INSERT with the trigger', 'CALL create_target(false, false);
 				CREATE TRIGGER zz BEFORE INSERT ON target FOR EACH ROW
-					EXECUTE FUNCTION pseudo.pseudonymize_columns(''email'', ''deterministic=true'')',
+					EXECUTE FUNCTION pseudo.pseudonymize_trigger(''email'', ''deterministic=true'')',
 			'INSERT INTO target SELECT * FROM source', 'INSERT of as long a text', NULL),
 		('UPDATE with as long a text', 'CALL create_target(true, false)', 'CALL update_in_batches()', NULL, NULL),
 		('pseudonymize_table', 'CALL create_target(true, false)',

@@ -26,7 +26,7 @@ is($node->safe_psql('postgres', "SELECT pseudo.reidentify(pseudo.pseudonymize('x
 is(sprintf('%o', (stat $path)[2] & 07777), '600', 'the file is the server\'s alone');
 
 # Three change the keyring while two read it anew, again and again.
-my $read = "SELECT pseudo.pseudo_refresh();\nSELECT pseudo.reidentify(pseudo.pseudonymize('x'));\n" x 300;
+my $read = "SELECT pseudo.pseudo_refresh_keyring();\nSELECT pseudo.reidentify(pseudo.pseudonymize('x'));\n" x 300;
 my @run = ((map { { in => "SELECT pseudo.pseudo_create_key();\n" x 20, out => '', err => '' } } 1 .. 3), (map { { in => $read, out => '', err => '' } } 1 .. 2));
 $_->{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$_->{in}, '>', \$_->{out}, '2>', \$_->{err}, IPC::Run::timeout(180)) for @run;
 $_->{run}->finish for @run;

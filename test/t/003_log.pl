@@ -60,7 +60,7 @@ sub run_all
 	{
 		put_file($node->data_dir . '/faulty.json', $document);
 		($code, $out, $err) = $node->psql('postgres', "SET log_min_messages = $level; SET client_min_messages = debug5; SET log_min_error_statement = panic;
-			SELECT pseudo.pseudonymize('$value', true, '$value', 'faulty') = ''; SELECT pseudo.pseudo_create_key('faulty'); SELECT pseudo.pseudo_refresh('faulty');", on_error_stop => 0);
+			SELECT pseudo.pseudonymize('$value', true, '$value', 'faulty') = ''; SELECT pseudo.pseudo_create_key('faulty'); SELECT pseudo.pseudo_refresh_keyring('faulty');", on_error_stop => 0);
 		$said .= $err;
 	}
 

@@ -113,9 +113,9 @@ like(ask($s, "SELECT pseudo.reidentify('$by_b')"), qr/^22000: /, 'early refresh:
 put_file($path, '{"version": 1, "primaryKeyId": 2, "keys": [{"keyId": 1, "outputPrefix": "raw", "status": "enabled", "encodedSecretKey": "f2CoqZzXwMH184eTVpp+8JulYYz9Y8yyFhi4CgRvIQQ=", "encodedNonceKey": "+4cwbXKBedylar70LjFOP1x37p3Wzo4iHiEGePlWY1Q=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 2, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "lnDVsh2mujtRcFrIgPJEgb8PNotuXwY2y7DVQqm94zs=", "encodedNonceKey": "Gxa9SxEjafUEyxSi0mFVpx2drNNuLgHV0wLsyzWO5ss=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 99, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "bqigANmfmdxl4R7MqyHk8FmHC3qx6UL0/p1V94LPvbI=", "encodedNonceKey": "nF1ZC6evQHEVrV7HmI1FZm0DDg4sbfkK2ccx9a/ZpTc=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 4294967295, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "sjMfSrB7Q6moYy9nRad2KBqKIPtpEZHOI5AQBbhF3q0=", "encodedNonceKey": "wDA375l3+DtOhdr+73DkDUawbtrhnFfedXEEFNBloJQ=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 6, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "D/fCr0/olx36LL64Uc0Trw==", "encodedNonceKey": "zqn0M9wey8zuk7bNy4OGYQ==", "nonceStrPos": 52, "nonceEndPos": 64}]}');
 like(ask($s, "SELECT pseudo.reidentify('$by_6')"), qr/^22000: /, 'early refresh: none within a minute');
 is(ask($s, "SELECT pseudo.try_reidentify('$by_6') IS NULL"), 't', 'early refresh: nor for try_reidentify');
-is(ask($s, "SELECT pseudo.pseudo_refresh(); SELECT pseudo.reidentify('$by_6')"), 'x', 'pseudo_refresh: at once');
+is(ask($s, "SELECT pseudo.pseudo_refresh_keyring(); SELECT pseudo.reidentify('$by_6')"), 'x', 'pseudo_refresh_keyring: at once');
 put_file($path, $one);
-like(ask($s, "SELECT pseudo.pseudo_refresh(); SELECT pseudo.reidentify('$by_a')"), qr/^x$/m, 'one key');
+like(ask($s, "SELECT pseudo.pseudo_refresh_keyring(); SELECT pseudo.reidentify('$by_a')"), qr/^x$/m, 'one key');
 put_file($path, '{"encodedSecretKey": "TMApD/ahUoDXbgTmY7Zv/jiDbnWs8nAIzzsthE+KSt0=", "encodedNonceKey": "3WrJj14Xv47t/kb92QYt5fnSsz5s3T7VNg8zNPB56RY=", "nonceStrPos": 0, "nonceEndPos": 12}');
 my $replaced = ask($s, "SELECT pseudo.try_reidentify('$by_b')");
 like($replaced, qr/^x$/m, 'early refresh: also where a one-key document was replaced');
@@ -127,14 +127,14 @@ put_file($path, '{"encodedSecretKey": "TMApD/ahUoDXbgTmY7Zv/jiDbnWs8nAIzzsthE+KS
 like(ask($s, "SELECT pseudo.reidentify('malformed')"), qr/^22P02: /, 'early refresh: a malformed pseudonym makes none');
 
 #
-# pseudo_refresh reaches every session, at commit
+# pseudo_refresh_keyring reaches every session, at commit
 #
 put_file($path, $keys_12);
 my $other = session($node);
-like(ask($s, "SELECT pseudo.pseudo_refresh(); SELECT pseudo.reidentify('$by_2')"), qr/^x$/m, 'refresh: one session');
+like(ask($s, "SELECT pseudo.pseudo_refresh_keyring(); SELECT pseudo.reidentify('$by_2')"), qr/^x$/m, 'refresh: one session');
 is(ask($other, "SELECT pseudo.reidentify('$by_2')"), 'x', 'refresh: another session');
 put_file($path, $keys_12_primary_1);
-is(ask($s, "BEGIN; SELECT pseudo.pseudo_refresh(); SELECT pseudo.pseudonymize('x', true)"), $by_1, 'refresh: its own session at once, in an open transaction');
+is(ask($s, "BEGIN; SELECT pseudo.pseudo_refresh_keyring(); SELECT pseudo.pseudonymize('x', true)"), $by_1, 'refresh: its own session at once, in an open transaction');
 is(ask($other, "SELECT pseudo.pseudonymize('x', true)"), $by_2, 'refresh: another not before commit');
 is(ask($other, "BEGIN; SELECT pseudo.pseudonymize('x', true)"), $by_2, 'refresh: nor in a transaction');
 ask($s, 'COMMIT');
@@ -152,10 +152,10 @@ ask($s, "BEGIN; SELECT pseudo.pseudo_set_key_status('pseudo', 1, 'disabled'); RO
 is(ask($other, "SELECT pseudo.try_reidentify('$by_1') IS NULL"), 't', 'administration: the kill switch reaches others after a ROLLBACK, too');
 # a refused refresh fails here, and the others ask again
 chmod 0644, $path;
-like(ask($s, "SELECT pseudo.pseudo_refresh()"), qr/^42501: /, 'refresh: refused');
+like(ask($s, "SELECT pseudo.pseudo_refresh_keyring()"), qr/^42501: /, 'refresh: refused');
 like(ask($other, "SELECT pseudo.pseudonymize('x', true)"), qr/^WARNING: keyring "pseudo"/m, 'refresh: a refusal makes the others ask');
 chmod 0600, $path;
-is(ask($s, "SELECT pseudo.pseudo_refresh(); SELECT pseudo.pseudonymize('x', true)"), $by_2, 'refresh: and back');
+is(ask($s, "SELECT pseudo.pseudo_refresh_keyring(); SELECT pseudo.pseudonymize('x', true)"), $by_2, 'refresh: and back');
 is(ask($other, "SELECT pseudo.pseudonymize('x', true)"), $by_2, 'refresh: the others, too');
 # ALTER SERVER too, and REVOKE
 put_file("$dir/one.json", $one);
@@ -185,7 +185,7 @@ like(ask($s, "SELECT name, error IS NOT NULL FROM pseudo.pseudo_keyrings WHERE n
 put_file($path, '');
 like(ask($s, "SELECT pseudo.pseudonymize('x', true, '', 'brief')"), qr/^\Q$by_1\E$/m, 'an emptied document: the same');
 put_file($path, $keys_12);
-is(ask($s, "SELECT pseudo.pseudo_refresh('brief'); SELECT pseudo.pseudonymize('x', true, '', 'brief')"), $by_2, 'and a good one ends it');
+is(ask($s, "SELECT pseudo.pseudo_refresh_keyring('brief'); SELECT pseudo.pseudonymize('x', true, '', 'brief')"), $by_2, 'and a good one ends it');
 
 # A document that lost a key: a WARNING.
 put_file($path, $one);
@@ -195,18 +195,18 @@ like($said, qr/^\Q$by_a\E$/m, 'a lost key: the document counts');
 like($said, qr/^WARNING: /m, 'a lost key: with a WARNING');
 note $said;
 
-# A refusal: the old keys serve on after the first; pseudo_refresh drops them at once.
+# A refusal: the old keys serve on after the first; pseudo_refresh_keyring drops them at once.
 put_file($path, $keys_12);
-like(ask($s, "SELECT pseudo.pseudo_refresh('brief'); SELECT pseudo.pseudonymize('x', true, '', 'brief')"), qr/^\Q$by_2\E$/m, 'a refusal: loaded');
+like(ask($s, "SELECT pseudo.pseudo_refresh_keyring('brief'); SELECT pseudo.pseudonymize('x', true, '', 'brief')"), qr/^\Q$by_2\E$/m, 'a refusal: loaded');
 rename $path, "$path.away";
 sleep 2;
 like(ask($s, "SELECT pseudo.pseudonymize('x', true, '', 'brief')"), qr/^\Q$by_2\E$/m, 'a refusal: the keys serve on');
 like(ask($s, "SELECT pseudo.pseudonymize('x', true, '', 'brief')"), qr/^\Q$by_2\E$/m, 'a refusal: and on');
-$said = ask($s, "SELECT pseudo.pseudo_refresh('brief');\nSELECT pseudo.pseudonymize('x', true, '', 'brief')");
-like($said, qr/^(42501|58P01): /m, 'a refusal: pseudo_refresh drops them');
+$said = ask($s, "SELECT pseudo.pseudo_refresh_keyring('brief');\nSELECT pseudo.pseudonymize('x', true, '', 'brief')");
+like($said, qr/^(42501|58P01): /m, 'a refusal: pseudo_refresh_keyring drops them');
 unlike($said, qr/\Q$by_2\E/, 'a refusal: at once');
 rename "$path.away", $path;
-is(ask($s, "SELECT pseudo.pseudo_refresh('brief'); SELECT pseudo.pseudonymize('x', true, '', 'brief')"), $by_2, 'a refusal: ended');
+is(ask($s, "SELECT pseudo.pseudo_refresh_keyring('brief'); SELECT pseudo.pseudonymize('x', true, '', 'brief')"), $by_2, 'a refusal: ended');
 SKIP:
 {
 	skip 'a minute long: PG_TEST_EXTRA=slow', 2 unless ($ENV{PG_TEST_EXTRA} // '') =~ /\bslow\b/;

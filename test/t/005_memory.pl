@@ -39,7 +39,7 @@ my %queries = (
 );
 
 ask($s, q{CREATE TABLE written (email text);
-	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON written FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email')});
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON written FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email')});
 for my $name (sort keys %queries)
 {
 	# generate_series in FROM spills to disk: its own memory is bounded and warm after the first tenth

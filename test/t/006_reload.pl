@@ -43,9 +43,9 @@ sub flat
 	cmp_ok($after{resident} - $before{resident}, '<', 2048, "$name: memory, $before{resident} kB and $after{resident} kB");
 }
 
-flat('loads', q{PERFORM pseudo.pseudo_refresh(); PERFORM pseudo.reidentify(pseudo.pseudonymize('x'));}, 2000);
-flat('documents with a fault', q{BEGIN PERFORM pseudo.pseudo_refresh('faulty'); EXCEPTION WHEN OTHERS THEN END; BEGIN PERFORM pseudo.pseudonymize('x', keyring => 'faulty'); RAISE 'no error'; EXCEPTION WHEN raise_exception THEN RAISE; WHEN OTHERS THEN END;}, 2000);
-flat('no document', q{BEGIN PERFORM pseudo.pseudo_refresh('missing'); EXCEPTION WHEN OTHERS THEN END; BEGIN PERFORM pseudo.pseudonymize('x', keyring => 'missing'); RAISE 'no error'; EXCEPTION WHEN raise_exception THEN RAISE; WHEN OTHERS THEN END;}, 2000);
+flat('loads', q{PERFORM pseudo.pseudo_refresh_keyring(); PERFORM pseudo.reidentify(pseudo.pseudonymize('x'));}, 2000);
+flat('documents with a fault', q{BEGIN PERFORM pseudo.pseudo_refresh_keyring('faulty'); EXCEPTION WHEN OTHERS THEN END; BEGIN PERFORM pseudo.pseudonymize('x', keyring => 'faulty'); RAISE 'no error'; EXCEPTION WHEN raise_exception THEN RAISE; WHEN OTHERS THEN END;}, 2000);
+flat('no document', q{BEGIN PERFORM pseudo.pseudo_refresh_keyring('missing'); EXCEPTION WHEN OTHERS THEN END; BEGIN PERFORM pseudo.pseudonymize('x', keyring => 'missing'); RAISE 'no error'; EXCEPTION WHEN raise_exception THEN RAISE; WHEN OTHERS THEN END;}, 2000);
 ask($s, "SELECT pseudo.pseudo_create_key('made'), pseudo.pseudo_create_key('made')");
 flat('changes', q{PERFORM pseudo.pseudo_set_primary_key('made', 1 + i % 2);}, 300);
 flat('keyrings that come and go', qq{CREATE SERVER brief FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path '} . $node->data_dir . qq{/pseudo.json'); PERFORM pseudo.pseudonymize('x', keyring => 'brief'); DROP SERVER brief;}, 1000);

@@ -276,7 +276,7 @@ SKIP:
 	{
 		ask($s, 'DROP SERVER IF EXISTS pseudo');
 		add_command('pseudo', "n=\$(cat $dir/n); n=\$((n + 1)); echo \$n > $dir/n; case \$((n % 5)) in 0) cat $doc;; 1) exit 1;; 2) yes;; 3) kill -9 \$\$;; 4) ;; esac");
-		ask($s, "DO \$\$ BEGIN FOR i IN 1 .. 250 LOOP BEGIN PERFORM pseudo.pseudo_refresh(); EXCEPTION WHEN OTHERS THEN END; END LOOP; END \$\$");
+		ask($s, "DO \$\$ BEGIN FOR i IN 1 .. 250 LOOP BEGIN PERFORM pseudo.pseudo_refresh_keyring(); EXCEPTION WHEN OTHERS THEN END; END LOOP; END \$\$");
 		my @files = glob "/proc/$pid/fd/*";
 		my @maps = split /\n/, slurp_file("/proc/$pid/maps");
 		my ($locked) = slurp_file("/proc/$pid/status") =~ /^VmLck:\s+(\d+)/m;
@@ -311,7 +311,7 @@ for my $end ("cat $doc; exit 1", 'yes', "cat $doc; sleep $m", 'true', "cat $doc;
 	$shown .= $node->safe_psql('postgres', 'SELECT a.query, a.wait_event, a.wait_event_type FROM pg_stat_activity a WHERE pid <> pg_backend_pid()');
 	$shown .= finish($s);
 	$shown .= ask($s, 'SELECT name, provider, version, error FROM pseudo.pseudo_keyrings') . $s->{err};
-	$shown .= ask($s, "SELECT pseudo.pseudo_refresh('hidden')") . $s->{err};
+	$shown .= ask($s, "SELECT pseudo.pseudo_refresh_keyring('hidden')") . $s->{err};
 	$node->safe_psql('postgres', 'DROP SERVER hidden');
 }
 my $log = slurp_file($node->logfile, $start);
@@ -334,7 +334,7 @@ rename "$dir/brief.json", "$dir/away.json";
 sleep 1.5;
 is(ask($s, "SELECT pseudo.pseudonymize('x', true, '', 'brief')"), $by_one, 'old keys: they serve when the command fails');
 like(ask($s, "SELECT error FROM pseudo.pseudo_keyrings WHERE name = 'brief'"), qr/^command failed/, 'old keys: the error shows');
-like(ask($s, "SELECT pseudo.pseudo_refresh('brief'); SELECT pseudo.pseudonymize('x', true, '', 'brief')"), qr/^\Q$by_one\E$/m, 'old keys: after pseudo_refresh, too');
+like(ask($s, "SELECT pseudo.pseudo_refresh_keyring('brief'); SELECT pseudo.pseudonymize('x', true, '', 'brief')"), qr/^\Q$by_one\E$/m, 'old keys: after pseudo_refresh_keyring, too');
 put_file("$dir/brief.json", 'S3cret');
 sleep 2;
 like(ask($s, "SELECT pseudo.pseudonymize('x', true, '', 'brief')"), qr/^\Q$by_one\E$/m, 'old keys: a bad document');

@@ -275,7 +275,7 @@ for my $dead ({ hang => 'before' }, { status => 503 }, { %{ secret($document) },
 	cmp_ok($seconds, '<', 3, "cached, $name: about a second");
 	cmp_ok($endpoint->count, '>=', 1, "cached, $name: asked");
 	$endpoint->rules(\@good);
-	is(ask($s, "SELECT pseudo.pseudo_refresh('brief'); " . ask_keyring('brief')), $pseudonym, "cached, $name: and it ends");
+	is(ask($s, "SELECT pseudo.pseudo_refresh_keyring('brief'); " . ask_keyring('brief')), $pseudonym, "cached, $name: and it ends");
 }
 
 #

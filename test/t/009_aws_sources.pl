@@ -297,7 +297,7 @@ is($host->count, 0, 'web identity: the container is not asked');
 # kept, and the file read again when they are renewed
 $sts->forget;
 my $s = session($node);
-my $ask = "SELECT pseudo.pseudo_refresh(); SELECT pseudo.pseudonymize('x', true)";
+my $ask = "SELECT pseudo.pseudo_refresh_keyring(); SELECT pseudo.pseudonymize('x', true)";
 is(ask($s, $ask), $pseudonym, 'web identity: loaded') for 1 .. 3;
 is($sts->count, 1, 'web identity: temporary credentials are kept');
 leave($s);
@@ -323,7 +323,7 @@ is($host->count, 1, 'container: kept');
 # the manager calls them expired: renewed once, tried again
 $manager->rules([ { %get, times => 1, answer => aws_error('ExpiredTokenException', 'The security token included in the request is expired') }, @good ]);
 $manager->forget;
-is(ask($s, 'SELECT pseudo.pseudo_refresh() IS NULL'), 'f', 'container: expired ones are renewed');
+is(ask($s, 'SELECT pseudo.pseudo_refresh_keyring() IS NULL'), 'f', 'container: expired ones are renewed');
 is($manager->count . ' ' . $host->count, '2 2', 'container: once');
 leave($s);
 $manager->rules(\@good);
@@ -512,8 +512,8 @@ for my $where ('S3CR3T-agent-token', "file://$folder/agent-token")
 	is(join(', ', map { "$_->{method} $_->{path}" } $agent->requests), 'GET /secretsmanager/get?secretId=a%2Fb%2Bc%40d%3De', "$name: the request");
 	is(scalar(grep { $_->{headers}{authorization} } $agent->requests), 0, "$name: not signed");
 	$agent->forget;
-	is(ask($s, "SELECT pseudo.pseudo_refresh('by_agent') IS NULL"), 'f', "$name: refreshed");
-	is($agent->count(path => 'refreshNow=true'), 1, "$name: pseudo_refresh passes by its cache");
+	is(ask($s, "SELECT pseudo.pseudo_refresh_keyring('by_agent') IS NULL"), 'f', "$name: refreshed");
+	is($agent->count(path => 'refreshNow=true'), 1, "$name: pseudo_refresh_keyring passes by its cache");
 	$agent->forget;
 	like(ask($s, "SELECT pseudo.reidentify('AQAAAGNiNTRlZTdjNmY0ZjVNz2TfVviSdo/IAQUdHx0HAg==', '', 'by_agent')"), qr/^22000: /, "$name: an unknown key");
 	cmp_ok($agent->count(path => 'refreshNow=true'), '>=', 1, "$name: an early refresh, too");

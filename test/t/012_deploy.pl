@@ -250,8 +250,8 @@ $document->{primaryKeyId} = 3;
 put_file("$folder/document.json", JSON::PP::encode_json($document));
 cli($user{writer}, qw(secretsmanager put-secret-value --secret-id), $outputs{SecretName}, '--secret-string', "file://$folder/document.json");
 is(ask($session, "SELECT pseudo.pseudonym_key_id(pseudo.pseudonymize('x'))"), '2', 'the CLI writes another document, which waits for its time');
-$node->safe_psql('postgres', 'SELECT pseudo.pseudo_refresh()');
-is(ask($session, "SELECT pseudo.pseudonym_key_id(pseudo.pseudonymize('x')), pseudo.reidentify('$pseudonym')"), '3|alice@example.com', 'until pseudo_refresh() is called');
+$node->safe_psql('postgres', 'SELECT pseudo.pseudo_refresh_keyring()');
+is(ask($session, "SELECT pseudo.pseudonym_key_id(pseudo.pseudonymize('x')), pseudo.reidentify('$pseudonym')"), '3|alice@example.com', 'until pseudo_refresh_keyring() is called');
 leave($session);
 
 #

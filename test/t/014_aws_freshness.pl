@@ -1,4 +1,4 @@
-# How long keys from AWS serve: each class of failure with old keys, refusals, early refreshes, pseudo_refresh() and ALTER SERVER.
+# How long keys from AWS serve: each class of failure with old keys, refusals, early refreshes, pseudo_refresh_keyring() and ALTER SERVER.
 use strict;
 use warnings;
 
@@ -73,7 +73,7 @@ for (@keeps)
 	like(ask($s, "SELECT count(*) FROM generate_series(1, 1000) WHERE pseudo.pseudonymize('x', true, keyring => 'fresh') <> ''"), qr/^1000$/m, "$name: a thousand rows");
 	cmp_ok($endpoint->count - $asked, '<=', 3, "$name: and at most one more round");
 	answers(secret($one, 'version-3'));
-	like(ask($s, "SELECT pseudo.pseudo_refresh('fresh'); $use"), qr/^\Q$pseudonym\E$/m, "$name: it recovers");
+	like(ask($s, "SELECT pseudo.pseudo_refresh_keyring('fresh'); $use"), qr/^\Q$pseudonym\E$/m, "$name: it recovers");
 	leave($s);
 }
 
@@ -95,8 +95,8 @@ for (@refusals)
 	is($endpoint->count, 1, "$name: asked once");
 	ask($s, $use) for 1 .. 5;
 	is($endpoint->count, 1, "$name: and not again at once");
-	# The session of pseudo_refresh() drops its keys at once, and makes the others ask: their second refusal.
-	like(error_of($node, 'postgres', "SELECT pseudo.pseudo_refresh('fresh')"), qr/^$sqlstate: /, "$name: pseudo_refresh fails");
+	# The session of pseudo_refresh_keyring() drops its keys at once, and makes the others ask: their second refusal.
+	like(error_of($node, 'postgres', "SELECT pseudo.pseudo_refresh_keyring('fresh')"), qr/^$sqlstate: /, "$name: pseudo_refresh_keyring fails");
 	like(ask($s, $use), qr/^$sqlstate: keyring "fresh": /, "$name: the second drops the keys");
 	answers(secret($one, 'version-4'));
 	is(ask($s, $use), $pseudonym, "$name: and when the policy is back, all is");
@@ -112,7 +112,7 @@ for (@refusals)
 		answers($refusals[0][1]);
 		ask($s, $use);
 		answers(secret($one, "version-$round"));
-		is($node->safe_psql('postgres', "SELECT pseudo.pseudo_refresh('fresh') IS NULL"), 'f', "a slip, round $round: another session refreshes");
+		is($node->safe_psql('postgres', "SELECT pseudo.pseudo_refresh_keyring('fresh') IS NULL"), 'f', "a slip, round $round: another session refreshes");
 		is(ask($s, $use), $pseudonym, "a slip, round $round: the keys are there");
 		sleep 1.1;
 	}
@@ -139,7 +139,7 @@ for (@refusals)
 	leave($s);
 }
 
-# pseudo_refresh() and ALTER SERVER reach every session.
+# pseudo_refresh_keyring() and ALTER SERVER reach every session.
 {
 	my ($s, $pseudonym) = due(refresh_interval => '1h');
 	my $t = session($node);
@@ -147,7 +147,7 @@ for (@refusals)
 	is(ask($t, $use), $pseudonym, 'every session: another one');
 	answers(secret($both =~ s/"primaryKeyId": 1/"primaryKeyId": 2/r, 'version-2'));
 	is(ask($s, $use), $pseudonym, 'every session: nothing is known of the new version');
-	is($node->safe_psql('postgres', "SELECT pseudo.pseudo_refresh('fresh') IS NULL"), 'f', 'every session: pseudo_refresh');
+	is($node->safe_psql('postgres', "SELECT pseudo.pseudo_refresh_keyring('fresh') IS NULL"), 'f', 'every session: pseudo_refresh_keyring');
 	for my $session ($s, $t)
 	{
 		isnt(ask($session, $use), $pseudonym, 'every session: the new primary key');
@@ -215,8 +215,8 @@ like(error_of($node, 'postgres', $_), qr/^22023: .*secret_id/, "no secret_id: $_
 	my $s = session($node);
 	my $pseudonym = ask($s, $use);
 	$endpoint->rules([ { headers => { authorization => 'AKID1/' }, answer => $refusals[0][1] }, { answer => secret($one, 'version-1') } ]);
-	like(ask($s, "SELECT pseudo.pseudo_refresh('fresh')"), qr/^42501: /, 'revoked credentials: refused');
-	is(ask($s, "SELECT pseudo.pseudo_refresh('fresh'); $use"), $pseudonym, 'revoked credentials: the next are asked for');
+	like(ask($s, "SELECT pseudo.pseudo_refresh_keyring('fresh')"), qr/^42501: /, 'revoked credentials: refused');
+	is(ask($s, "SELECT pseudo.pseudo_refresh_keyring('fresh'); $use"), $pseudonym, 'revoked credentials: the next are asked for');
 	leave($s);
 }
 

@@ -91,7 +91,7 @@ for my $round (1 .. $rounds)
 		INSERT INTO people SELECT n, 0, 0, 'v0-' || n || '\@example.com', 'note ' || n FROM generate_series(1, $rows) n;
 		CREATE INDEX ON people (email);
 		CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON people FOR EACH ROW
-			EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'note', 'deterministic=$mode', 'context=crm');
+			EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'note', 'deterministic=$mode', 'context=crm');
 	});
 	my $writers = start_writers();
 	my $run = start_call($call);

@@ -30,7 +30,7 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE people (id int, email text, region text DEFAULT 'eu') PARTITION BY LIST (region);
 	CREATE TABLE people_eu PARTITION OF people FOR VALUES IN ('eu');
 	CREATE TABLE people_us PARTITION OF people FOR VALUES IN ('us');
-	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'deterministic=true');
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'deterministic=true');
 });
 my $csv = $node->basedir . '/people.csv';
 put_file($csv, join '', map { "$_,person$_\@example.com," . ($_ % 2 ? 'eu' : 'us') . "\n" } 1 .. 5000);
@@ -42,7 +42,7 @@ like(error_of($node, 'postgres', "COPY people FROM '$csv' (FORMAT csv)"), qr/^23
 
 # Concurrent writers: rows that move between partitions, upserts, and new values.
 $node->safe_psql('postgres', 'CREATE TABLE upsert (id int PRIMARY KEY, n int DEFAULT 0, email text);
-	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON upsert FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns(\'email\')');
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON upsert FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger(\'email\')');
 my $script = $node->basedir . '/writers.sql';
 put_file($script, <<'END');
 \set a random(1, 5000)
@@ -72,7 +72,7 @@ $publisher->safe_psql('postgres', q{
 });
 $node->safe_psql('postgres', q{
 	CREATE TABLE feed (id int PRIMARY KEY, email text, n int DEFAULT 0);
-	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON feed FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'deterministic=true');
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON feed FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'deterministic=true');
 	ALTER TABLE feed ENABLE ALWAYS TRIGGER pseudo;
 });
 $node->safe_psql('postgres', "CREATE SUBSCRIPTION feed CONNECTION '" . $publisher->connstr . " dbname=postgres' PUBLICATION feed");
@@ -91,7 +91,7 @@ my $pseudonym = $node->safe_psql('postgres', q{SELECT pseudo.pseudonymize('made 
 $publisher->safe_psql('postgres', qq{CREATE TABLE made (id int PRIMARY KEY, email text); INSERT INTO made VALUES (1, '$pseudonym'); CREATE PUBLICATION made FOR TABLE made});
 $node->safe_psql('postgres', q{
 	CREATE TABLE made (id int PRIMARY KEY, email text);
-	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON made FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'existing=keep');
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON made FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'existing=keep');
 	ALTER TABLE made ENABLE ALWAYS TRIGGER pseudo;
 });
 $node->safe_psql('postgres', "CREATE SUBSCRIPTION made CONNECTION '" . $publisher->connstr . " dbname=postgres' PUBLICATION made");
@@ -107,7 +107,7 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE bulk (id int PRIMARY KEY, n int DEFAULT 0, email text);
 	INSERT INTO bulk SELECT n, 0, n || '@example.com' FROM generate_series(1, 3000) n;
 	ANALYZE bulk;
-	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON bulk FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email');
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON bulk FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email');
 });
 my $writer = session($node);
 ask($writer, q{BEGIN});
@@ -161,15 +161,15 @@ $run->{run}->finish;
 my @notices = $run->{out} =~ /NOTICE:  public.bulk: \d+ of about \d+ rows \([\d.]+ %\), \d+ rows a second, \d+ s left/g;
 cmp_ok(scalar @notices, '>=', 2, 'notices: ' . scalar @notices);
 cmp_ok(scalar @notices, '<=', 20, 'and not too many');
-like($run->{out}, qr/has no trigger pseudonymize_columns/, 'a table without the trigger is told of');
+like($run->{out}, qr/has no trigger pseudonymize_trigger/, 'a table without the trigger is told of');
 for my $case ([ 'ENABLE', 'INSERT OR UPDATE', '', 0 ], [ 'ENABLE ALWAYS', 'INSERT OR UPDATE', '', 0 ], [ 'ENABLE REPLICA', 'INSERT OR UPDATE', '', 1 ], [ 'DISABLE', 'INSERT OR UPDATE', '', 1 ],
 	[ 'ENABLE', 'INSERT', '', 1 ], [ 'ENABLE', 'UPDATE', '', 1 ], [ 'ENABLE', 'INSERT OR UPDATE', 'WHEN (NEW.id > 5)', 1 ])
 {
 	my ($enabled, $events, $when, $told) = @$case;
 	$run = start_call(qq{DROP TABLE bulk; CREATE TABLE bulk (id int, email text);
-		CREATE TRIGGER pseudo BEFORE $events ON bulk FOR EACH ROW $when EXECUTE FUNCTION pseudo.pseudonymize_columns('email'); ALTER TABLE bulk $enabled TRIGGER pseudo}, q{CALL pseudo.pseudonymize_table('bulk', '{email}')});
+		CREATE TRIGGER pseudo BEFORE $events ON bulk FOR EACH ROW $when EXECUTE FUNCTION pseudo.pseudonymize_trigger('email'); ALTER TABLE bulk $enabled TRIGGER pseudo}, q{CALL pseudo.pseudonymize_table('bulk', '{email}')});
 	$run->{run}->finish;
-	is($run->{out} =~ /has no trigger pseudonymize_columns/ ? 1 : 0, $told, "trigger for $events $when, $enabled");
+	is($run->{out} =~ /has no trigger pseudonymize_trigger/ ? 1 : 0, $told, "trigger for $events $when, $enabled");
 }
 
 $node->stop;

@@ -16,7 +16,7 @@ $primary->safe_psql('postgres', q{
 	SELECT pseudo.pseudo_create_key();
 	CREATE TABLE people (id int PRIMARY KEY, email text);
 	INSERT INTO people SELECT n, n || '@example.com' FROM generate_series(1, 1000) n;
-	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email');
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email');
 });
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');

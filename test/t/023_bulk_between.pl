@@ -56,7 +56,7 @@ sub between
 		CREATE TABLE people (id int PRIMARY KEY, n int DEFAULT 0, email text, fill text DEFAULT repeat('x', 200));
 		INSERT INTO people SELECT n, 0, n || '@example.com' FROM generate_series(1, 1250) n;
 		DELETE FROM people WHERE id % 5 = 0;
-		CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email');
+		CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email');
 		CREATE TRIGGER gate BEFORE UPDATE ON people FOR EACH STATEMENT EXECUTE FUNCTION gate();
 		GRANT SELECT, UPDATE ON people TO clerk;
 	});
@@ -109,7 +109,7 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE hashes1 PARTITION OF hashes FOR VALUES IN (1);
 	CREATE TABLE hashes2 PARTITION OF hashes FOR VALUES IN (2);
 	INSERT INTO hashes SELECT n, 1 + n / 11, encode(sha256(n::text::bytea), 'hex') FROM generate_series(1, 20) n;
-	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON hashes FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('hash', 'existing=value');
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON hashes FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('hash', 'existing=value');
 	CREATE TRIGGER gate BEFORE UPDATE ON hashes2 FOR EACH STATEMENT EXECUTE FUNCTION gate();
 });
 ask($gate, 'SELECT pg_advisory_lock(1)');

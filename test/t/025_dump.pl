@@ -50,12 +50,12 @@ $source->safe_psql('postgres', q{
 	CREATE INDEX masked_email ON shop.masked (email);
 	CREATE TABLE shop.inbox (id int PRIMARY KEY, email text);
 	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON shop.inbox FOR EACH ROW
-		EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'deterministic=true', 'context=inbox');
+		EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'deterministic=true', 'context=inbox');
 	CREATE TABLE shop.visits (id int, email text, day date) PARTITION BY RANGE (day);
 	CREATE TABLE shop.visits_old PARTITION OF shop.visits FOR VALUES FROM (MINVALUE) TO ('2026-01-01');
 	CREATE TABLE shop.visits_new PARTITION OF shop.visits DEFAULT;
 	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON shop.visits FOR EACH ROW
-		EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'existing=keep');
+		EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'existing=keep');
 	ALTER TABLE shop.inbox ENABLE ALWAYS TRIGGER pseudo;
 	GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA shop TO officer, etl;
 });
@@ -123,7 +123,7 @@ my $catalog = q{
 		WHERE relnamespace IN ('pseudo'::regnamespace, 'shop'::regnamespace, 'views'::regnamespace)
 	UNION ALL SELECT 'wrapper', fdwname, fdwowner::regrole::text, acl::text FROM pg_foreign_data_wrapper LEFT JOIN LATERAL unnest(fdwacl) acl ON true
 	UNION ALL SELECT 'server', srvname || ' ' || (SELECT string_agg(option, ' ' ORDER BY option) FROM unnest(srvoptions) option), srvowner::regrole::text, acl::text FROM pg_foreign_server LEFT JOIN LATERAL unnest(srvacl) acl ON true
-	UNION ALL SELECT 'trigger', tgrelid::regclass::text || ' ' || tgenabled::text, pg_get_triggerdef(oid), NULL FROM pg_trigger WHERE tgfoid = 'pseudo.pseudonymize_columns'::regproc
+	UNION ALL SELECT 'trigger', tgrelid::regclass::text || ' ' || tgenabled::text, pg_get_triggerdef(oid), NULL FROM pg_trigger WHERE tgfoid = 'pseudo.pseudonymize_trigger'::regproc
 	UNION ALL SELECT 'policy', polname, pg_get_expr(polqual, polrelid), NULL FROM pg_policy
 	ORDER BY 1, 2, 3, 4};
 my $values = q{
@@ -162,7 +162,7 @@ sub works
 	$test->('analyst', q{SELECT id FROM views.notes}, '2', 'the policy');
 	$test->('etl', q{BEGIN; INSERT INTO views.notes (id) VALUES (3); ROLLBACK}, '', 'the default');
 	$test->('desk', q{SELECT count(*), count(*) FILTER (WHERE email = id || '@example.com') FROM views.desk}, '60|60', 'the view of the desk');
-	$test->('keeper', q{SELECT pseudo.pseudo_refresh('crm')}, '', 'the owner of a keyring');
+	$test->('keeper', q{SELECT pseudo.pseudo_refresh_keyring('crm')}, '', 'the owner of a keyring');
 
 	$refused->('analyst', $_, qr/^42501: permission denied/, "refused, $_") for 'SELECT * FROM shop.customers', 'SELECT * FROM views.desk',
 		q{SELECT email FROM views.of_reader}, q{SELECT pseudo.pseudonymize_as('officer', '77@example.com')};

@@ -14,14 +14,12 @@ GRANT USAGE ON SCHEMA tr, pseudo TO regress_pseudo_writer, regress_pseudo_owner;
 GRANT EXECUTE ON FUNCTION pseudonymize TO regress_pseudo_owner;
 GRANT USAGE ON FOREIGN SERVER pseudo TO regress_pseudo_owner;
 SELECT t.keyring('ring');
-
 SELECT pseudo_create_key('ring');
-1
 SET ROLE regress_pseudo_owner;
 CREATE TABLE tr.people (id int PRIMARY KEY, dropped int, email text UNIQUE, note varchar(100), plain text);
 ALTER TABLE tr.people DROP COLUMN dropped;
-CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'deterministic=true', 'context=crm');
-CREATE TRIGGER pseudo_note BEFORE INSERT OR UPDATE ON tr.people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('note');
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'deterministic=true', 'context=crm');
+CREATE TRIGGER pseudo_note BEFORE INSERT OR UPDATE ON tr.people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('note');
 GRANT SELECT, INSERT, UPDATE, DELETE ON tr.people TO regress_pseudo_writer;
 RESET ROLE;
 -- what a row is, for one who may know
@@ -29,21 +27,15 @@ CREATE VIEW tr.clear AS SELECT id, reidentify(email, 'crm') AS email, email = ps
 -- A writer needs no right of his own; NULL and the empty string; COPY.
 SET ROLE regress_pseudo_writer;
 SELECT t.err($$SELECT pseudonymize('x', true)$$);
-42501: permission denied for function pseudonymize
 INSERT INTO tr.people VALUES (1, 'alice@example.com', 'first', 'as it is'), (2, NULL, '', NULL);
 INSERT INTO tr.people SELECT n, n || '@example.com', n, n FROM generate_series(3, 5) n;
 COPY tr.people FROM STDIN;
+6	six@example.com	6	\N
+7	\N	\N	7
+\.
 RESET ROLE;
 SELECT * FROM tr.clear ORDER BY id;
-1|alice@example.com|t|first|as it is
-2|<NULL>|<NULL>||<NULL>
-3|3@example.com|t|3|3
-4|4@example.com|t|4|4
-5|5@example.com|t|5|5
-6|six@example.com|t|6|<NULL>
-7|<NULL>|<NULL>|<NULL>|7
 SELECT count(*) FROM tr.people WHERE email LIKE '%@%' OR note ~ '^.{0,9}$';
-0
 -- An UPDATE leaves what is equal to OLD alone, also a pseudonym that is written back; else it makes one.
 CREATE TEMPORARY TABLE before AS SELECT * FROM tr.people;
 SET ROLE regress_pseudo_writer;
@@ -54,25 +46,10 @@ UPDATE tr.people SET email = NULL WHERE id = 6;
 UPDATE tr.people SET email = 'seven@example.com' WHERE id = 7;
 RESET ROLE;
 SELECT p.id, p.email IS NOT DISTINCT FROM b.email, p.note IS NOT DISTINCT FROM b.note FROM tr.people p JOIN before b USING (id) ORDER BY id;
-1|f|f
-2|t|t
-3|t|t
-4|t|t
-5|t|t
-6|f|t
-7|f|t
 SELECT * FROM tr.clear ORDER BY id;
-1|new@example.com|t|second|changed
-2|<NULL>|<NULL>||changed
-3|3@example.com|t|3|changed
-4|4@example.com|t|4|4
-5|5@example.com|t|5|5
-6|<NULL>|<NULL>|6|<NULL>
-7|seven@example.com|t|<NULL>|7
 -- Unique: the same value twice is seen.
 \set VERBOSITY sqlstate
 INSERT INTO tr.people VALUES (8, 'seven@example.com');
-ERROR:  23505
 \set VERBOSITY default
 -- ON CONFLICT: EXCLUDED has pseudonyms, which are not made again; the row that is there may change too.
 SET ROLE regress_pseudo_writer;
@@ -83,152 +60,64 @@ INSERT INTO tr.people VALUES (9, 'other@example.com', 'x') ON CONFLICT (id) DO U
 MERGE INTO tr.people p USING (VALUES (9, 'merged@example.com'), (12, 'twelve@example.com')) AS s (id, email) ON p.id = s.id WHEN MATCHED THEN UPDATE SET email = s.email WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.email);
 RESET ROLE;
 SELECT * FROM tr.clear WHERE id IN (1, 9, 10, 11, 12) ORDER BY id;
-1|upsert@example.com|t|fourth|upserted
-9|merged@example.com|t|fifth|<NULL>
-12|twelve@example.com|t|<NULL>|<NULL>
 -- A pseudonym that a writer has seen cannot be planted: not by INSERT, UPDATE, COPY, ON CONFLICT, nor out of another row of the statement.
 SELECT email AS seen FROM tr.people WHERE id = 5 \gset
 SET ROLE regress_pseudo_writer;
 SELECT t.err(format('INSERT INTO tr.people VALUES (20, %L)', :'seen'));
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err(format('UPDATE tr.people SET email = %L WHERE id = 1', :'seen'));
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err(format('UPDATE tr.people SET note = %L WHERE id = 1', :'seen'));
-23514: new value for column "note" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err(format('INSERT INTO tr.people VALUES (1, %L) ON CONFLICT (id) DO UPDATE SET email = %1$L', 'mine@example.com', :'seen'));
-no error
 SELECT t.err(format('INSERT INTO tr.people VALUES (1, %L) ON CONFLICT (id) DO UPDATE SET email = %L', 'mine@example.com', :'seen'));
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err('INSERT INTO tr.people VALUES (1) ON CONFLICT (id) DO UPDATE SET email = (SELECT email FROM tr.people WHERE id = 5)');
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err('WITH u AS (UPDATE tr.people SET plain = plain WHERE id = 5 RETURNING email) INSERT INTO tr.people SELECT 20, email FROM u');
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err('WITH d AS (DELETE FROM tr.people WHERE id = 5 RETURNING email) INSERT INTO tr.people SELECT 20, email FROM d');
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err('UPDATE tr.people p SET note = q.note FROM tr.people q WHERE p.id = 1 AND q.id = 5');
-23514: new value for column "note" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err('UPDATE tr.people SET note = email WHERE id = 5');
-23514: new value for column "note" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 RESET ROLE;
 -- nor by the owner or a superuser: nothing is encrypted twice unasked
 SELECT t.err(format('INSERT INTO tr.people VALUES (20, %L)', :'seen'));
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err(format('INSERT INTO tr.people VALUES (20, %L)', pseudonymize('x', true, '', 'ring')));
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 -- nor through MERGE, a cursor, a view
 CREATE VIEW tr.view AS SELECT id, email FROM tr.people;
 GRANT SELECT, INSERT, UPDATE ON tr.view TO regress_pseudo_writer;
 SET ROLE regress_pseudo_writer;
 SELECT t.err(format('MERGE INTO tr.people p USING (VALUES (1)) AS s (id) ON p.id = s.id WHEN MATCHED THEN UPDATE SET email = %L', :'seen'));
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err(format('MERGE INTO tr.people p USING (VALUES (20)) AS s (id) ON p.id = s.id WHEN NOT MATCHED THEN INSERT VALUES (s.id, %L)', :'seen'));
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err(format('DO $$DECLARE c CURSOR FOR SELECT * FROM tr.people WHERE id = 1 FOR UPDATE; BEGIN OPEN c; MOVE c; UPDATE tr.people SET email = %L WHERE CURRENT OF c; END$$', :'seen'));
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err(format('INSERT INTO tr.view VALUES (20, %L)', :'seen'));
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err(format('UPDATE tr.view SET email = %L WHERE id = 1', :'seen'));
-23514: new value for column "email" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 RESET ROLE;
 DROP VIEW tr.view;
 -- nor by two triggers of one column; and a column that is renamed is not forgotten
-CREATE TRIGGER pseudo_note2 BEFORE INSERT OR UPDATE ON tr.people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('note');
+CREATE TRIGGER pseudo_note2 BEFORE INSERT OR UPDATE ON tr.people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('note');
 SELECT t.err($$INSERT INTO tr.people VALUES (20, NULL, 'x')$$);
-23514: new value for column "note" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 DROP TRIGGER pseudo_note2 ON tr.people;
 ALTER TABLE tr.people RENAME note TO remark;
 SELECT t.err($$INSERT INTO tr.people VALUES (20, NULL, 'x')$$);
-42703: column "note" of relation "people" does not exist
 ALTER TABLE tr.people RENAME remark TO note;
 -- What looks like one: canonical base64 of 28 bytes or more.
 SELECT t.err(format('INSERT INTO tr.people (id, note) VALUES (%s, %L)', 100 + n, v)), length(v) FROM (VALUES (1, repeat('a', 36)), (2, repeat('a', 40)), (3, repeat('a', 41)), (4, repeat('a', 39) || '='), (5, repeat('a', 38) || 'A='), (6, repeat('a', 37) || 'Q=='), (7, repeat('a', 37) || 'a=='), (8, repeat('a', 39) || '-'), (9, repeat(' ', 40))) AS s (n, v) ORDER BY n;
-no error|36
-23514: new value for column "note" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.|40
-no error|41
-no error|40
-23514: new value for column "note" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.|40
-23514: new value for column "note" of relation "people" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.|40
-no error|40
-no error|40
-no error|40
 -- existing=keep: an authentic one stays, where one with the privileges of the owner writes.
 SET ROLE regress_pseudo_owner;
 CREATE TABLE tr.kept (id int, email text);
-CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.kept FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'existing=keep', 'context=crm', 'deterministic=on');
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.kept FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'existing=keep', 'context=crm', 'deterministic=on');
 GRANT SELECT, INSERT, UPDATE ON tr.kept TO regress_pseudo_writer;
 INSERT INTO tr.kept VALUES (1, :'seen'), (2, 'b@example.com');
 SELECT t.err(format('INSERT INTO tr.kept VALUES (3, %L)', translate(:'seen', 'aA', 'Aa')));
-22000: new value for column "email" of relation "kept" looks like a pseudonym and does not authenticate
-  detail: It was made with another key or context, or it has been changed.
 SELECT t.err(format('INSERT INTO tr.kept VALUES (3, %L)', repeat('A', 60)));
-22000: new value for column "email" of relation "kept" looks like a pseudonym and does not authenticate
-  detail: It was made with another key or context, or it has been changed.
 SET ROLE regress_pseudo_writer;
 SELECT t.err(format('INSERT INTO tr.kept VALUES (3, %L)', :'seen'));
-23514: new value for column "email" of relation "kept" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: With existing=keep, only a role with the privileges of the table's owner may write pseudonyms.
 SELECT t.err(format('UPDATE tr.kept SET email = %L WHERE id = 2', :'seen'));
-23514: new value for column "email" of relation "kept" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: With existing=keep, only a role with the privileges of the table's owner may write pseudonyms.
 INSERT INTO tr.kept VALUES (4, 'd@example.com');
 RESET ROLE;
 INSERT INTO tr.kept VALUES (5, :'seen');
 SELECT t.err(format('INSERT INTO tr.kept VALUES (6, %L)', pseudonymize('another context', true)));
-22000: new value for column "email" of relation "kept" looks like a pseudonym and does not authenticate
-  detail: It was made with another key or context, or it has been changed.
 SELECT id, reidentify(email, 'crm') FROM tr.kept ORDER BY id;
-1|5@example.com
-2|b@example.com
-4|d@example.com
-5|5@example.com
 -- the privileges are those of current_user: by membership, unless it does not inherit, by SET ROLE, in a SECURITY DEFINER function
 CREATE FUNCTION tr.as_owner(value text) RETURNS void LANGUAGE sql SECURITY DEFINER AS 'INSERT INTO tr.kept VALUES (7, value)';
 ALTER FUNCTION tr.as_owner OWNER TO regress_pseudo_owner;
 SET ROLE regress_pseudo_writer;
 SELECT tr.as_owner(:'seen');
-<NULL>
 RESET ROLE;
 GRANT regress_pseudo_owner TO regress_pseudo_writer;
 SET ROLE regress_pseudo_writer;
@@ -239,9 +128,6 @@ GRANT USAGE ON SCHEMA tr, pseudo, t TO regress_pseudo_noinherit;
 GRANT INSERT ON tr.kept TO regress_pseudo_noinherit;
 SET SESSION AUTHORIZATION regress_pseudo_noinherit;
 SELECT t.err(format('INSERT INTO tr.kept VALUES (9, %L)', :'seen'));
-23514: new value for column "email" of relation "kept" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: With existing=keep, only a role with the privileges of the table's owner may write pseudonyms.
 SET ROLE regress_pseudo_owner;
 INSERT INTO tr.kept VALUES (9, :'seen');
 RESET SESSION AUTHORIZATION;
@@ -249,78 +135,48 @@ DROP OWNED BY regress_pseudo_noinherit;
 DROP ROLE regress_pseudo_noinherit;
 REVOKE regress_pseudo_owner FROM regress_pseudo_writer;
 SELECT id, reidentify(email, 'crm') FROM tr.kept WHERE id > 6 ORDER BY id;
-7|5@example.com
-8|5@example.com
-9|5@example.com
 -- One under a disabled key is refused, and is not encrypted twice.
 CREATE TABLE tr.ring (email text);
-CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.ring FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('email', 'existing=keep', 'keyring=ring');
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.ring FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('email', 'existing=keep', 'keyring=ring');
 CREATE TEMPORARY TABLE old AS SELECT pseudonymize('under key 1', keyring => 'ring') AS p;
 SELECT pseudo_create_key('ring', make_primary => true);
-2
 INSERT INTO tr.ring SELECT p FROM old;
 SELECT pseudo_set_key_status('ring', 1, 'disabled');
-
 SELECT t.err('INSERT INTO tr.ring SELECT p FROM old');
-55000: key 1 of this pseudonym is disabled
-  hint: The owner of the keyring can enable it with pseudo_set_key_status().
 INSERT INTO tr.ring VALUES ('under key 2');
 SELECT pseudo_set_key_status('ring', 1, 'enabled');
-
 SELECT reidentify(email, keyring => 'ring'), pseudonym_key_id(email) FROM tr.ring ORDER BY 1;
-under key 1|1
-under key 2|2
 DROP TABLE tr.ring;
 -- existing=value: columns of look-alikes; what comes back by ON CONFLICT is not made again.
 CREATE TABLE tr.hashes (id int PRIMARY KEY, hash text);
-CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.hashes FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('hash', 'existing=value');
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.hashes FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('hash', 'existing=value');
 INSERT INTO tr.hashes VALUES (1, repeat('0123456789', 4)), (2, repeat('abcd', 16));
 INSERT INTO tr.hashes VALUES (1, repeat('beef', 10)) ON CONFLICT (id) DO UPDATE SET hash = EXCLUDED.hash;
 UPDATE tr.hashes SET hash = hash WHERE id = 2;
 SELECT id, reidentify(hash) FROM tr.hashes ORDER BY id;
-1|beefbeefbeefbeefbeefbeefbeefbeefbeefbeef
-2|abcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcd
 -- The rights are those of the table's owner, looked at when a value needs them.
 REVOKE EXECUTE ON FUNCTION pseudonymize FROM regress_pseudo_owner;
 SELECT t.err($$INSERT INTO tr.people (id, email) VALUES (30, 'x')$$);
-42501: permission denied for function pseudonymize
-  detail: This call works with the rights of role "regress_pseudo_owner".
-  hint: GRANT EXECUTE ON FUNCTION pseudo.pseudonymize TO regress_pseudo_owner;
 INSERT INTO tr.people (id, plain) VALUES (30, 'no value to pseudonymize');
 UPDATE tr.people SET plain = 'none either' WHERE id = 5;
 GRANT EXECUTE ON FUNCTION pseudonymize TO regress_pseudo_owner;
 REVOKE USAGE ON FOREIGN SERVER pseudo FROM regress_pseudo_owner;
 SELECT t.err($$INSERT INTO tr.people (id, email) VALUES (31, 'x')$$);
-42501: permission denied for keyring "pseudo"
-  hint: GRANT USAGE ON FOREIGN SERVER pseudo TO regress_pseudo_owner;
 GRANT USAGE ON FOREIGN SERVER pseudo TO regress_pseudo_owner;
 PREPARE ins AS INSERT INTO tr.people (id, email) VALUES ($1, $2);
 EXECUTE ins (32, 'thirty-two');
 ALTER TABLE tr.people OWNER TO regress_pseudo_writer;
 SELECT t.err($$EXECUTE ins (33, 'x')$$);
-42501: permission denied for function pseudonymize
-  detail: This call works with the rights of role "regress_pseudo_writer".
-  hint: GRANT EXECUTE ON FUNCTION pseudo.pseudonymize TO regress_pseudo_writer;
 ALTER TABLE tr.people OWNER TO regress_pseudo_owner;
 GRANT SELECT, INSERT, UPDATE ON tr.people TO regress_pseudo_writer;
 EXECUTE ins (34, 'thirty-four');
 SELECT id, email FROM tr.clear WHERE id >= 30 ORDER BY id;
-30|<NULL>
-32|thirty-two
-34|thirty-four
-101|<NULL>
-103|<NULL>
-104|<NULL>
-107|<NULL>
-108|<NULL>
-109|<NULL>
 -- his own trigger on his own table gives a role without rights nothing
 GRANT CREATE ON SCHEMA tr TO regress_pseudo_writer;
 SET ROLE regress_pseudo_writer;
 CREATE TABLE tr.mine (email text);
-CREATE TRIGGER pseudo BEFORE INSERT ON tr.mine FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_columns('email', 'deterministic=true');
+CREATE TRIGGER pseudo BEFORE INSERT ON tr.mine FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'deterministic=true');
 SELECT t.err($$INSERT INTO tr.mine VALUES ('guess@example.com')$$);
-42501: permission denied for function pseudonymize
 RESET ROLE;
 DROP TABLE tr.mine;
 -- Types: varchar, char, domains; too narrow; none that is no string.
@@ -330,77 +186,33 @@ CREATE TABLE tr.types (v varchar(60), c char(60), d tr.email, narrow varchar(43)
 CREATE FUNCTION tr.try(arguments text, statement text) RETURNS text LANGUAGE plpgsql AS
 $$
 BEGIN
-  EXECUTE 'CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.types FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns(' || arguments || ')';
+  EXECUTE 'CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.types FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger(' || arguments || ')';
   EXECUTE statement;
   EXECUTE 'DROP TRIGGER pseudo ON tr.types';
   RETURN 'ok';
 EXCEPTION WHEN OTHERS THEN
-  RETURN t.err('CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.types FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns(' || arguments || '); ' || statement);
+  RETURN t.err('CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.types FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger(' || arguments || '); ' || statement);
 END
 $$;
 SELECT tr.try($$'v', 'c', 'd', 'odd = name'$$, $$INSERT INTO tr.types (v, c, d, "odd = name") VALUES ('varchar', 'char  ', 'domain', 'odd')$$);
-ok
 SELECT reidentify(v), reidentify(c::text) || '|', reidentify(d), reidentify("odd = name"), g = upper(v), octet_length(c) FROM tr.types;
-varchar|char||domain|odd|t|60
 SELECT a, tr.try(format('%L', a), format('INSERT INTO tr.types (%I) VALUES (%s)', a, v)) FROM (VALUES ('narrow', $$'long enough'$$), ('bad', $$'lower'$$), ('b', $$'x'$$), ('n', $$'x'$$), ('i', '1'), ('a', $$'{x}'$$), ('j', $$'"x"'$$), ('g', 'DEFAULT')) AS s (a, v) ORDER BY a;
-a|42804: column "a" of relation "types" has type text[], which is no string type
-  hint: A pseudonym is a text: ALTER TABLE ... ALTER COLUMN a TYPE text.
-b|42804: column "b" of relation "types" has type "char", which is no string type
-  hint: A pseudonym is a text: ALTER TABLE ... ALTER COLUMN b TYPE text.
-bad|23514: value for domain tr.lower violates check constraint "lower_check"
-g|42P17: column "g" of relation "types" is a generated column
-  hint: Pseudonymize the columns that it is generated from.
-i|42804: column "i" of relation "types" has type integer, which is no string type
-  hint: A pseudonym is a text: ALTER TABLE ... ALTER COLUMN i TYPE text.
-j|42804: column "j" of relation "types" has type jsonb, which is no string type
-  hint: A pseudonym is a text: ALTER TABLE ... ALTER COLUMN j TYPE text.
-n|42804: column "n" of relation "types" has type name, which is no string type
-  hint: A pseudonym is a text: ALTER TABLE ... ALTER COLUMN n TYPE text.
-narrow|22001: column "narrow" of relation "types" is too narrow for its pseudonyms
-  detail: It takes 43 characters, and a pseudonym has 52.
-  hint: ALTER TABLE tr.types ALTER COLUMN narrow TYPE text; from varchar(n) this rewrites nothing.
 SELECT a, tr.try(a, $$INSERT INTO tr.types (v) VALUES ('x')$$) FROM unnest(ARRAY[$$$$, $$'nothing'$$, $$'ctid'$$, $$'deterministic=true'$$, $$'v', 'determinstic=true'$$, $$'v', 'deterministic=perhaps'$$, $$'v', 'existing=maybe'$$, $$'v', 'v'$$, $$'v', 'context=a', 'context=b'$$, $$'v', 'keyring=none'$$, $$'v', 'existing=error', 'context=', 'keyring=pseudo', 'deterministic=no'$$]) a;
-|22023: trigger "pseudo": it names no column
-  hint: Its arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=keep or existing=value.
-'nothing'|42703: column "nothing" of relation "types" does not exist
-'ctid'|42703: column "ctid" of relation "types" does not exist
-'deterministic=true'|22023: trigger "pseudo": it names no column
-  hint: Its arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=keep or existing=value.
-'v', 'determinstic=true'|42703: column "determinstic=true" of relation "types" does not exist
-'v', 'deterministic=perhaps'|22023: trigger "pseudo": "deterministic" is true or false
-  hint: Its arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=keep or existing=value.
-'v', 'existing=maybe'|22023: trigger "pseudo": "existing" is error, keep or value
-  hint: Its arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=keep or existing=value.
-'v', 'v'|22023: trigger "pseudo": an argument is given twice
-  hint: Its arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=keep or existing=value.
-'v', 'context=a', 'context=b'|22023: trigger "pseudo": an argument is given twice
-  hint: Its arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=keep or existing=value.
-'v', 'keyring=none'|42704: keyring "none" does not exist
-  hint: A keyring is a foreign server: CREATE SERVER "none" FOREIGN DATA WRAPPER pseudo OPTIONS (...).
-'v', 'existing=error', 'context=', 'keyring=pseudo', 'deterministic=no'|ok
 -- Events: BEFORE, FOR EACH ROW, INSERT or UPDATE.
-SELECT e, t.err(format('CREATE TRIGGER pseudo %s EXECUTE FUNCTION pseudonymize_columns(''v''); INSERT INTO tr.types (v) VALUES (''x''); DELETE FROM tr.types', e)) FROM unnest(ARRAY['AFTER INSERT ON tr.types FOR EACH ROW', 'BEFORE INSERT ON tr.types FOR EACH STATEMENT', 'BEFORE DELETE ON tr.types FOR EACH ROW']) e;
-AFTER INSERT ON tr.types FOR EACH ROW|39P01: trigger "pseudo" must be BEFORE INSERT OR UPDATE and FOR EACH ROW
-BEFORE INSERT ON tr.types FOR EACH STATEMENT|39P01: trigger "pseudo" must be BEFORE INSERT OR UPDATE and FOR EACH ROW
-BEFORE DELETE ON tr.types FOR EACH ROW|39P01: trigger "pseudo" must be BEFORE INSERT OR UPDATE and FOR EACH ROW
-SELECT t.err('SELECT pseudonymize_columns()');
-39P01: pseudonymize_columns() is a trigger function
+SELECT e, t.err(format('CREATE TRIGGER pseudo %s EXECUTE FUNCTION pseudonymize_trigger(''v''); INSERT INTO tr.types (v) VALUES (''x''); DELETE FROM tr.types', e)) FROM unnest(ARRAY['AFTER INSERT ON tr.types FOR EACH ROW', 'BEFORE INSERT ON tr.types FOR EACH STATEMENT', 'BEFORE DELETE ON tr.types FOR EACH ROW']) e;
+SELECT t.err('SELECT pseudonymize_trigger()');
 DROP FUNCTION tr.try;
 DROP TABLE tr.types;
 DROP DOMAIN tr.email, tr.lower;
 -- Large values, in TOAST: one that stays is left where it is.
 CREATE TABLE tr.large (id int, doc text);
 ALTER TABLE tr.large ALTER COLUMN doc SET STORAGE EXTERNAL;
-CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.large FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('doc');
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.large FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('doc');
 INSERT INTO tr.large SELECT 1, repeat('large ', 20000);
 UPDATE tr.large SET id = 2;
 UPDATE tr.large SET doc = doc || '';
 SELECT id, reidentify(doc) = repeat('large ', 20000) FROM tr.large;
-2|t
 SELECT t.err('INSERT INTO tr.large SELECT 3, doc FROM tr.large');
-23514: new value for column "doc" of relation "large" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 DROP TABLE tr.large;
 -- Partitions: the trigger of each leaf, with the rights of the leaf's owner.
 CREATE TABLE tr.events (id int, region text, email text, CONSTRAINT at_most CHECK (id < 1000)) PARTITION BY LIST (region);
@@ -410,7 +222,7 @@ ALTER TABLE tr.events_us DROP COLUMN filler;
 ALTER TABLE tr.events ATTACH PARTITION tr.events_us FOR VALUES IN ('us');
 CREATE TABLE tr.events_rest PARTITION OF tr.events DEFAULT PARTITION BY RANGE (id);
 CREATE TABLE tr.events_rest1 PARTITION OF tr.events_rest FOR VALUES FROM (0) TO (1000);
-CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.events FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('email');
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.events FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('email');
 ALTER TABLE tr.events_eu OWNER TO regress_pseudo_owner;
 INSERT INTO tr.events VALUES (1, 'eu', 'one@eu'), (2, 'us', 'two@us'), (3, 'asia', 'three@asia');
 INSERT INTO tr.events_us (id, region, email) VALUES (4, 'us', 'four@us');
@@ -420,39 +232,19 @@ UPDATE tr.events SET region = 'us' WHERE id = 1;
 UPDATE tr.events SET region = 'asia', email = 'moved@asia' WHERE id = 2;
 UPDATE tr.events SET region = CASE region WHEN 'us' THEN 'eu' ELSE 'us' END WHERE id IN (3, 4);
 SELECT e.tableoid::regclass, e.id, region, reidentify(e.email), e.email = s.email FROM tr.events e JOIN seen s USING (id) ORDER BY id;
-tr.events_us|1|us|one@eu|t
-tr.events_rest1|2|asia|moved@asia|f
-tr.events_us|3|us|three@asia|t
-tr.events_eu|4|eu|four@us|t
 -- a copy of a row that moves is a pseudonym planted
 SELECT t.err($$WITH u AS (UPDATE tr.events SET region = 'us' WHERE id = 4 RETURNING email) INSERT INTO tr.events SELECT 9, 'asia', email FROM u$$);
-23514: new value for column "email" of relation "events_rest1" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err($$WITH u AS (UPDATE tr.events SET region = 'us' WHERE id = 4 RETURNING email) INSERT INTO tr.events SELECT 9, 'us', email FROM u$$);
-23514: new value for column "email" of relation "events_us" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err($$WITH u AS (UPDATE tr.events SET id = id WHERE id = 4 RETURNING email) INSERT INTO tr.events SELECT 9, 'asia', email FROM u$$);
-23514: new value for column "email" of relation "events_rest1" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 SELECT t.err($$INSERT INTO tr.events SELECT 9, 'asia', email FROM tr.events WHERE id = 4$$);
-23514: new value for column "email" of relation "events_rest1" looks like a pseudonym
-  detail: Canonical base64 text of at least 28 bytes is not pseudonymized again.
-  hint: Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.
 -- and so with two triggers, and with look-alikes as values
 ALTER TABLE tr.events ADD COLUMN phone text;
-CREATE TRIGGER phone BEFORE INSERT OR UPDATE ON tr.events FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('phone', 'existing=value', 'context=phone');
+CREATE TRIGGER phone BEFORE INSERT OR UPDATE ON tr.events FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('phone', 'existing=value', 'context=phone');
 UPDATE tr.events SET phone = id;
 UPDATE tr.events SET region = 'us', phone = CASE id WHEN 1 THEN 'new' ELSE phone END;
 UPDATE tr.events SET region = 'eu';
 UPDATE tr.events SET region = 'asia';
 SELECT id, reidentify(email), reidentify(phone, 'phone') FROM tr.events ORDER BY id;
-1|one@eu|new
-2|moved@asia|2
-3|three@asia|3
-4|four@us|4
 -- ON CONFLICT in partitions whose columns are in another order; MERGE that moves rows, with new values and without
 DROP TRIGGER phone ON tr.events;
 ALTER TABLE tr.events ADD PRIMARY KEY (id, region);
@@ -461,51 +253,34 @@ INSERT INTO tr.events VALUES (11, 'us', 'one again'), (12, 'eu', 'two again') ON
 MERGE INTO tr.events e USING (VALUES (11, 'eu'), (13, 'us')) AS s (id, region) ON e.id = s.id WHEN MATCHED THEN UPDATE SET region = s.region WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.region, 'merged');
 MERGE INTO tr.events e USING (VALUES (12, 'us')) AS s (id, region) ON e.id = s.id WHEN MATCHED THEN UPDATE SET region = s.region, email = 'both';
 SELECT id, region, reidentify(email) FROM tr.events WHERE id > 10 ORDER BY id;
-11|eu|one again
-12|us|both
-13|us|merged
 ALTER TABLE tr.events DROP CONSTRAINT events_pkey;
 DELETE FROM tr.events WHERE id > 4;
 -- a leaf whose owner has no right, and a column of the partition key
 ALTER TABLE tr.events_eu OWNER TO regress_pseudo_writer;
 SELECT t.err($$INSERT INTO tr.events VALUES (5, 'eu', 'five@eu')$$);
-42501: permission denied for function pseudonymize
-  detail: This call works with the rights of role "regress_pseudo_writer".
-  hint: GRANT EXECUTE ON FUNCTION pseudo.pseudonymize TO regress_pseudo_writer;
 INSERT INTO tr.events VALUES (6, 'us', 'six@us');
-CREATE TRIGGER region BEFORE INSERT OR UPDATE ON tr.events FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('region');
+CREATE TRIGGER region BEFORE INSERT OR UPDATE ON tr.events FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('region');
 SELECT t.err($$INSERT INTO tr.events VALUES (5, 'us', 'five@us')$$);
-42P17: column "region" is in the partition key of relation "events"
-  detail: The key decides which partition a row is in, and has to stay as it is.
-  hint: Partition by another column, or pseudonymize the value in the INSERT.
 DROP TABLE tr.events;
 CREATE TABLE tr.expr (a text, b text) PARTITION BY LIST (lower(b));
 CREATE TABLE tr.expr1 PARTITION OF tr.expr DEFAULT;
-CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.expr FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('b');
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.expr FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('b');
 SELECT t.err($$INSERT INTO tr.expr VALUES ('a', 'b')$$);
-42P17: column "b" is in the partition key of relation "expr"
-  detail: The key decides which partition a row is in, and has to stay as it is.
-  hint: Partition by another column, or pseudonymize the value in the INSERT.
 SELECT t.err($$INSERT INTO tr.expr1 VALUES ('a', 'b')$$);
-42P17: column "b" is in the partition key of relation "expr"
-  detail: The key decides which partition a row is in, and has to stay as it is.
-  hint: Partition by another column, or pseudonymize the value in the INSERT.
 DROP TABLE tr.expr;
 -- A trigger that writes to other tables with triggers, in the middle of ON CONFLICT.
 CREATE TABLE tr.log (email text);
-CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.log FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('email');
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.log FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('email');
 CREATE FUNCTION tr.log() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO tr.log VALUES (NEW.plain); RETURN NEW; END$$;
 CREATE TRIGGER zlog BEFORE INSERT ON tr.people FOR EACH ROW EXECUTE FUNCTION tr.log();
 INSERT INTO tr.people VALUES (1, 'nested@example.com', 'sixth', 'logged') ON CONFLICT (id) DO UPDATE SET email = EXCLUDED.email, note = EXCLUDED.note;
 SELECT reidentify(email) FROM tr.log;
-logged
 SELECT * FROM tr.clear WHERE id = 1;
-1|nested@example.com|t|sixth|upserted
 DROP TRIGGER zlog ON tr.people;
 -- Foreign keys that cascade: the pseudonym reaches the other table, whose trigger keeps it.
 CREATE TABLE tr.orders (email text REFERENCES tr.people (email) ON UPDATE CASCADE);
 ALTER TABLE tr.orders OWNER TO regress_pseudo_owner;
-CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.orders FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('email', 'deterministic=true', 'context=crm', 'existing=keep');
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.orders FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('email', 'deterministic=true', 'context=crm', 'existing=keep');
 SET ROLE regress_pseudo_owner;
 INSERT INTO tr.orders VALUES ('nested@example.com');
 RESET ROLE;
@@ -513,11 +288,8 @@ SET ROLE regress_pseudo_writer;
 UPDATE tr.people SET email = 'cascaded@example.com' WHERE id = 1;
 RESET ROLE;
 SELECT reidentify(email, 'crm') FROM tr.orders;
-cascaded@example.com
 -- What pg_dump writes.
 SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'tr.people'::regclass AND NOT tgisinternal ORDER BY tgname;
-CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.people FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('email', 'deterministic=true', 'context=crm')
-CREATE TRIGGER pseudo_note BEFORE INSERT OR UPDATE ON tr.people FOR EACH ROW EXECUTE FUNCTION pseudonymize_columns('note')
 DROP SCHEMA tr CASCADE;
 DROP SERVER ring;
 REVOKE USAGE ON FOREIGN SERVER pseudo FROM regress_pseudo_owner;
@@ -525,4 +297,3 @@ REVOKE EXECUTE ON FUNCTION pseudonymize FROM regress_pseudo_owner;
 DROP OWNED BY regress_pseudo_owner, regress_pseudo_writer;
 DROP ROLE regress_pseudo_owner, regress_pseudo_writer;
 SELECT t.run(format('cd %s && ls pseudo_test_* | grep -v "^pseudo_test_pseudo.json$" | xargs rm -f', current_setting('data_directory')));
-

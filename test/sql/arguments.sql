@@ -48,7 +48,7 @@ SELECT pseudonymize(value => 'x', deterministic => true, context => 'crm', keyri
 SELECT pseudonymize('x', deterministic => true, keyring => 'b') = pseudonymize('x', true, '', 'b');
 SELECT reidentify(pseudonym => pseudonymize('x', context => 'crm'), context => 'crm', keyring => 'pseudo');
 SELECT try_reidentify(pseudonym => pseudonymize('x', context => 'crm'), context => 'crm', keyring => 'pseudo');
-SELECT reidentify_array(pseudonyms => pseudonymize_array("values" => '{x,y}', deterministic => false, context => 'crm', keyring => 'b'), context => 'crm', keyring => 'b');
+SELECT reidentify_array(pseudonyms => pseudonymize_array(elements => '{x,y}', deterministic => false, context => 'crm', keyring => 'b'), context => 'crm', keyring => 'b');
 SELECT try_reidentify_array(pseudonyms => pseudonymize_array('{x,y}'), context => '', keyring => 'pseudo');
 SELECT pseudonym_key_id(pseudonym => pseudonymize('x'));
 -- varchar, char(n) and domains are text; char(n) loses its padding as every cast to text does.

@@ -192,7 +192,7 @@ BEGIN
   GRANT EXECUTE ON FUNCTION pseudo.pseudonymize TO regress_pseudo_p;
 END
 $$;
--- ALTER SERVER and pseudo_refresh are seen by the next statement, in a transaction, a loop, a prepared statement.
+-- ALTER SERVER and pseudo_refresh_keyring are seen by the next statement, in a transaction, a loop, a prepared statement.
 PREPARE b AS SELECT pseudonymize('x', true, '', 'b');
 EXECUTE b;
 BEGIN;
@@ -205,10 +205,10 @@ EXECUTE b;
 BEGIN;
 EXECUTE b;
 SELECT t.put('b', '{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}');
-SELECT pseudo_refresh('b');
+SELECT pseudo_refresh_keyring('b');
 EXECUTE b;
 SELECT t.put('b', '{"encodedSecretKey": "TMApD/ahUoDXbgTmY7Zv/jiDbnWs8nAIzzsthE+KSt0=", "encodedNonceKey": "3WrJj14Xv47t/kb92QYt5fnSsz5s3T7VNg8zNPB56RY=", "nonceStrPos": 0, "nonceEndPos": 12}');
-SELECT pseudo_refresh('b');
+SELECT pseudo_refresh_keyring('b');
 EXECUTE b;
 COMMIT;
 EXECUTE b;
@@ -222,11 +222,11 @@ BEGIN
     RAISE WARNING '%: %', i, v;
     IF i = 1 THEN EXECUTE format('ALTER SERVER b OPTIONS (SET path %L)', t.path('pseudo'));
     ELSIF i = 2 THEN EXECUTE format('ALTER SERVER b OPTIONS (SET path %L)', t.path('b'));
-    ELSIF i = 3 THEN PERFORM t.put('b', '{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}'); PERFORM pseudo_refresh('b');
+    ELSIF i = 3 THEN PERFORM t.put('b', '{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}'); PERFORM pseudo_refresh_keyring('b');
     END IF;
   END LOOP;
   PERFORM t.put('b', '{"encodedSecretKey": "TMApD/ahUoDXbgTmY7Zv/jiDbnWs8nAIzzsthE+KSt0=", "encodedNonceKey": "3WrJj14Xv47t/kb92QYt5fnSsz5s3T7VNg8zNPB56RY=", "nonceStrPos": 0, "nonceEndPos": 12}');
-  PERFORM pseudo_refresh('b');
+  PERFORM pseudo_refresh_keyring('b');
 END
 $$;
 -- SECURITY DEFINER gives its owner's rights, and a view its reader's.
@@ -286,7 +286,7 @@ SET ROLE regress_pseudo_p;
 SELECT t.err($$SELECT pseudo_create_key()$$);
 SELECT t.err($$SELECT pseudo_set_primary_key('pseudo', 1)$$);
 SELECT t.err($$SELECT pseudo_set_key_status('pseudo', 1, 'disabled')$$);
-SELECT t.err($$SELECT pseudo_refresh()$$);
+SELECT t.err($$SELECT pseudo_refresh_keyring()$$);
 -- Making a keyring on a file takes pg_read_server_files, storing in one pg_write_server_files.
 RESET ROLE;
 GRANT USAGE ON FOREIGN DATA WRAPPER pseudo TO regress_pseudo_owner;
@@ -299,7 +299,7 @@ GRANT pg_read_server_files TO regress_pseudo_owner;
 SET ROLE regress_pseudo_owner;
 SELECT t.err(format($$CREATE SERVER owned FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path %L)$$, :'path'));
 SELECT t.err($$SELECT pseudo_create_key('owned')$$);
-SELECT t.err($$SELECT pseudo_refresh('owned')$$);
+SELECT t.err($$SELECT pseudo_refresh_keyring('owned')$$);
 RESET ROLE;
 GRANT pg_write_server_files TO regress_pseudo_owner;
 SET ROLE regress_pseudo_owner;
@@ -307,7 +307,7 @@ SELECT pseudo_create_key('owned');
 SELECT pseudo_create_key('owned');
 SELECT pseudo_set_primary_key('owned', 2);
 SELECT pseudo_set_key_status('owned', 1, 'disabled');
-SELECT pseudo_refresh('owned');
+SELECT pseudo_refresh_keyring('owned');
 -- The owner of a keyring still needs EXECUTE to use it.
 SELECT t.err($$SELECT pseudonymize('x', true, '', 'owned')$$);
 -- He may not touch a keyring of another.

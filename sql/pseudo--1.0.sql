@@ -3,6 +3,9 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION pseudo" to load this file. \quit
 
+-- What works on data has a bare name; administration, and what PostgreSQL itself calls,
+-- begins with pseudo_.
+
 -- Keyrings: a keyring is a foreign server of this wrapper.
 
 CREATE FUNCTION pseudo_fdw_validator(options text[], catalog oid) RETURNS void
@@ -50,10 +53,10 @@ LANGUAGE C STRICT;
 COMMENT ON FUNCTION pseudo_role_support(internal)
 IS 'planner support: tells a role in a statement from one in a view';
 
-CREATE FUNCTION pseudonymize_support(internal) RETURNS internal
+CREATE FUNCTION pseudo_pseudonymize_support(internal) RETURNS internal
 AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_support'
 LANGUAGE C STRICT;
-COMMENT ON FUNCTION pseudonymize_support(internal)
+COMMENT ON FUNCTION pseudo_pseudonymize_support(internal)
 IS 'planner support: a deterministic pseudonymize is stable';
 
 -- Pseudonyms.  There are two rights: EXECUTE on pseudonymize and EXECUTE on
@@ -63,12 +66,12 @@ IS 'planner support: a deterministic pseudonymize is stable';
 
 CREATE FUNCTION pseudonymize(
 	value text,
-	"deterministic" boolean DEFAULT false,
+	deterministic boolean DEFAULT false,
 	context text DEFAULT '',
 	keyring text DEFAULT 'pseudo')
 RETURNS text
 AS 'MODULE_PATHNAME', 'pseudo_pseudonymize'
-LANGUAGE C VOLATILE PARALLEL SAFE COST 10 SUPPORT pseudonymize_support;
+LANGUAGE C VOLATILE PARALLEL SAFE COST 10 SUPPORT pseudo_pseudonymize_support;
 COMMENT ON FUNCTION pseudonymize(text, boolean, text, text)
 IS 'the pseudonym of a value; equal values give equal pseudonyms where deterministic';
 
@@ -135,8 +138,8 @@ COMMENT ON FUNCTION pseudonyms_of(text, text, text)
 IS 'the deterministic pseudonyms of a value under every enabled key, the primary key''s first';
 
 CREATE FUNCTION pseudonymize_array(
-	"values" text[],
-	"deterministic" boolean DEFAULT false,
+	elements text[],
+	deterministic boolean DEFAULT false,
 	context text DEFAULT '',
 	keyring text DEFAULT 'pseudo')
 RETURNS text[]
@@ -171,7 +174,7 @@ IS 'try_reidentify for each element; NULL elements and the shape are kept';
 CREATE FUNCTION pseudonymize_json(
 	doc jsonb,
 	keys text[],
-	"deterministic" boolean DEFAULT false,
+	deterministic boolean DEFAULT false,
 	context text DEFAULT '',
 	keyring text DEFAULT 'pseudo')
 RETURNS jsonb
@@ -183,7 +186,7 @@ IS 'pseudonymize for every scalar under one of these keys, at any depth';
 CREATE FUNCTION pseudonymize_json(
 	doc json,
 	keys text[],
-	"deterministic" boolean DEFAULT false,
+	deterministic boolean DEFAULT false,
 	context text DEFAULT '',
 	keyring text DEFAULT 'pseudo')
 RETURNS json
@@ -195,12 +198,12 @@ IS 'pseudonymize for every scalar under one of these keys, at any depth; the res
 CREATE FUNCTION pseudonymize_json(
 	doc text,
 	keys text[],
-	"deterministic" boolean DEFAULT false,
+	deterministic boolean DEFAULT false,
 	context text DEFAULT '',
 	keyring text DEFAULT 'pseudo')
 RETURNS jsonb
 LANGUAGE sql VOLATILE PARALLEL SAFE
-RETURN pseudonymize_json(doc::jsonb, keys, "deterministic", context, keyring);
+RETURN pseudonymize_json(doc::jsonb, keys, deterministic, context, keyring);
 COMMENT ON FUNCTION pseudonymize_json(text, text[], boolean, text, text)
 IS 'pseudonymize_json of the text as jsonb';
 
@@ -241,12 +244,12 @@ CREATE FUNCTION pseudonym_key_id(pseudonym text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'pseudo_pseudonym_key_id'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION pseudonym_key_id(text)
-IS 'the key id that the prefix of a pseudonym claims (not authenticated); NULL where there is none';
+IS 'the key id that the prefix of a pseudonym claims (not authenticated); NULL where it has no prefix, an error where it is malformed';
 
-CREATE FUNCTION pseudonymize_columns() RETURNS trigger
-AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_columns'
+CREATE FUNCTION pseudonymize_trigger() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_trigger'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION pseudonymize_columns()
+COMMENT ON FUNCTION pseudonymize_trigger()
 IS 'trigger: pseudonymizes the columns that its arguments name, with the rights of the table''s owner';
 
 REVOKE ALL ON FUNCTION pseudonymize(text, boolean, text, text) FROM PUBLIC;
@@ -276,10 +279,10 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pseudo_set_key_status(text, bigint, text)
 IS 'enables, disables or destroys a key that is not primary';
 
-CREATE FUNCTION pseudo_refresh(keyring text DEFAULT 'pseudo') RETURNS void
-AS 'MODULE_PATHNAME', 'pseudo_refresh'
+CREATE FUNCTION pseudo_refresh_keyring(keyring text DEFAULT 'pseudo') RETURNS void
+AS 'MODULE_PATHNAME', 'pseudo_refresh_keyring'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION pseudo_refresh(text)
+COMMENT ON FUNCTION pseudo_refresh_keyring(text)
 IS 'loads a keyring again, here at once and in every other backend after commit';
 
 CREATE FUNCTION pseudo_keyring_state(
@@ -332,9 +335,9 @@ CREATE POLICY pseudo_progress_of_readable ON pseudo_progress FOR SELECT
 GRANT SELECT ON pseudo_progress TO PUBLIC;
 
 CREATE PROCEDURE pseudonymize_table(
-	"table" regclass,
+	relation regclass,
 	columns text[],
-	"deterministic" boolean DEFAULT false,
+	deterministic boolean DEFAULT false,
 	context text DEFAULT '',
 	keyring text DEFAULT 'pseudo',
 	batch_size integer DEFAULT 1000,
@@ -345,7 +348,7 @@ COMMENT ON PROCEDURE pseudonymize_table(regclass, text[], boolean, text, text, i
 IS 'pseudonymizes columns of a table in place, in batches, while others read and write';
 
 CREATE PROCEDURE repseudonymize_table(
-	"table" regclass,
+	relation regclass,
 	columns text[],
 	context text DEFAULT '',
 	keyring text DEFAULT 'pseudo',

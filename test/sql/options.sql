@@ -72,7 +72,7 @@ SELECT t.err($$SELECT pseudonymize('x', true, '', 'elsewhere')$$);
 SELECT t.err($$SELECT reidentify('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=', '', 'elsewhere')$$);
 SELECT t.err($$SELECT try_reidentify('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=', '', 'elsewhere')$$);
 SELECT t.err($$SELECT pseudo_create_key('elsewhere')$$);
-SELECT t.err($$SELECT pseudo_refresh('elsewhere')$$);
+SELECT t.err($$SELECT pseudo_refresh_keyring('elsewhere')$$);
 SELECT count(*) FROM pseudo_keyrings WHERE name = 'elsewhere';
 DROP FOREIGN DATA WRAPPER other CASCADE;
 SELECT k, t.err(format('SELECT pseudonymize(%L, true, %L, %L)', 'x', '', k)) FROM unnest('{none,"",PSEUDO,"pseudo ","\"pseudo\""}'::text[]) k;
@@ -85,7 +85,7 @@ SELECT t.err($$SELECT try_reidentify_array('{NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmz
 SELECT t.err($$SELECT pseudo_create_key('none')$$);
 SELECT t.err($$SELECT pseudo_set_primary_key('none', 1)$$);
 SELECT t.err($$SELECT pseudo_set_key_status('none', 1, 'disabled')$$);
-SELECT t.err($$SELECT pseudo_refresh('none')$$);
+SELECT t.err($$SELECT pseudo_refresh_keyring('none')$$);
 -- A keyring of 63 characters.
 SELECT t.keyring(repeat('k', 63), '{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}');
 SELECT reidentify(pseudonymize('x', true, '', repeat('k', 63)), '', repeat('k', 63));
