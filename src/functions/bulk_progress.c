@@ -201,5 +201,5 @@ pseudo_bulk_summary(Bulk *bulk)
 					   (long long) bulk->already, (long long) bulk->plain) :
 			 errdetail("%lld values were pseudonyms already.", (long long) bulk->already),
 			 bulk->converted > 0 && !bulk->dry_run ?
-			 errhint("Dead rows, WAL, backups and replicas still hold what was there before: VACUUM the table, and see the README.") : 0));
+			 errhint("Dead rows, WAL, backups and replicas still hold what was there before: VACUUM the table, and see doc/tables.md.") : 0));
 }

@@ -1,4 +1,4 @@
-# The README's chart, from a file of names, nanoseconds, and 1 where the bar is ours.
+# The chart of doc/performance.md, from a file of names, nanoseconds, and 1 where the bar is ours.
 #
 #	gnuplot -c chart.gp speed.tsv speed.svg
 

@@ -6,7 +6,7 @@
 #
 # Installs what is missing (Debian), builds the extension, and measures in a cluster of its own,
 # which is removed at the end.  Prints the figures, and leaves them in build/sql.tsv and a chart in
-# build/speed.svg; --write puts both into the README.  --quick takes few rows and two rounds:
+# build/speed.svg; --write puts both into doc/.  --quick takes few rows and two rounds:
 # they show that it works, and no more.
 #
 # The machine may be busy with other things: what is compared is measured in turns, in random
@@ -138,7 +138,7 @@ draw_chart() {
 	quietly gnuplot -c "$root/test/bench/chart.gp" "$build/speed.tsv" "$build/speed.svg" || die "gnuplot failed"
 }
 
-# The README's table, and what it was measured on.
+# The table of doc/performance.md, and what it was measured on.
 make_readme_table() {
 	echo '| | median | |'
 	echo '|---|---|---|'
@@ -153,7 +153,7 @@ make_readme_table() {
 		"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$huge_pages" "$rounds"
 }
 
-# Put the table between the two marks in the README, and the chart beside it.
+# Put the table between the two marks in doc/performance.md, and the chart beside it.
 write_readme() {
 	mkdir -p "$root/doc"
 	cp "$build/speed.svg" "$root/doc/speed.svg"
@@ -161,8 +161,8 @@ write_readme() {
 	awk -v table="$build/speed.md" '
 		/^<!-- speed -->$/ { print; while ((getline line < table) > 0) print line; skip = 1 }
 		/^<!-- end of speed -->$/ { skip = 0 }
-		!skip' "$root/README.md" > "$build/README.md"
-	cat "$build/README.md" > "$root/README.md"
+		!skip' "$root/doc/performance.md" > "$build/performance.md"
+	cat "$build/performance.md" > "$root/doc/performance.md"
 }
 
 open_build_folder

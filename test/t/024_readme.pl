@@ -1,4 +1,4 @@
-# The README as a newcomer follows it, from top to bottom: each SQL block runs, and prints what the block after it shows.
+# The README and the pages of doc/ as a newcomer follows them, from top to bottom: each SQL block runs, and prints what the block after it shows.
 # Those of the keyring "crm", which is in AWS, need moto.
 use strict;
 use warnings;
@@ -36,14 +36,28 @@ sub run_block
 	return ($status, $out);
 }
 
+# The pages in the order in which they are read; one follows on what those before it made.
+my $root = "$FindBin::RealBin/../..";
+my @pages = ('README.md',
+	map { "doc/$_.md" }
+	  qw(functions performance views tables keyrings aws rotation rest-service security errors format design));
+is_deeply(
+	[ sort @pages ],
+	[ sort 'README.md', map { s{^\Q$root\E/}{}r } glob("$root/doc/*.md") ],
+	'every page of doc/ is read');
+
 # The fenced blocks, each with its language, its text, the line that it is on, and what stands between it and the one before.
-my $readme = slurp_file("$FindBin::RealBin/../../README.md");
-my @blocks;
-while ($readme =~ /\G(.*?)^```(\w*)\n(.*?)^```\n/gms)
+my (@blocks, $fences);
+for my $page (@pages)
 {
-	my ($before, $language, $text, $line) = ($1, $2, $3, 1 + (substr($readme, 0, $-[3]) =~ tr/\n//));
-	$text =~ s{/etc/pseudo}{$etc}g;
-	push @blocks, { before => $before, language => $language, text => $text, name => "README.md, line $line" };
+	my $words = slurp_file("$root/$page");
+	$fences += () = $words =~ /^```sql$/gm;
+	while ($words =~ /\G(.*?)^```(\w*)\n(.*?)^```\n/gms)
+	{
+		my ($before, $language, $text, $line) = ($1, $2, $3, 1 + (substr($words, 0, $-[3]) =~ tr/\n//));
+		$text =~ s{/etc/pseudo}{$etc}g;
+		push @blocks, { before => $before, language => $language, text => $text, name => "$page, line $line" };
+	}
 }
 
 my %count;
@@ -83,7 +97,7 @@ for my $n (0 .. $#blocks)
 		$count{sh}++;
 	}
 }
-is($count{sql}, scalar(() = $readme =~ /^```sql$/gm), 'every block of SQL was found');
+is($count{sql}, $fences, 'every block of SQL was found');
 cmp_ok($count{output}, '>=', 3, 'and three that are followed by what they print');
 is("$count{prompt} $count{sh}", '1 1', 'one with a prompt, and one of sh');
 
