@@ -328,7 +328,7 @@ CREATE TABLE pseudo_progress (
 	updated_at timestamptz NOT NULL,
 	sqlstate text);
 COMMENT ON TABLE pseudo_progress
-IS 'how far pseudonymize_table and repseudonymize_table are; each sees the tables that he may read';
+IS 'how far pseudonymize_table and repseudonymize_table are; each role sees the tables that it may read';
 ALTER TABLE pseudo_progress ENABLE ROW LEVEL SECURITY;
 CREATE POLICY pseudo_progress_of_readable ON pseudo_progress FOR SELECT
 	USING (pg_catalog.has_table_privilege(relation, 'SELECT'));

@@ -39,7 +39,7 @@ analyst_view() {
 	check "the analyst's join finds what the join of the originals finds" \
 		"$(ask "SET ROLE analyst; SELECT count(*), sum(price), count(DISTINCT email) FROM masked.people JOIN masked.repairs USING (vin)")" \
 		"$(ask "SELECT count(*), sum(price), count(DISTINCT email) FROM people JOIN repairs USING (vin)")"
-	check "he sees no value of the 100,000" \
+	check "they see no value of the 100,000" \
 		"$(ask "SELECT count(*) FROM masked.people m JOIN people p USING (id) WHERE m.email LIKE '%@%' OR m.vin = p.vin")" 0
 }
 
@@ -48,7 +48,7 @@ dictionary_attack() {
 	chapter "His dictionary attack fails"
 	say <<-'END'
 	The analyst knows an address and wants to know what its owner paid. He needs the pseudonym of the address, and
-	tries what he can: the plain function, the officer's name, a function of his own, and in a pooled session a
+	tries what they can: the plain function, the officer's name, a function of his own, and in a pooled session a
 	statement that the officer prepared. He is even given the schema.
 	END
 	echo
@@ -72,11 +72,11 @@ dictionary_attack() {
 	\echo SQLSTATE :SQLSTATE
 	END
 	cat "$build/attack.txt"
-	check "each of his four attempts is refused with SQLSTATE 42501" \
+	check "each of the four attempts is refused with SQLSTATE 42501" \
 		"$(grep -c '^ *SQLSTATE 42501$' "$build/attack.txt")" 4
 	echo
 	say <<-'END'
-	With EXECUTE on pseudonymize he would have found her:
+	With EXECUTE on pseudonymize they would have found her:
 	END
 	echo
 	show -v guess="$guess" > "$build/attack.txt" <<-'END'
@@ -89,7 +89,7 @@ dictionary_attack() {
 	ROLLBACK;
 	END
 	cat "$build/attack.txt"
-	check "that attack works, so it was the missing right that stopped him" "$(grep -cx ' *4711' "$build/attack.txt")" 1
+	check "that attack works, so it was the missing right that stopped them" "$(grep -cx ' *4711' "$build/attack.txt")" 1
 }
 
 support_desk() {
