@@ -7,7 +7,7 @@
  *
  * Functions that return bool fill in aws->failure where they return false.  They throw
  * only for a cancel and for lack of memory.  All that may be secret is in aws->arena, never
- * in palloc'ed memory; all messages are palloc'ed in aws->context.
+ * in palloc'ed memory.
  */
 #ifndef PSEUDO_AWS_H
 #define PSEUDO_AWS_H

@@ -148,8 +148,8 @@ pseudo_aws_source_named(PseudoAws *aws, const char *source)
 
 	if (aws->failure->sqlstate != ERRCODE_INSUFFICIENT_PRIVILEGE)
 		aws->failure->class = PSEUDO_FAIL_TRANSIENT;
-	aws->failure->detail = psprintf("This was to get AWS credentials from %s.%s%s", source,
-									detail ? "\n" : "", detail ? detail : "");
+	pseudo_failure_detail(aws->failure, psprintf("This was to get AWS credentials from %s.%s%s", source,
+												 detail ? "\n" : "", detail ? detail : ""));
 	return PSEUDO_AWS_FAILED;
 }
 

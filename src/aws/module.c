@@ -3,7 +3,7 @@
  *		The second module's way in: the provider `aws`, as far as it needs libcurl.
  *
  * Each load, change or call has a memory context and an arena of its own.  Only the
- * document, its version and a failure's words outlive them.
+ * document and its version outlive them, and a failure, which is the caller's.
  */
 #include "postgres.h"
 
@@ -126,20 +126,12 @@ pseudo_aws_begin(PseudoAws *aws, const PseudoOptions *options, PseudoFailure *fa
 	aws->deadline = pseudo_now_ms() + options->timeout;
 }
 
-/* A copy of a string or NULL in the current context. */
-static const char *
-copy(const char *string)
-{
-	return string ? pstrdup(string) : NULL;
-}
-
 /* Load the document by the agent or from AWS; NULL data and aws->failure filled in where there is none. */
 static PseudoDocument
 load(PseudoAws *aws, MemoryContext caller, char **version)
 {
 	PseudoDocument document = {NULL, 0};
 	PseudoAwsSecret secret;
-	PseudoFailure *failure = aws->failure;
 	bool		ok;
 
 	MemoryContextSwitchTo(aws->context);
@@ -147,12 +139,7 @@ load(PseudoAws *aws, MemoryContext caller, char **version)
 		pseudo_aws_get_secret(aws, &secret);
 	MemoryContextSwitchTo(caller);
 	if (!ok)
-	{
-		failure->message = copy(failure->message);
-		failure->detail = copy(failure->detail);
-		failure->hint = copy(failure->hint);
 		return document;
-	}
 	*version = pstrdup(secret.version);
 	document.data = pseudo_secret_alloc(secret.document.len);	/* last: nothing can fail any more */
 	document.len = secret.document.len;
@@ -202,7 +189,7 @@ static bool
 aws_random(const PseudoOptions *options, uint8 *out, Size len)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	PseudoFailure failure = {0};
+	PseudoFailure failure = pseudo_no_failure();
 	PseudoAws	aws;
 
 	if (pseudo_option(options, "kms_key_id") == NULL)

@@ -393,7 +393,6 @@ load(ForeignServer *server, const PseudoOptions *options, const char *old_versio
 	List	   *warnings = NIL;
 	ListCell   *cell;
 
-	memset(failure, 0, sizeof(PseudoFailure));
 	document = options->provider->load(options, version, failure);
 	if (document.data == NULL)
 		return NULL;
@@ -410,9 +409,8 @@ load(ForeignServer *server, const PseudoOptions *options, const char *old_versio
 
 	if (keyring == NULL)
 	{
-		failure->class = PSEUDO_FAIL_BAD_DOCUMENT;
-		failure->sqlstate = ERRCODE_INVALID_PARAMETER_VALUE;
-		failure->message = psprintf("the document is not a keyring: %s", fault);
+		pseudo_fail(failure, PSEUDO_FAIL_BAD_DOCUMENT, ERRCODE_INVALID_PARAMETER_VALUE,
+					psprintf("the document is not a keyring: %s", fault), NULL, NULL);
 		return NULL;
 	}
 	if (old_version && strcmp(old_version, *version) == 0)
@@ -558,7 +556,7 @@ PseudoKeyring *
 pseudo_cache_keyring(Oid serverid)
 {
 	CacheEntry *entry;
-	PseudoFailure failure;
+	PseudoFailure failure = pseudo_no_failure();
 
 	sweep();
 	entry = get_entry(serverid);
@@ -573,7 +571,7 @@ pseudo_cache_refresh_early(Oid serverid)
 {
 	CacheEntry *entry = get_entry(serverid);
 	char	   *old_version;
-	PseudoFailure failure;
+	PseudoFailure failure = pseudo_no_failure();
 
 	if (pseudo_now_ms() < entry->early_ms || entry->version == NULL)
 		return;
@@ -593,7 +591,7 @@ void
 pseudo_cache_refresh_now(ForeignServer *server)
 {
 	CacheEntry *entry = get_entry(server->serverid);
-	PseudoFailure failure = {0};
+	PseudoFailure failure = pseudo_no_failure();
 
 	if (!reload(entry, &failure, LOAD_NOW))
 		report_failure(ERROR, server, &failure);
@@ -643,7 +641,7 @@ void
 pseudo_cache_describe(ForeignServer *server, PseudoCacheState *state)
 {
 	CacheEntry *entry;
-	PseudoFailure failure;
+	PseudoFailure failure = pseudo_no_failure();
 
 	sweep();
 	entry = get_entry(server->serverid);

@@ -20,14 +20,19 @@ typedef enum PseudoFailureClass
 	PSEUDO_FAIL_EMPTY			/* there is no document yet */
 } PseudoFailureClass;
 
-/* A failure in words, palloc'ed; never a value, never key material. */
+/*
+ * A failure in words; never a value, never key material.  The texts belong to the failure: the
+ * functions below copy what they are given into its context, so that none of them ends before it.
+ * Nothing else sets them.
+ */
 typedef struct PseudoFailure
 {
+	MemoryContext context;		/* of the texts; see pseudo_no_failure() */
 	PseudoFailureClass class;
 	int			sqlstate;		/* packed, as ERRCODE_... */
-	const char *message;
-	const char *detail;			/* may be NULL */
-	const char *hint;			/* may be NULL */
+	char	   *message;
+	char	   *detail;			/* may be NULL */
+	char	   *hint;			/* may be NULL */
 } PseudoFailure;
 
 /* The options of one server, validated. */
@@ -60,7 +65,8 @@ typedef struct PseudoProvider
 	/*
 	 * Load the document.  Returns it with *version (palloc'ed, what identifies
 	 * this state of the document in pseudo_keyrings) set, or data NULL and *failure
-	 * filled in.  May ereport() only for a cancel or lack of memory.
+	 * filled in; with data, it may hold what an attempt before the last one met.  May
+	 * ereport() only for a cancel or lack of memory.
 	 */
 	PseudoDocument (*load) (const PseudoOptions *options, char **version,
 							PseudoFailure *failure);
@@ -82,10 +88,17 @@ typedef struct PseudoProvider
 	bool		(*random) (const PseudoOptions *options, uint8 *out, Size len);
 } PseudoProvider;
 
-/* Fill in a failure; message, detail and hint are palloc'ed or constant.  Returns false. */
+/* No failure yet; the texts of one will live in the current context. */
+extern PGDLLEXPORT PseudoFailure pseudo_no_failure(void);
+
+/* Fill in a failure, in the place of what it was; detail and hint may be NULL.  Returns false. */
 extern PGDLLEXPORT bool pseudo_fail(PseudoFailure *failure, PseudoFailureClass class,
 									int sqlstate, const char *message,
 									const char *detail, const char *hint);
+
+/* Replace a failure's detail or hint, which may be NULL. */
+extern PGDLLEXPORT void pseudo_failure_detail(PseudoFailure *failure, const char *detail);
+extern PGDLLEXPORT void pseudo_failure_hint(PseudoFailure *failure, const char *hint);
 
 extern const PseudoProvider pseudo_provider_file;
 extern const PseudoProvider pseudo_provider_command;

@@ -117,10 +117,10 @@ explain(const PseudoOptions *options, PseudoFailure *failure)
 	if (failure->sqlstate == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
 		failure->class = PSEUDO_FAIL_BAD_DOCUMENT;
 	else if (failure->sqlstate == ERRCODE_CONNECTION_FAILURE)
-		failure->hint = psprintf("It had %d ms: the option \"timeout\" of the server.",
-								 options->timeout);
+		pseudo_failure_hint(failure, psprintf("It had %d ms: the option \"timeout\" of the server.",
+											  options->timeout));
 	else
-		failure->hint = "It runs as the operating-system user of the server, with the server's environment, in its data directory.";
+		pseudo_failure_hint(failure, "It runs as the operating-system user of the server, with the server's environment, in its data directory.");
 }
 
 /* Load the document; see provider.h. */

@@ -381,7 +381,7 @@ take_lock(const char *path, int timeout)
 static void
 load_old(FileChange *c)
 {
-	PseudoFailure failure = {0};
+	PseudoFailure failure = pseudo_no_failure();
 	char	   *version;
 	struct stat st;
 

@@ -129,6 +129,11 @@ fault('a captive portal', { type => 'text/html', body => '<html>log in</html>' }
 fault('an answer without a secret', { %{ secret($document) }, body => '{"Name": "test", "VersionId": "1"}' }, '\w{5}', 1);
 fault('a document with a fault', secret('{"S3cret": 1}'), '22023', 1);
 fault('an empty document', secret('{}'), '22023', 1);
+# What an earlier attempt met is over: nothing of it is said, nor read where it was.
+for (aws_error('ThrottlingException', 'Slow down'), { close => 1 }, { status => 503, type => 'text/html', body => 'sorry' })
+{
+	unlike(fault('a failure, then a document with a fault', [ $_, secret('{"S3cret": 1}') ], '22023', 2, qr/the document is not a keyring/), qr/^(DETAIL|HINT):/m, 'a failure, then a document with a fault: nothing of the first');
+}
 my ($log) = slurp_file($node->logfile) =~ /(S3cret)/;
 is($log, undef, 'what was wrong with a document or an answer is not shown');
 my $start = time;
