@@ -66,7 +66,8 @@ AWS_OBJS = \
 	src/aws/module.o \
 	src/aws/secrets_manager.o \
 	src/aws/sigv4.o \
-	src/aws/store.o
+	src/aws/store.o \
+	src/aws/trust.o
 
 EXTRA_CLEAN = build tmp_check log results $(AWS_OBJS) $(AWS_OBJS:.o=.bc) pseudo_aws.so
 

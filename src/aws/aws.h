@@ -19,6 +19,7 @@
 #include "../keyring/json.h"
 #include "../keyring/provider.h"
 #include "../keyring/secret.h"
+#include "trust.h"
 
 /* Credentials, in an arena. */
 typedef struct PseudoAwsCredentials
@@ -34,6 +35,7 @@ typedef struct PseudoAws
 	const PseudoOptions *options;
 	MemoryContext context;		/* of this load or change; current while it runs */
 	PseudoArena *arena;
+	PseudoTrust *trust;			/* for all requests by TLS */
 	PseudoFailure *failure;
 	int64		deadline;		/* pseudo_now_ms() when all of it must be done */
 	int64		clock_skew;		/* seconds that AWS's clock is ahead of ours */

@@ -104,6 +104,7 @@ attempt(PseudoAws *aws, PseudoAwsExchange *x)
 		.body = x->body,
 		.body_len = x->len,
 		.ca_file = pseudo_option(aws->options, "ca_file"),
+		.trust = aws->trust,
 		.connect_timeout = (int) Max((aws->deadline - pseudo_now_ms()) / 2, 1),
 		.deadline = aws->deadline
 	};

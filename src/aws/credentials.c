@@ -443,7 +443,7 @@ ask_container(PseudoAws *aws, const char *url, const char *const *headers,
 {
 	PseudoHttpRequest request = {
 		.method = "GET",.url = url,.headers = headers,.metadata = true,
-		.ca_file = pseudo_option(aws->options, "ca_file")
+		.ca_file = pseudo_option(aws->options, "ca_file"),.trust = aws->trust
 	};
 	PseudoHttpResponse response;
 	int			tries = 0;

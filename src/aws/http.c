@@ -15,7 +15,6 @@
 #include <stdlib.h>
 
 #include <curl/curl.h>
-#include <openssl/ssl.h>
 
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -30,6 +29,11 @@
 #define MAX_HOST		256		/* bytes of a host's name, with a zero */
 #define MIN_ROOM		16384	/* bytes that a buffer begins with */
 #define SLICE			20		/* milliseconds between looks at interrupts */
+
+/* Options of libcurl that its header may be too old for; the library may be newer. */
+#define OPTION_QUICK_EXIT		((CURLoption) (CURLOPTTYPE_LONG + 322)) /* CURLOPT_QUICK_EXIT, 7.87.0 */
+#define MULTI_QUICK_EXIT		((CURLMoption) (CURLOPTTYPE_LONG + 21)) /* CURLMOPT_QUICK_EXIT, 8.20.0 */
+#define MULTI_QUICK_EXIT_SINCE	0x081400
 
 /* Where a host is. */
 typedef enum Reach
@@ -71,6 +75,7 @@ typedef struct Http
 	int64		start;			/* pseudo_now_ms() */
 	int64		deadline;		/* likewise */
 	const char *ca_file;
+	PseudoTrust *trust;
 	Url			url;
 	const char *name;			/* of the host, with its port, for messages */
 	char		error[CURL_ERROR_SIZE]; /* libcurl's words */
@@ -403,18 +408,6 @@ take_header(char *data, size_t size, size_t count, void *arg)
 	return append(&http->head, data, len) ? len : 0;
 }
 
-/* libcurl's callback: have OpenSSL wipe what it has decrypted. */
-static CURLcode
-set_up_tls(CURL *easy pg_attribute_unused(), void *context, void *arg pg_attribute_unused())
-{
-#ifdef SSL_OP_CLEANSE_PLAINTEXT
-	(void) SSL_CTX_set_options((SSL_CTX *) context, SSL_OP_CLEANSE_PLAINTEXT);
-#else
-	(void) context;
-#endif
-	return CURLE_OK;
-}
-
 /* Memory context callback: free all that a request holds. */
 static void
 release(void *arg)
@@ -446,6 +439,7 @@ create(const PseudoHttpRequest *request, const Url *url)
 	http->start = pseudo_now_ms();
 	http->deadline = request->deadline;
 	http->ca_file = request->ca_file;
+	http->trust = request->trust;
 	http->url = *url;
 	http->callback.func = release;
 	http->callback.arg = http;
@@ -475,10 +469,8 @@ set_transport(Http *http, const PseudoHttpRequest *request)
 
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_PATH_AS_IS, 1L);	/* the path that was signed */
-#if LIBCURL_VERSION_NUM >= 0x075700
-	/* do not wait for a hanging resolver; the library may be older than its header */
-	(void) curl_easy_setopt(http->easy, CURLOPT_QUICK_EXIT, 1L);
-#endif
+	/* do not wait for a hanging resolver */
+	(void) curl_easy_setopt(http->easy, OPTION_QUICK_EXIT, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075500
 	SET(CURLOPT_PROTOCOLS_STR, http->url.tls ? "https" : "http");
 #else
@@ -501,12 +493,7 @@ set_tls(Http *http)
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);
-	SET(CURLOPT_SSL_CTX_FUNCTION, set_up_tls);
-	if (http->ca_file)
-	{
-		SET(CURLOPT_CAINFO, http->ca_file);
-		SET(CURLOPT_CAPATH, NULL);	/* these CAs alone */
-	}
+	check_set(pseudo_trust_set(http->trust, http->easy, http->ca_file), "the CAs");
 }
 
 /* Add a header to send; the list is ours from the first one on. */
@@ -552,6 +539,14 @@ set_response(Http *http)
 	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) PSEUDO_HTTP_MAX_BODY);
 }
 
+/* Have libcurl end without waiting for its resolver's threads, which from 8.20.0 on are of the multi handle. */
+static void
+set_quick_exit(CURLM *multi)
+{
+	if (curl_version_info(CURLVERSION_NOW)->version_num >= MULTI_QUICK_EXIT_SINCE)
+		(void) curl_multi_setopt(multi, MULTI_QUICK_EXIT, 1L);
+}
+
 /* Make libcurl's handles. */
 static void
 prepare(Http *http, const PseudoHttpRequest *request)
@@ -562,8 +557,10 @@ prepare(Http *http, const PseudoHttpRequest *request)
 	http->easy = curl_easy_init();
 	if (http->multi == NULL || http->easy == NULL)
 		out_of_memory();
+	set_quick_exit(http->multi);
 	set_transport(http, request);
-	set_tls(http);
+	if (http->url.tls)
+		set_tls(http);
 	set_request(http, request);
 	set_response(http);
 }
@@ -783,22 +780,16 @@ check_url(const PseudoHttpRequest *request, Url *url, PseudoHttpResponse *respon
 	return false;
 }
 
-/* See http.h. */
-void
-pseudo_http_perform(PseudoArena *arena, const PseudoHttpRequest *request,
-					PseudoHttpResponse *response)
+/* Send a request once and fill in the response. */
+static CURLcode
+send_once(PseudoArena *arena, const PseudoHttpRequest *request, const Url *url,
+		  PseudoHttpResponse *response)
 {
-	Http	   *http;
-	Url			url;
+	Http	   *http = create(request, url);
+	volatile CURLcode code = CURLE_OK;
 
-	memset(response, 0, sizeof(*response));
-	if (!check_url(request, &url, response))
-		return;
-	http = create(request, &url);
 	PG_TRY();
 	{
-		CURLcode	code;
-
 		prepare(http, request);
 		code = run(http);
 		if (code == CURLE_OK)
@@ -811,6 +802,22 @@ pseudo_http_perform(PseudoArena *arena, const PseudoHttpRequest *request,
 		MemoryContextDelete(http->context);
 	}
 	PG_END_TRY();
+	return code;
+}
+
+/* See http.h. */
+void
+pseudo_http_perform(PseudoArena *arena, const PseudoHttpRequest *request,
+					PseudoHttpResponse *response)
+{
+	Url			url;
+
+	memset(response, 0, sizeof(*response));
+	if (!check_url(request, &url, response))
+		return;
+	if (send_once(arena, request, &url, response) == CURLE_PEER_FAILED_VERIFICATION &&
+		pseudo_trust_widen(request->trust))
+		(void) send_once(arena, request, &url, response);
 }
 
 /* See http.h. */

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "../keyring/secret.h"
+#include "trust.h"
 
 #define PSEUDO_HTTP_MAX_BODY	(1024 * 1024)	/* bytes of an answer */
 
@@ -31,6 +32,7 @@ typedef struct PseudoHttpRequest
 	const char *body;			/* may be NULL */
 	Size		body_len;		/* bytes */
 	const char *ca_file;		/* PEM; NULL: the system's CAs */
+	PseudoTrust *trust;			/* the CAs that earlier requests have read */
 	bool		metadata;		/* plain http is allowed to any host (the caller has checked it),
 								 * and no proxy is used */
 	int			connect_timeout;	/* milliseconds, at most; 0: only the deadline */

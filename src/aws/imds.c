@@ -57,6 +57,7 @@ perform(PseudoAws *aws, const char *method, const char *url, const char *header,
 		.url = url,
 		.headers = headers,
 		.metadata = true,
+		.trust = aws->trust,
 		.connect_timeout = REQUEST_MAX
 	};
 

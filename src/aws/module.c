@@ -123,6 +123,7 @@ pseudo_aws_begin(PseudoAws *aws, const PseudoOptions *options, PseudoFailure *fa
 	aws->context = AllocSetContextCreate(CurrentMemoryContext, "pseudo aws",
 										 ALLOCSET_DEFAULT_SIZES);
 	aws->arena = pseudo_arena_create(aws->context);
+	aws->trust = pseudo_trust_create(aws->context);
 	aws->deadline = pseudo_now_ms() + options->timeout;
 }
 

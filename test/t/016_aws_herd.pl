@@ -1,0 +1,113 @@
+# A herd of new sessions, each of which reads its keys by TLS: all are served, and what that costs a processor does not grow
+# with the bundle of CAs, nor with the attempts.  Judged by the server's own account of CPU time, never by the clock.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Endpoint;
+use List::Util qw(max sum);
+use Pseudo;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $sessions = 200;
+my $document = '{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}';
+my $pseudonym = 'NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=';	# of 'x' under it
+my $folder = PostgreSQL::Test::Utils::tempdir;
+my %certificates = make_certificates($folder);
+my %get = (method => 'POST', target => 'secretsmanager.GetSecretValue');
+my @good = ({ %get, answer => secret($document) });
+
+# A bundle as large as a system's, the CA of the test at its end; and a hashed directory of the same.
+sub make_bundle
+{
+	my ($count) = @_;
+	my $own = slurp_file("$folder/ca.pem");
+	my $bundle = '';
+
+	mkdir "$folder/hashed";
+	for my $i (1 .. $count)
+	{
+		my $pem = "$folder/hashed/other$i.pem";
+
+		system('openssl', 'req', '-x509', '-new', '-key', "$folder/other.key", '-subj', "/CN=CA $i", '-days', '2', '-out', $pem) == 0 or die "openssl: $?";
+		$bundle .= slurp_file($pem);
+	}
+	append_to_file("$folder/bundle.pem", $bundle . $own);
+	append_to_file("$folder/hashed/own.pem", $own);
+	system_log('openssl', 'rehash', "$folder/hashed") == 0 or die 'openssl rehash';
+}
+
+clean_environment("$folder/home");
+@ENV{qw(AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION)} = ('AKIAHERD', 'herd/secret', 'eu-west-1');
+$ENV{SSL_CERT_DIR} = "$folder/hashed";	# the system's, as OpenSSL has it
+make_bundle(140);
+my $endpoint = Endpoint->new(tls => $certificates{good}, rules => \@good);
+my $node = start_server('herd', "max_connections = 220\njit = off\n");
+my %common = (endpoint => $endpoint->url, timeout => '120s');
+aws_keyring($node, 'one', %common, ca_file => "$folder/ca.pem");
+aws_keyring($node, 'bundle', %common, ca_file => "$folder/bundle.pem");
+aws_keyring($node, 'system', %common);
+
+# The milliseconds of CPU of each statement that the log accounts for, from a place on.  What it waits costs the system's part
+# alone, what it parses the user's.
+sub costs_since { return map { /([\d.]+) s user, [\d.]+ s system, [\d.]+ s elapsed/ ? 1000 * $1 : () } split /\n/, slurp_file($node->logfile, $_[0]) }
+
+# The median of what a first load costs, of sessions one after the other.
+sub cost
+{
+	my ($keyring, $count) = @_;
+	my @costs;
+
+	for (1 .. $count)
+	{
+		my $from = -s $node->logfile;
+
+		is($node->safe_psql('postgres', "SET log_statement_stats = on; SELECT pseudo.pseudonymize('x', true, '', '$keyring')"), $pseudonym, "$keyring: served");
+		push @costs, max(costs_since($from));
+	}
+	return (sort { $a <=> $b } @costs)[ @costs / 2 ];
+}
+
+# What a first load costs on average where all sessions begin at once; all of them must be served.
+sub herd
+{
+	my ($keyring) = @_;
+	my $from = -s $node->logfile;
+	my $script = "$folder/$keyring.sql";
+
+	append_to_file($script, "SELECT pseudo.pseudonymize('x', true, '', '$keyring') = '$pseudonym' AS same \\gset\n\\if :same\nSELECT pseudo.pseudonym_key_id('$pseudonym');\n\\else\nSELECT 1/0;\n\\endif\n");
+	local $ENV{PGOPTIONS} = '-c log_statement_stats=on';
+	$node->command_like([ 'pgbench', '-n', '-c', $sessions, '-j', 2, '-t', 1, '-f', $script, 'postgres' ],
+		qr{number of transactions actually processed: $sessions/$sessions}, "$keyring, a herd: all are served");
+	return sum(map { $_ // 0 } costs_since($from)) / $sessions;
+}
+
+my %cost = map { $_ => cost($_, 9) } qw(one bundle system);
+my $herd = herd('system');
+
+# Retries: the third attempt is the good one.  What a bundle adds, it adds once.
+sub cost_of_third
+{
+	my ($keyring) = @_;
+	my @costs = map { $endpoint->rules([ { %get, answer => [ ({ close => 1 }) x 2, secret($document) ] } ]); cost($keyring, 1) } 1 .. 5;
+
+	return (sort { $a <=> $b } @costs)[2];
+}
+my %third = map { $_ => cost_of_third($_) } qw(one bundle);
+
+note sprintf 'CPU of a first load: one CA %.1f ms, a bundle %.1f ms, a hashed directory %.1f ms', @cost{qw(one bundle system)};
+note sprintf 'in a herd: a hashed directory %.1f ms', $herd;
+note sprintf 'with three attempts: one CA %.1f ms, a bundle %.1f ms', @third{qw(one bundle)};
+my $parse = $cost{bundle} - $cost{one};
+cmp_ok($cost{system}, '<', $cost{one} + $parse / 3, 'the system: its hashed directory, not its bundle');
+cmp_ok($herd, '<', $cost{bundle}, 'the system, in a herd: the same');
+cmp_ok($third{bundle}, '<', $third{one} + 2 * $parse, 'three attempts parse a bundle once');
+
+# The system's directory need not know all that its bundle does.
+rename "$folder/hashed", "$folder/elsewhere";
+is($node->safe_psql('postgres', "SELECT pseudo.pseudonymize('x', true, '', 'one')"), $pseudonym, 'a ca_file: whatever the system has');
+like(error_of($node, 'postgres', "SELECT pseudo.pseudonymize('x', true, '', 'system')"), qr/^08001: .*certificate/, 'the CA is gone from the system: refused');
+done_testing();
