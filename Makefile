@@ -36,6 +36,7 @@ OBJS = \
 	src/functions/bulk_progress.o \
 	src/functions/bulk_target.o \
 	src/functions/call.o \
+	src/functions/citus.o \
 	src/functions/column.o \
 	src/functions/json_values.o \
 	src/functions/json_walk.o \
@@ -43,10 +44,11 @@ OBJS = \
 	src/functions/pseudonymize.o \
 	src/functions/reidentify.o \
 	src/functions/repseudonymize.o \
+	src/functions/spelling.o \
 	src/functions/trigger.o
 
 REGRESS = pseudo service arguments malformed document options rights rotation batches \
-	plans views attacks repseudonymize trigger bulk json_values
+	plans views attacks repseudonymize trigger trigger_values citus bulk json_values
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1

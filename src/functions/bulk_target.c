@@ -91,18 +91,10 @@ check_rights(Relation rel)
 static void
 find_columns(Bulk *bulk, Relation rel, BulkTarget *target)
 {
-	ListCell   *cell;
-
 	target->rel = rel;
-	target->ncolumns = 0;
-	target->columns = palloc0(list_length(bulk->columns) * sizeof(PseudoColumn));
-	foreach(cell, bulk->columns)
-	{
-		PseudoColumn *column = &target->columns[target->ncolumns++];
-
-		pseudo_column_find(column, rel, lfirst(cell));
-		pseudo_column_check_partition_key(column, rel);
-	}
+	target->ncolumns = list_length(bulk->columns);
+	target->columns = palloc(target->ncolumns * sizeof(PseudoColumn));
+	pseudo_columns_find(target->columns, rel, bulk->columns);
 }
 
 /* The columns as a set, offset as in pull_varattnos(). */

@@ -4,89 +4,313 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
+#include "lib/stringinfo.h"
+#include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/relcache.h"
+#include "utils/typcache.h"
 #if PG_VERSION_NUM >= 160000	/* VARDATA and its like moved out of postgres.h */
 #include "varatt.h"
 #endif
 
+#include "citus.h"
 #include "column.h"
 
-/* See column.h. */
-void
-pseudo_column_find(PseudoColumn *column, Relation rel, const char *name)
+/* ---- What a column must be ---- */
+
+/* Why a column cannot hold pseudonyms. */
+typedef struct Fault
 {
-	AttrNumber	attno = get_attnum(RelationGetRelid(rel), name);
-	Form_pg_attribute att;
-	Oid			base;
-	int32		typmod;
+	int			code;			/* SQLSTATE */
+	char	   *message;
+	char	   *detail;			/* or NULL */
+	char	   *hint;
+} Fault;
 
-	if (attno <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						name, RelationGetRelationName(rel))));
-	att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
-	if (att->attgenerated != '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("column \"%s\" of relation \"%s\" is a generated column",
-						name, RelationGetRelationName(rel)),
-				 errhint("Pseudonymize the columns that it is generated from.")));
+/* Make a fault. */
+static Fault *
+make_fault(int code, char *message, char *detail, char *hint)
+{
+	Fault	   *fault = palloc(sizeof(Fault));
 
-	typmod = att->atttypmod;
-	base = getBaseTypeAndTypmod(att->atttypid, &typmod);
+	*fault = (Fault) {.code = code,.message = message,.detail = detail,.hint = hint};
+	return fault;
+}
+
+/* What to do with a column whose type has no pseudonyms. */
+static char *
+type_hint(Oid base, const char *name)
+{
+	if (base == JSONOID || base == JSONBOID)
+		return pstrdup("pseudonymize_json() pseudonymizes values inside of documents.");
+	if (OidIsValid(get_element_type(base)))
+		return pstrdup("pseudonymize_array() pseudonymizes the elements of arrays.");
+	return psprintf("A pseudonym is a text: ALTER TABLE ... ALTER COLUMN %s TYPE text.",
+					quote_identifier(name));
+}
+
+/* Fill in a column's type; or say why it is not one for pseudonyms. */
+static Fault *
+find_type(PseudoColumn *column, Relation rel, Form_pg_attribute att)
+{
+	int32		typmod = att->atttypmod;
+	Oid			base = getBaseTypeAndTypmod(att->atttypid, &typmod);
+
 	if (base != BPCHAROID && !IsBinaryCoercible(base, TEXTOID))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of relation \"%s\" has type %s, which is no string type",
-						name, RelationGetRelationName(rel), format_type_be(att->atttypid)),
-				 errhint("A pseudonym is a text: ALTER TABLE ... ALTER COLUMN %s TYPE text.",
-						 quote_identifier(name))));
-
-	memset(column, 0, sizeof(PseudoColumn));
-	column->name = pstrdup(name);
-	column->attno = attno;
+		return make_fault(ERRCODE_DATATYPE_MISMATCH,
+						  psprintf("column \"%s\" of relation \"%s\" has type %s, which is no string type",
+								   column->name, RelationGetRelationName(rel),
+								   format_type_be(att->atttypid)),
+						  NULL, type_hint(base, column->name));
 	column->type = att->atttypid;
 	column->is_padded = base == BPCHAROID;
 	column->is_domain = base != att->atttypid;
 	column->limit = -1;
 	if ((base == BPCHAROID || base == VARCHAROID) && typmod >= (int32) VARHDRSZ)
 		column->limit = typmod - VARHDRSZ;
+	return NULL;
 }
 
-/* See column.h. */
-void
-pseudo_column_check_partition_key(const PseudoColumn *column, Relation rel)
+/* Find a column; or say why it is none for pseudonyms. */
+static Fault *
+find_column(PseudoColumn *column, Relation rel, const char *name)
 {
+	AttrNumber	attno = get_attnum(RelationGetRelid(rel), name);
+	Form_pg_attribute att;
+
+	memset(column, 0, sizeof(PseudoColumn));
+	column->name = pstrdup(name);
+	column->attno = attno;
+	if (attno <= 0)
+		return make_fault(ERRCODE_UNDEFINED_COLUMN,
+						  psprintf("column \"%s\" of relation \"%s\" does not exist",
+								   name, RelationGetRelationName(rel)), NULL, NULL);
+	att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+	if (att->attgenerated != '\0')
+		return make_fault(ERRCODE_INVALID_OBJECT_DEFINITION,
+						  psprintf("column \"%s\" of relation \"%s\" is a generated column",
+								   name, RelationGetRelationName(rel)),
+						  NULL, pstrdup("Pseudonymize the columns that it is generated from."));
+	return find_type(column, rel, att);
+}
+
+/* Say so where a column decides which partition a row belongs to. */
+static Fault *
+find_partition_key(const PseudoColumn *column, Relation rel)
+{
+	Fault	   *fault = NULL;
 	ListCell   *cell;
 
 	if (!rel->rd_rel->relispartition)
-		return;
+		return NULL;
 	foreach(cell, get_partition_ancestors(RelationGetRelid(rel)))
 	{
 		Relation	parent = table_open(lfirst_oid(cell), AccessShareLock);
 		AttrNumber	attno = get_attnum(RelationGetRelid(parent), column->name);
 		Bitmapset  *set = bms_make_singleton(attno - FirstLowInvalidHeapAttributeNumber);
 
-		if (has_partition_attrs(parent, set, NULL))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-					 errmsg("column \"%s\" is in the partition key of relation \"%s\"",
-							column->name, RelationGetRelationName(parent)),
-					 errdetail("The key decides which partition a row is in, and has to stay as it is."),
-					 errhint("Partition by another column, or pseudonymize the value in the INSERT.")));
+		if (fault == NULL && has_partition_attrs(parent, set, NULL))
+			fault = make_fault(ERRCODE_INVALID_OBJECT_DEFINITION,
+							   psprintf("column \"%s\" is in the partition key of relation \"%s\"",
+										column->name, RelationGetRelationName(parent)),
+							   pstrdup("The key decides which partition a row is in, and has to stay as it is."),
+							   pstrdup("Partition by another column, or pseudonymize the value in the INSERT."));
 		table_close(parent, AccessShareLock);
 	}
+	return fault;
 }
+
+/* Say so where a column decides which of Citus's shards a row belongs to. */
+static Fault *
+find_distribution(const PseudoColumn *column, Relation rel, const PseudoCitus *citus)
+{
+	if (citus->column == NULL || strcmp(citus->column, column->name) != 0)
+		return NULL;
+	return make_fault(ERRCODE_FEATURE_NOT_SUPPORTED,
+					  psprintf("Citus distributes relation \"%s\" by column \"%s\"",
+							   RelationGetRelationName(rel), column->name),
+					  pstrdup("The column decides which shard a row is in, and has to stay as it is."),
+					  pstrdup("Distribute by another column, or pseudonymize the value in the INSERT."));
+}
+
+/* Add a line to the text for messages, unless it is there. */
+static void
+add_line(StringInfo text, const char *line)
+{
+	if (line == NULL || strstr(text->data, line) != NULL)
+		return;
+	if (text->len > 0)
+		appendStringInfoChar(text, '\n');
+	appendStringInfoString(text, line);
+}
+
+/* Report faults: one as it is, several in one error. */
+static void __attribute__((noreturn))
+report_faults(Relation rel, List *faults)
+{
+	Fault	   *first = linitial(faults);
+	bool		is_one = list_length(faults) == 1;
+	StringInfoData details;
+	StringInfoData hints;
+	ListCell   *cell;
+
+	initStringInfo(&details);
+	initStringInfo(&hints);
+	foreach(cell, faults)
+	{
+		Fault	   *fault = lfirst(cell);
+
+		add_line(&details, is_one ? fault->detail : fault->message);
+		add_line(&hints, fault->hint);
+	}
+	ereport(ERROR,
+			(errcode(first->code),
+			 is_one ? errmsg_internal("%s", first->message) :
+			 errmsg("%d columns of relation \"%s\" cannot hold pseudonyms",
+					list_length(faults), RelationGetRelationName(rel)),
+			 details.len > 0 ? errdetail_internal("%s", details.data) : 0,
+			 hints.len > 0 ? errhint("%s", hints.data) : 0));
+}
+
+/* See column.h. */
+void
+pseudo_columns_find(PseudoColumn *columns, Relation rel, List *names)
+{
+	List	   *faults = NIL;
+	PseudoCitus citus;
+	ListCell   *cell;
+
+	pseudo_citus_find(&citus, rel);
+	foreach(cell, names)
+	{
+		PseudoColumn *column = &columns[foreach_current_index(cell)];
+		Fault	   *fault = find_column(column, rel, lfirst(cell));
+
+		if (fault == NULL)
+			fault = find_partition_key(column, rel);
+		if (fault == NULL)
+			fault = find_distribution(column, rel, &citus);
+		if (fault)
+			faults = lappend(faults, fault);
+	}
+	if (faults != NIL)
+		report_faults(rel, faults);
+}
+
+/* ---- Equality ---- */
+
+/* Does an operator's function call those values equal, and only those, that have the same bytes? */
+static bool
+compares_bytes(const PseudoColumn *column, Oid function)
+{
+	return function == F_TEXTEQ || (column->is_padded && function == F_BPCHAREQ);
+}
+
+/* Does a key of an index, number no, call values of the column equal that differ in bytes? */
+static bool
+is_wide_key(const PseudoColumn *column, Relation index, int no)
+{
+	Oid			collation = index->rd_indcollation[no];
+	Oid			type = index->rd_opcintype[no];
+	Oid			function;
+
+	if (index->rd_index->indkey.values[no] != column->attno)
+		return false;
+	if (OidIsValid(collation) && !get_collation_isdeterministic(collation))
+		return true;
+	if (index->rd_index->indisexclusion)
+	{
+		Oid		   *operators;
+		Oid		   *functions;
+		uint16	   *strategies;
+
+		RelationGetExclusionInfo(index, &operators, &functions, &strategies);
+		function = functions[no];
+	}
+	else
+		function = get_opcode(get_opfamily_member(index->rd_opfamily[no], type, type,
+												  BTEqualStrategyNumber));
+	return !compares_bytes(column, function);
+}
+
+/* Is a column in an expression or the predicate of an index? */
+static bool
+is_in_expression(const PseudoColumn *column, Relation index)
+{
+	Bitmapset  *used = NULL;
+
+	pull_varattnos((Node *) RelationGetIndexExpressions(index), 1, &used);
+	pull_varattnos((Node *) RelationGetIndexPredicate(index), 1, &used);
+	return bms_is_member(column->attno - FirstLowInvalidHeapAttributeNumber, used) ||
+		bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
+}
+
+/* Does an index keep apart what is more than bytes of the column? */
+static bool
+is_wide_index(const PseudoColumn *column, Relation index)
+{
+	if (!index->rd_index->indisunique && !index->rd_index->indisexclusion)
+		return false;
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+	{
+		if (is_wide_key(column, index, i))
+			return true;
+	}
+	return is_in_expression(column, index);
+}
+
+/* See column.h. */
+char *
+pseudo_column_wide_equality(const PseudoColumn *column, Relation rel)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), column->attno - 1);
+	Oid			base = getBaseType(column->type);
+	TypeCacheEntry *type = lookup_type_cache(base, TYPECACHE_EQ_OPR);
+	char	   *found = NULL;
+	ListCell   *cell;
+
+	if (!OidIsValid(type->eq_opr) || !compares_bytes(column, get_opcode(type->eq_opr)))
+		return psprintf("type %s", format_type_be(base));
+	if (OidIsValid(att->attcollation) && !get_collation_isdeterministic(att->attcollation))
+		return psprintf("collation \"%s\"", get_collation_name(att->attcollation));
+	foreach(cell, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		if (found == NULL && is_wide_index(column, index))
+			found = psprintf("index \"%s\"", RelationGetRelationName(index));
+		index_close(index, NoLock);
+	}
+	return found;
+}
+
+/* See column.h. */
+void
+pseudo_column_warn_equality(const PseudoColumn *column, Relation rel)
+{
+	char	   *what = pseudo_column_wide_equality(column, rel);
+
+	if (what)
+		ereport(WARNING,
+				(errmsg("values of column \"%s\" of relation \"%s\" that are equal may get different pseudonyms",
+						column->name, RelationGetRelationName(rel)),
+				 errdetail("A pseudonym is made of the bytes of a value, and %s calls values equal that differ in bytes.",
+						   what),
+				 errhint("Normalize values before they are pseudonymized, with lower() or normalize() for example.")));
+}
+
+/* ---- Values ---- */
 
 /* See column.h. */
 text *

@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
 #include "utils/rel.h"
 
 typedef struct PseudoColumn
@@ -22,13 +23,24 @@ typedef struct PseudoColumn
 } PseudoColumn;
 
 /*
- * Find a column and check that it can hold pseudonyms; what is kept is allocated in the current
- * memory context.  Errors: 42703 no such column, 42P17 generated, 42804 no string type.
+ * Find the columns that names (of char *) name, and check that they can hold pseudonyms; columns[] has room
+ * for them, and what is kept is allocated in the current memory context.  All faults
+ * are reported in one error.
+ * Errors: 42703 no such column, 42P17 generated or in a partition key, 42804 no string type,
+ * 0A000 Citus distributes the table by it.
  */
-extern void pseudo_column_find(PseudoColumn *column, Relation rel, const char *name);
+extern void pseudo_columns_find(PseudoColumn *columns, Relation rel, List *names);
 
-/* Refuse a column that decides which partition a row belongs to.  Errors: 42P17. */
-extern void pseudo_column_check_partition_key(const PseudoColumn *column, Relation rel);
+/*
+ * What calls values of a column equal that differ in bytes, and so get different
+ * deterministic pseudonyms: its type, its collation, or an index that keeps values unique.  A few words
+ * for a message, palloc'ed, or NULL.  The blanks at the end of char(n) do not count: they
+ * are not part of the value.
+ */
+extern char *pseudo_column_wide_equality(const PseudoColumn *column, Relation rel);
+
+/* Give a warning where there is such a thing. */
+extern void pseudo_column_warn_equality(const PseudoColumn *column, Relation rel);
 
 /* The value of a column as a text, detoasted where needed; without char(n)'s padding. */
 extern text *pseudo_column_get(const PseudoColumn *column, Datum value);

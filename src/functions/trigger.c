@@ -20,6 +20,8 @@
 #include "utils/snapmgr.h"
 
 #include "bulk.h"
+#include "citus.h"
+#include "spelling.h"
 #include "trigger.h"
 
 /*
@@ -199,6 +201,24 @@ get_rows(MemoryContext query)
 	return rows;
 }
 
+/* Refuse random pseudonyms where each node makes its own: Citus's copies of a row would differ. */
+static void
+check_citus(const TriggerData *data, const PseudoTriggerArguments *arguments)
+{
+	PseudoCitus citus;
+
+	if (arguments->is_deterministic)
+		return;
+	pseudo_citus_find(&citus, data->tg_relation);
+	if (citus.kind == PSEUDO_CITUS_REFERENCE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("trigger \"%s\" of relation \"%s\" makes random pseudonyms, and the relation is a reference table of Citus's",
+						data->tg_trigger->tgname, RelationGetRelationName(data->tg_relation)),
+				 errdetail("Every node would make a pseudonym of its own, and the copies of the table would differ."),
+				 errhint("Give the trigger the argument deterministic=true, or pseudonymize the value in the INSERT.")));
+}
+
 /* The trigger's state, made on its first row. */
 static TriggerState *
 get_state(FunctionCallInfo fcinfo)
@@ -208,7 +228,6 @@ get_state(FunctionCallInfo fcinfo)
 	MemoryContext caller;
 	PseudoTriggerArguments arguments;
 	TriggerState *state = fcinfo->flinfo->fn_extra;
-	ListCell   *cell;
 
 	if (likely(state != NULL))
 		return state;
@@ -221,13 +240,9 @@ get_state(FunctionCallInfo fcinfo)
 	state->context = cstring_to_text(arguments.context);
 	state->keyring = cstring_to_text(arguments.keyring);
 	state->rows = get_rows(mcxt);
-	foreach(cell, arguments.columns)
-	{
-		PseudoColumn *column = &state->columns[state->ncolumns++];
-
-		pseudo_column_find(column, data->tg_relation, lfirst(cell));
-		pseudo_column_check_partition_key(column, data->tg_relation);
-	}
+	state->ncolumns = list_length(arguments.columns);
+	pseudo_columns_find(state->columns, data->tg_relation, arguments.columns);
+	check_citus(data, &arguments);
 	MemoryContextSwitchTo(caller);
 	fcinfo->flinfo->fn_extra = state;
 	return state;
@@ -358,7 +373,7 @@ remember(TriggerData *data, QueryRows *rows, HeapTuple result)
 
 /* Report a value that would perhaps be encrypted twice; it is not shown. */
 static void __attribute__((noreturn))
-report_existing(TriggerData *data, TriggerState *state, const PseudoColumn *column)
+report_existing(TriggerData *data, TriggerState *state, const PseudoColumn *column, const text *value)
 {
 	bool		keep = state->arguments.existing == PSEUDO_EXISTING_KEEP;
 
@@ -366,8 +381,10 @@ report_existing(TriggerData *data, TriggerState *state, const PseudoColumn *colu
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("new value for column \"%s\" of relation \"%s\" looks like a pseudonym",
 					column->name, RelationGetRelationName(data->tg_relation)),
+			 pseudo_looks_like_pseudonym(value) ?
 			 errdetail("Canonical base64 text of at least %d bytes is not pseudonymized again.",
-					   PSEUDO_OVERHEAD),
+					   PSEUDO_OVERHEAD) :
+			 errdetail("It has white space or quotes in it, lacks padding, or is spelled as in a URL."),
 			 keep ?
 			 errhint("With existing=keep, only a role with the privileges of the table's owner may write pseudonyms.") :
 			 errhint("Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value."),
@@ -412,8 +429,9 @@ stays(FunctionCallInfo fcinfo, TriggerState *state, const PseudoColumn *column,
 	if (state->arguments.existing == PSEUDO_EXISTING_VALUE)
 		return false;
 	if (state->arguments.existing == PSEUDO_EXISTING_ERROR ||
+		!pseudo_looks_like_pseudonym(pseudonym) ||
 		!has_privs_of_role(GetUserId(), data->tg_relation->rd_rel->relowner))
-		report_existing(data, state, column);
+		report_existing(data, state, column, pseudonym);
 	if (!pseudo_open(get_call(fcinfo, state), pseudonym, true, &opened))
 		report_not_authentic(data, column);
 	pfree(opened.value);
@@ -436,7 +454,7 @@ convert(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *column,
 		 tuple_has(data->tg_trigtuple, desc, column->attno, *value)))
 		return false;
 	plain = pseudo_column_get(column, *value);
-	if (pseudo_looks_like_pseudonym(plain) &&
+	if ((pseudo_looks_like_pseudonym(plain) || pseudo_is_misspelled(plain)) &&
 		stays(fcinfo, state, column, *value, plain, moved))
 		return false;
 	plain = pseudo_seal_value(get_call(fcinfo, state), plain, state->arguments.is_deterministic);

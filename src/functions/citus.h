@@ -1,0 +1,36 @@
+/*
+ * citus.h
+ *		What Citus says of a table.
+ *
+ * Citus keeps the rows of a table in shards, tables of their own on this node and on others, and what
+ * is where in tables of pg_catalog.  Those are found by name: nothing here needs Citus.
+ */
+#ifndef PSEUDO_CITUS_H
+#define PSEUDO_CITUS_H
+
+#include "postgres.h"
+
+#include "utils/rel.h"
+
+typedef enum PseudoCitusKind
+{
+	PSEUDO_CITUS_NONE,			/* Citus does not know the table, or is not there */
+	PSEUDO_CITUS_DISTRIBUTED,
+	PSEUDO_CITUS_REFERENCE,		/* one shard, a copy of it on every node */
+	PSEUDO_CITUS_LOCAL			/* one shard, on the coordinator */
+} PseudoCitusKind;
+
+typedef struct PseudoCitus
+{
+	PseudoCitusKind kind;		/* of the table, or of the one that it is a shard of */
+	bool		is_shard;
+	char	   *column;			/* the distribution column, palloc'ed, or NULL */
+} PseudoCitus;
+
+/* Look up a table or a shard. */
+extern void pseudo_citus_find(PseudoCitus *citus, Relation rel);
+
+/* "distributed table" and its like, for messages; not for PSEUDO_CITUS_NONE. */
+extern const char *pseudo_citus_kind_name(PseudoCitusKind kind);
+
+#endif							/* PSEUDO_CITUS_H */

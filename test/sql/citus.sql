@@ -1,0 +1,59 @@
+--
+-- Tables that Citus distributes.  Tables of the shape of Citus's metadata stand in for it.
+--
+\pset format unaligned
+\pset tuples_only on
+SET client_min_messages = warning;
+SET search_path = pseudo, public;
+SET allow_system_table_mods = on;
+CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid regclass NOT NULL, partmethod "char" NOT NULL, partkey text,
+  colocationid int NOT NULL DEFAULT 0, repmodel "char" NOT NULL DEFAULT 'c', autoconverted boolean NOT NULL DEFAULT false);
+CREATE TABLE pg_catalog.pg_dist_shard (logicalrelid regclass NOT NULL, shardid bigint NOT NULL, shardstorage "char" NOT NULL, shardminvalue text, shardmaxvalue text);
+RESET allow_system_table_mods;
+CREATE SCHEMA ci;
+-- a table of this name, and a trigger on it with these arguments
+CREATE FUNCTION ci.make(name text, VARIADIC arguments text[]) RETURNS void LANGUAGE plpgsql AS
+$$
+BEGIN
+  EXECUTE format('CREATE TABLE ci.%I (id int, dropped int, tenant text, e text)', name);
+  EXECUTE format('ALTER TABLE ci.%I DROP COLUMN dropped', name);
+  EXECUTE format('CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON ci.%I FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger(%s)', name,
+                 (SELECT string_agg(quote_literal(a), ', ') FROM unnest(arguments) a));
+END
+$$;
+-- the distribution key as Citus writes it: column 3, tenant
+CREATE FUNCTION ci.key() RETURNS text LANGUAGE sql AS
+$$ SELECT '{VAR :varno 1 :varattno 3 :vartype 25 :vartypmod -1 :varcollid 100 :varlevelsup 0 :varnosyn 1 :varattnosyn 3 :location -1}' $$;
+-- A distributed table, by its shard; the distribution column is refused with the column that is none.
+SELECT ci.make('visits', 'e', 'deterministic=true'), ci.make('visits_102008', 'tenant', 'e', 'id'), ci.make('visits_102009', 'e');
+INSERT INTO pg_dist_partition VALUES ('ci.visits', 'h', ci.key(), 1, 's');
+INSERT INTO pg_dist_shard VALUES ('ci.visits', 102008, 't', '0', '1'), ('ci.visits', 102009, 't', '2', '3');
+SELECT t.err($$INSERT INTO ci.visits_102008 VALUES (1, 'tenant', 'x')$$);
+INSERT INTO ci.visits_102009 VALUES (1, 'tenant', 'x');
+SELECT tenant, reidentify(e) FROM ci.visits_102009;
+CREATE OR REPLACE TRIGGER pseudo BEFORE INSERT OR UPDATE ON ci.visits FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('tenant');
+SELECT t.err($$INSERT INTO ci.visits VALUES (1, 'tenant', 'x')$$);
+-- A table that is only named like a shard.
+SELECT ci.make('other_102008', 'tenant'), ci.make('visits_102010', 'tenant'), ci.make('visits_x', 'tenant'), ci.make('visits_99999999999999999999', 'tenant');
+INSERT INTO ci.other_102008 VALUES (1, 'tenant');
+INSERT INTO ci.visits_102010 VALUES (1, 'tenant');
+INSERT INTO ci.visits_x VALUES (1, 'tenant');
+INSERT INTO ci.visits_99999999999999999999 VALUES (1, 'tenant');
+-- A reference table: random mode would differ from node to node.
+SELECT ci.make('places', 'e'), ci.make('places_102011', 'e');
+INSERT INTO pg_dist_partition VALUES ('ci.places', 'n', NULL, 2, 't');
+INSERT INTO pg_dist_shard VALUES ('ci.places', 102011, 't');
+SELECT t.err($$INSERT INTO ci.places VALUES (1, 'tenant', 'x')$$);
+SELECT t.err($$INSERT INTO ci.places_102011 VALUES (1, 'tenant', 'x')$$);
+CREATE OR REPLACE TRIGGER pseudo BEFORE INSERT OR UPDATE ON ci.places_102011 FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('e', 'deterministic=true');
+INSERT INTO ci.places_102011 VALUES (1, 'tenant', 'x');
+-- A local table of Citus's, and one with a single shard, have no distribution column.
+SELECT ci.make('here', 'tenant', 'e'), ci.make('single', 'tenant', 'e');
+INSERT INTO pg_dist_partition VALUES ('ci.here', 'n', NULL, 0, 's'), ('ci.single', 'n', NULL, 7, 's');
+INSERT INTO ci.here VALUES (1, 'tenant', 'x');
+INSERT INTO ci.single VALUES (1, 'tenant', 'x');
+SELECT reidentify(tenant), reidentify(e) FROM ci.here UNION ALL SELECT reidentify(tenant), reidentify(e) FROM ci.single;
+DROP SCHEMA ci CASCADE;
+SET allow_system_table_mods = on;
+DROP TABLE pg_catalog.pg_dist_partition, pg_catalog.pg_dist_shard;
+RESET allow_system_table_mods;
