@@ -45,10 +45,11 @@ OBJS = \
 	src/functions/reidentify.o \
 	src/functions/repseudonymize.o \
 	src/functions/spelling.o \
-	src/functions/trigger.o
+	src/functions/trigger.o \
+	src/functions/unique.o
 
 REGRESS = pseudo service arguments malformed document options rights rotation batches \
-	plans views attacks repseudonymize trigger trigger_values citus bulk json_values
+	plans views attacks repseudonymize trigger trigger_values citus bulk unique json_values
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1

@@ -23,6 +23,7 @@
 #include "citus.h"
 #include "spelling.h"
 #include "trigger.h"
+#include "unique.h"
 
 /*
  * The last rows that passed in one run of the executor.  After a row's INSERT, ON CONFLICT may
@@ -51,6 +52,10 @@ typedef struct TriggerState
 	text	   *keyring;
 	PseudoCall	call;
 	QueryRows  *rows;
+	bool		is_others_known;
+	bool		has_others;		/* where it is known: see pseudo_unique_has_others() */
+	bool		is_unique_known;
+	PseudoUnique *unique;		/* where it is known; NULL where nothing compares the columns */
 	int			ncolumns;
 	PseudoColumn columns[FLEXIBLE_ARRAY_MEMBER];
 } TriggerState;
@@ -462,6 +467,50 @@ convert(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *column,
 	return true;
 }
 
+/* The constraints that compare the columns, looked up where that is needed; or NULL. */
+static PseudoUnique *
+get_unique(FunctionCallInfo fcinfo, TriggerState *state)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+
+	if (!state->is_unique_known)
+		state->unique = pseudo_unique_begin(data->tg_relation, state->columns, state->ncolumns);
+	state->is_unique_known = true;
+	MemoryContextSwitchTo(caller);
+	return state->unique;
+}
+
+/* Did an UPDATE that converts nothing change what a constraint compares with a pseudonym? */
+static bool
+has_moved(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, HeapTuple old)
+{
+	Relation	rel = ((TriggerData *) fcinfo->context)->tg_relation;
+
+	if (old == NULL)
+		return false;
+	if (!state->is_others_known)
+		state->has_others = pseudo_unique_has_others(rel);
+	state->is_others_known = true;
+	return state->has_others && get_unique(fcinfo, state) &&
+		pseudo_unique_is_moved(state->unique, rel, new, old);
+}
+
+/* Let a row keep the pseudonyms that its values have already; attnos are the columns that were converted. */
+static HeapTuple
+settle(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, const int *attnos, int n)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	HeapTuple	old = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_trigtuple : NULL;
+
+	if (!state->arguments.is_deterministic ||
+		(n == 0 && !has_moved(fcinfo, state, new, old)) ||
+		!pseudo_unique_is_due(get_call(fcinfo, state)) ||
+		get_unique(fcinfo, state) == NULL)
+		return new;
+	return pseudo_unique_settle(state->unique, &state->call, data->tg_relation, new, old, attnos, n);
+}
+
 /*
  * pseudonymize_trigger()
  */
@@ -486,6 +535,10 @@ pseudo_pseudonymize_trigger(PG_FUNCTION_ARGS)
 	if (n > 0)
 		result = heap_modify_tuple_by_cols(result, RelationGetDescr(data->tg_relation),
 										   n, attnos, values, nulls);
+	/* A row that comes from another partition meets the rows of this one. */
+	for (n = moved ? 0 : n; moved && n < state->ncolumns; n++)
+		attnos[n] = state->columns[n].attno;
+	result = settle(fcinfo, state, result, attnos, n);
 	if (moved)
 		note_moved(data, state->rows);
 	else
