@@ -36,7 +36,7 @@ check() {
 }
 
 check_stack() { check "name of a stack" "$1" '[A-Za-z][A-Za-z0-9-]{0,127}' 'letters, digits and hyphens, a letter first'; }
-check_region() { check "region" "$1" '[a-z]{2}(-[a-z]+)+-[0-9]+' 'give one such as eu-west-1'; }
+check_region() { check "region" "$1" '[a-z]{2,4}(-[a-z]+)+-[0-9]+' 'give one such as eu-west-1'; }
 check_profile() { check "name of a profile" "$1" '[A-Za-z0-9_.@:/+=,][A-Za-z0-9_.@:/+=, -]*' 'see "aws configure list-profiles"'; }
 check_secret() { check "name of a secret" "$1" '[A-Za-z0-9/_+=.@][A-Za-z0-9/_+=.@-]{0,511}' 'letters, digits and /_+=.@-'; }
 check_secret_arn() { check "ARN of a secret" "$1" 'arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+' 'see the output SecretArn'; }

@@ -123,6 +123,11 @@ for my $case (
 	is($status, $wanted, "$name @$arguments: exit status");
 	like($err, $message, "$name @$arguments: says why");
 }
+# Regions of every partition: what is wrong is the argument after it.
+for my $name (qw(eu-west-1 ap-southeast-3 mx-central-1 il-central-1 cn-northwest-1 us-gov-west-1 us-iso-east-1 us-isob-east-1 us-isof-south-1 eu-isoe-west-1 eusc-de-east-1))
+{
+	like((script($admin, 'deploy.sh', [ '-s', 'crm', '-r', $name, 'more' ]))[2], qr/unexpected argument "more"/, "deploy.sh: region $name");
+}
 for my $name ('deploy.sh', 'destroy.sh', 'create_key.sh')
 {
 	my ($status, $out, $err) = script($admin, $name, ['-h']);
@@ -146,6 +151,22 @@ for my $policy ('ReaderPolicyArn', 'AdminPolicyArn')
 	my $document = cli($admin, qw(iam get-policy-version --version-id v1 --query PolicyVersion.Document --policy-arn), $outputs{$policy});
 	my @resources = map { ref $_->{Resource} ? @{ $_->{Resource} } : $_->{Resource} } @{ $document->{Statement} };
 	is_deeply([ grep { $_ ne $outputs{SecretArn} && $_ ne $outputs{KmsKeyArn} } @resources ], [], "$policy: only the secret and its key");
+}
+# Who may decrypt is Secrets Manager of this region, by the name that it has in this partition, and no other service.
+my @via = slurp_file("$deploy/template.yaml") =~ /kms:ViaService:\n((?: +- !Sub '[^']+'\n)+)/g;
+is(scalar @via, 3, 'the template: three conditions on kms:ViaService');
+for (@via)
+{
+	my @names = /!Sub '([^']+)'/g;
+
+	for ([ 'eu-west-1', 'amazonaws.com' ], [ 'cn-north-1', 'amazonaws.com.cn' ], [ 'us-gov-west-1', 'amazonaws.com' ], [ 'us-iso-east-1', 'c2s.ic.gov' ], [ 'eusc-de-east-1', 'amazonaws.eu' ])
+	{
+		my ($in, $suffix) = @$_;
+		my $matches = sub { my ($host) = @_; return scalar grep { my $name = s/\$\{AWS::Region\}/$in/r =~ s/\$\{AWS::URLSuffix\}/$suffix/r; my $like = join '.*', map { quotemeta } split /\*/, $name, -1; $host =~ /^$like$/ } @names };
+
+		ok($matches->("secretsmanager.$in.$suffix"), "kms:ViaService: $in");
+		ok(!$matches->("ec2.$in.$suffix") && !$matches->("secretsmanager.eu-south-1.$suffix"), "kms:ViaService: $in, no other service or region");
+	}
 }
 my @again = script($admin, 'deploy.sh', [ '-s', 'crm' ]);
 is($again[0], 0, 'deploy.sh once more') or diag $again[2];
@@ -233,6 +254,16 @@ for my $case (
 	like($said, qr/^42501: /, "$name is refused");
 	is(index(slurp_file($node->logfile), $who->{secret}), -1, "$name: the log has no secret key");
 }
+
+# The reader policy of doc/aws.md, for who has a secret already.
+my ($by_hand) = slurp_file("$deploy/../doc/aws.md") =~ /```json\n(.*?GetSecretValue.*?)```/s;
+is($by_hand =~ s/"arn:aws:secretsmanager:[^"]*"/"$outputs{SecretArn}"/g, 1, 'the policy by hand names the secret');
+is($by_hand =~ s/"arn:aws:kms:[^"]*"/"$outputs{KmsKeyArn}"/g, 1, 'and the KMS key');
+my $hand = create_user('hand');
+cli($admin, qw(iam put-user-policy --user-name hand --policy-name reader --policy-document), $by_hand);
+serve($hand);
+is($node->safe_psql('postgres', "SELECT pseudo.reidentify('$pseudonym')"), 'alice@example.com', 'it is enough to use the secret');
+like(error_of($node, 'postgres', 'SELECT pseudo.pseudo_create_key()'), qr/^42501: /, 'and not to change it');
 
 serve($user{writer});
 is($node->safe_psql('postgres', 'SELECT pseudo.pseudo_create_key(make_primary => true)'), '2', 'the administrator policy is enough to make a key');
