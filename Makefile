@@ -68,6 +68,7 @@ AWS_OBJS = \
 	src/aws/imds.o \
 	src/aws/module.o \
 	src/aws/secrets_manager.o \
+	src/aws/settings.o \
 	src/aws/sigv4.o \
 	src/aws/store.o \
 	src/aws/trust.o
@@ -83,6 +84,7 @@ include $(PGXS)
 
 # PGXS builds one module; this is the other, by its commands for the first.
 all: pseudo_aws$(DLSUFFIX)
+$(AWS_OBJS): override CPPFLAGS += -DPSEUDO_VERSION='"$(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(srcdir)/pseudo.control)"'
 pseudo_aws$(DLSUFFIX): $(AWS_OBJS)
 	$(CC) $(CFLAGS) -shared -o $@ $^ $(LDFLAGS) -lcurl -lssl -lcrypto
 

@@ -4,12 +4,18 @@
  *
  * The agent asks AWS with credentials of its own.  To keep out requests that were
  * forged through some other service of the host, it wants a token, which is found where the agent itself finds it.
+ * Two of the variables have another meaning beside: where the agent does not know what is in one
+ * of them, the next place is tried.
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "client.h"
 #include "credentials.h"
+#include "errors.h"
 #include "secrets_manager.h"
+#include "settings.h"
 
 #define TOKEN_FILE	"/var/run/awssmatoken"	/* where its installation puts it */
 
@@ -39,40 +45,41 @@ trim(PseudoAws *aws, const char *token)
 	return pseudo_arena_copy(aws->arena, token, strcspn(token, " \t\r\n"));
 }
 
-/* The agent's token, in the arena; NULL with the failure filled in. */
-static const char *
-find_token(PseudoAws *aws)
+/* Fill in the failure for no token; returns false. */
+static bool
+fail_token(PseudoAws *aws, const char *problem)
 {
-	static const char *const names[] = {
-		"AWS_TOKEN", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"
-	};
-	const char *path = TOKEN_FILE;
-	const char *token = NULL;
-	const char *problem;
-
-	for (int i = 0; i < (int) lengthof(names) && token == NULL; i++)
-		token = pseudo_aws_env(names[i]);
-	if (token && strncmp(token, "file://", 7) != 0)
-		return trim(aws, token);
-	if (token)
-		path = token + 7;
-	problem = pseudo_aws_read_token(aws, path, &token);
-	if (problem == NULL)
-		return trim(aws, token);
-	pseudo_fail(aws->failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-				"could not find the token of the AWS Secrets Manager Agent",
-				psprintf("It was looked for in the environment (AWS_TOKEN, AWS_SESSION_TOKEN, AWS_CONTAINER_AUTHORIZATION_TOKEN) and in a file: %s.",
-						 problem),
-				"The server's user must be in the group awssmatokenreader, or the token in the server's environment.");
-	return NULL;
+	return pseudo_fail(aws->failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+					   "could not find the token of the AWS Secrets Manager Agent",
+					   psprintf("Tried: the environment (AWS_TOKEN, AWS_SESSION_TOKEN, AWS_CONTAINER_AUTHORIZATION_TOKEN), and a file: %s.",
+								problem),
+					   "The server's user must be in the group awssmatokenreader, or the token in the server's environment.");
 }
 
-/* See secrets_manager.h. */
-bool
-pseudo_aws_ask_agent(PseudoAws *aws, PseudoAwsSecret *secret)
+/* Find the token that a value is, or names by file://; false with the failure filled in where it cannot be read. */
+static bool
+find_token(PseudoAws *aws, const char *value, const char **token)
 {
-	const char *token = find_token(aws);
-	const char *headers[2] = {NULL, NULL};
+	const char *problem;
+
+	*token = value;
+	if (strncmp(value, "file://", 7) == 0)
+	{
+		problem = pseudo_aws_read_token(aws, value + 7, token);
+		if (problem)
+			return fail_token(aws, problem);
+	}
+	*token = trim(aws, *token);
+	return true;
+}
+
+/* Ask the agent with a token; *refused is set where it does not know it. */
+static bool
+ask(PseudoAws *aws, const char *token, PseudoAwsSecret *secret, bool *refused)
+{
+	const char *headers[] = {
+		pseudo_arena_printf(aws->arena, "X-Aws-Parameters-Secrets-Token: %s", token), NULL
+	};
 	PseudoAwsExchange x = {
 		.service = PSEUDO_AWS_SECRETS_MANAGER,
 		.agent = true,
@@ -81,10 +88,40 @@ pseudo_aws_ask_agent(PseudoAws *aws, PseudoAwsSecret *secret)
 		.url = make_url(aws),
 		.headers = headers
 	};
+	bool		ok = pseudo_aws_exchange(aws, &x);
+
+	*refused = !ok && x.kind == PSEUDO_AWS_TOKEN;
+	return ok && pseudo_aws_read_value(aws, x.answer, secret);
+}
+
+/* See secrets_manager.h. */
+bool
+pseudo_aws_ask_agent(PseudoAws *aws, PseudoAwsSecret *secret)
+{
+	static const char *const names[] = {
+		"AWS_TOKEN", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+	};
+	bool		refused = false;
+	const char *token;
 
 	memset(secret, 0, sizeof(PseudoAwsSecret));
-	if (token == NULL)
+	pseudo_aws_default_settings(aws);
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		const char *value = pseudo_aws_env(names[i]);
+
+		if (value == NULL)
+			continue;
+		if (!find_token(aws, value, &token))
+			return false;
+		if (ask(aws, token, secret, &refused))
+			return true;
+		/* The others may hold what is meant for AWS or for the container's endpoint. */
+		if (!refused || i == 0)
+			return false;
+	}
+	/* What the agent has said is more than that there is no file. */
+	if (refused && access(TOKEN_FILE, R_OK) != 0)
 		return false;
-	headers[0] = pseudo_arena_printf(aws->arena, "X-Aws-Parameters-Secrets-Token: %s", token);
-	return pseudo_aws_exchange(aws, &x) && pseudo_aws_read_value(aws, x.answer, secret);
+	return find_token(aws, "file://" TOKEN_FILE, &token) && ask(aws, token, secret, &refused);
 }

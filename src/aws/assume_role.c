@@ -3,7 +3,8 @@
  *		The credentials that a profile leads to, and those of roles, which STS gives.
  *
  * Within one profile the order is botocore's: a role assumed with those of another profile or
- * source, a role for a web identity's token, SSO (which we do not do), keys, a process.
+ * source, a role for a web identity's token, SSO (which we do not do), the keys of the credentials file, a
+ * login of the console (which we do not do either), a process, the keys of the config file.
  */
 #include "postgres.h"
 
@@ -23,7 +24,7 @@ typedef struct Trail
 	int			n;
 } Trail;
 
-static PseudoAwsFound ask_profile(PseudoAws *aws, const char *profile, Trail *trail,
+static PseudoAwsFound ask_profile(PseudoAws *aws, const char *profile, const Trail *trail,
 								  PseudoAwsCredentials *found, const char **why);
 
 /* What a profile is called in messages. */
@@ -60,10 +61,29 @@ role_form(PseudoAws *aws, const char *action, const char *role, const char *sess
 	return with_parameter(aws, form, "RoleSessionName", session ? session : SESSION_NAME);
 }
 
+/*
+ * The region to call STS in, or NULL: the environment's, the profile's that asks for the role or that of the one that led to
+ * it; the secret's only where nothing else is said.
+ */
+static const char *
+sts_region(PseudoAws *aws, const char *profile, const Trail *trail)
+{
+	const char *region = pseudo_aws_env("AWS_REGION");
+
+	if (region == NULL)
+		region = pseudo_aws_env("AWS_DEFAULT_REGION");
+	if (region == NULL)
+		region = pseudo_aws_config_get(aws, profile, "region");
+	for (int i = trail->n - 1; i >= 0 && region == NULL; i--)
+		region = pseudo_aws_config_get(aws, trail->profiles[i], "region");
+	return region ? region : aws->region;
+}
+
 /* Call STS in a region, and take the credentials of its answer. */
 static PseudoAwsFound
 call_sts(PseudoAws *aws, const char *source, const char *region, const char *form,
-		 const PseudoAwsCredentials *credentials, PseudoAwsCredentials *found)
+		 const PseudoAwsCredentials *credentials, PseudoAwsRenew renew, void *arg,
+		 PseudoAwsCredentials *found)
 {
 	const char *problem;
 	const char *xml;
@@ -71,7 +91,7 @@ call_sts(PseudoAws *aws, const char *source, const char *region, const char *for
 	if (region == NULL || region[strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-")] != '\0')
 		return pseudo_aws_source_failed(aws, source, "there is no region, such as eu-west-1, to call AWS STS in",
 										"Set the option \"region\", or the profile's region.");
-	xml = pseudo_aws_call_sts(aws, region, form, credentials);
+	xml = pseudo_aws_call_sts(aws, region, form, credentials, renew, arg);
 	if (xml == NULL)
 		return pseudo_aws_source_named(aws, source);
 	problem = pseudo_aws_take(aws, found,
@@ -102,7 +122,7 @@ ask_web_identity(PseudoAws *aws, const char *source, const char *region, const c
 	if (problem)
 		return pseudo_aws_source_failed(aws, source, problem, NULL);
 	form = with_parameter(aws, form, "WebIdentityToken", token);
-	result = call_sts(aws, source, region, form, NULL, found);
+	result = call_sts(aws, source, region, form, NULL, NULL, NULL, found);
 	if (result == PSEUDO_AWS_FOUND)
 		pseudo_aws_keep(aws, made_for, found);
 	return result;
@@ -114,6 +134,7 @@ pseudo_aws_from_web_identity(PseudoAws *aws, PseudoAwsCredentials *found, const 
 {
 	const char *path = pseudo_aws_env("AWS_WEB_IDENTITY_TOKEN_FILE");
 	const char *role = pseudo_aws_env("AWS_ROLE_ARN");
+	const Trail trail = {0};
 
 	if (path == NULL)
 	{
@@ -124,28 +145,20 @@ pseudo_aws_from_web_identity(PseudoAws *aws, PseudoAwsCredentials *found, const 
 		return pseudo_aws_source_failed(aws, "web identity",
 										"AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not",
 										"Correct the server's environment, and restart it.");
-	return ask_web_identity(aws, "web identity", aws->region, role,
+	return ask_web_identity(aws, "web identity",
+							sts_region(aws, pseudo_aws_config_profile(aws), &trail), role,
 							pseudo_aws_env("AWS_ROLE_SESSION_NAME"), path, found);
-}
-
-/* A region for a profile's calls of STS, or NULL. */
-static const char *
-profile_region(PseudoAws *aws, const char *profile)
-{
-	const char *region = pseudo_aws_config_get(aws, profile, "region");
-
-	return region ? region : aws->region;
 }
 
 /* The credentials of a profile's role for its web identity's token. */
 static PseudoAwsFound
-ask_token_profile(PseudoAws *aws, const char *profile, PseudoAwsCredentials *found)
+ask_token_profile(PseudoAws *aws, const char *profile, const Trail *trail, PseudoAwsCredentials *found)
 {
 	const char *role = pseudo_aws_config_get(aws, profile, "role_arn");
 
 	if (role == NULL)
 		return profile_failed(aws, profile, "it has a web_identity_token_file, but no role_arn", NULL);
-	return ask_web_identity(aws, source_name(profile), profile_region(aws, profile), role,
+	return ask_web_identity(aws, source_name(profile), sts_region(aws, profile, trail), role,
 							pseudo_aws_config_get(aws, profile, "role_session_name"),
 							pseudo_aws_config_get(aws, profile, "web_identity_token_file"), found);
 }
@@ -173,9 +186,34 @@ ask_credential_source(PseudoAws *aws, const char *profile, const char *name,
 	return result;
 }
 
+/* Returns true if a profile has static keys, or a part of them. */
+static bool
+has_keys(PseudoAws *aws, PseudoAwsConfigFile file, const char *profile)
+{
+	return pseudo_aws_config_get_from(aws, file, profile, "aws_access_key_id") ||
+		pseudo_aws_config_get_from(aws, file, profile, "aws_secret_access_key");
+}
+
+/*
+ * Returns true if a source_profile is one that led here.  A profile may be its own source: then its
+ * keys are meant.
+ */
+static bool
+is_loop(PseudoAws *aws, const char *profile, const char *source, const Trail *trail)
+{
+	if (strcmp(source, profile) == 0)
+		return !has_keys(aws, PSEUDO_AWS_ANY_FILE, profile);
+	for (int i = 0; i < trail->n; i++)
+	{
+		if (strcmp(trail->profiles[i], source) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The credentials that a profile's source_profile leads to. */
 static PseudoAwsFound
-ask_source_profile(PseudoAws *aws, const char *profile, const char *name, Trail *trail,
+ask_source_profile(PseudoAws *aws, const char *profile, const char *name, const Trail *trail,
 				   PseudoAwsCredentials *found)
 {
 	const char *why = NULL;
@@ -184,6 +222,9 @@ ask_source_profile(PseudoAws *aws, const char *profile, const char *name, Trail 
 	if (!pseudo_aws_config_has(aws, name))
 		return profile_failed(aws, profile,
 							  psprintf("its source_profile \"%s\" does not exist", name), NULL);
+	if (is_loop(aws, profile, name, trail))
+		return profile_failed(aws, profile,
+							  psprintf("its source_profile \"%s\" leads back to itself", name), NULL);
 	result = ask_profile(aws, name, trail, found, &why);
 	if (result == PSEUDO_AWS_ABSENT)
 		return profile_failed(aws, profile,
@@ -199,11 +240,6 @@ role_problem(PseudoAws *aws, const char *profile, const Trail *trail)
 	bool		has_profile = pseudo_aws_config_get(aws, profile, "source_profile") != NULL;
 	bool		has_source = pseudo_aws_config_get(aws, profile, "credential_source") != NULL;
 
-	for (int i = 0; i < trail->n; i++)
-	{
-		if (strcmp(trail->profiles[i], profile) == 0)
-			return "its source_profile leads back to itself";
-	}
 	if (trail->n == MAX_ROLES)
 		return psprintf("more than %d roles lead to it", MAX_ROLES);
 	if (has_profile && has_source)
@@ -217,49 +253,81 @@ role_problem(PseudoAws *aws, const char *profile, const Trail *trail)
 	return NULL;
 }
 
+/* Where a profile's role has its source credentials from. */
+typedef struct RoleSource
+{
+	const char *profile;
+	Trail		trail;			/* the profile at its end */
+	PseudoAwsCredentials credentials;
+} RoleSource;
+
+/* Find the credentials that a profile's role is assumed with. */
+static PseudoAwsFound
+ask_role_source(PseudoAws *aws, RoleSource *source)
+{
+	const char *name = pseudo_aws_config_get(aws, source->profile, "credential_source");
+
+	if (name)
+		return ask_credential_source(aws, source->profile, name, &source->credentials);
+	return ask_source_profile(aws, source->profile,
+							  pseudo_aws_config_get(aws, source->profile, "source_profile"),
+							  &source->trail, &source->credentials);
+}
+
+/* Find them anew, where STS calls them expired; see client.h. */
+static const PseudoAwsCredentials *
+renew_role_source(PseudoAws *aws, void *arg)
+{
+	RoleSource *source = arg;
+
+	pseudo_aws_forget();
+	return ask_role_source(aws, source) == PSEUDO_AWS_FOUND ? &source->credentials : NULL;
+}
+
+/* The form that asks for a profile's role. */
+static const char *
+assume_role_form(PseudoAws *aws, const char *profile)
+{
+	const char *form = role_form(aws, "AssumeRole", pseudo_aws_config_get(aws, profile, "role_arn"),
+								 pseudo_aws_config_get(aws, profile, "role_session_name"));
+
+	form = with_parameter(aws, form, "ExternalId", pseudo_aws_config_get(aws, profile, "external_id"));
+	return with_parameter(aws, form, "DurationSeconds",
+						  pseudo_aws_config_get(aws, profile, "duration_seconds"));
+}
+
 /* The credentials of a profile's role, assumed with those that the profile leads to. */
 static PseudoAwsFound
-ask_role_profile(PseudoAws *aws, const char *profile, Trail *trail, PseudoAwsCredentials *found)
+ask_role_profile(PseudoAws *aws, const char *profile, const Trail *trail, PseudoAwsCredentials *found)
 {
-	const char *source = pseudo_aws_config_get(aws, profile, "credential_source");
-	const char *source_profile = pseudo_aws_config_get(aws, profile, "source_profile");
 	const char *problem = role_problem(aws, profile, trail);
-	PseudoAwsCredentials credentials;
-	PseudoAwsFound result;
+	RoleSource	source = {.profile = profile,.trail = *trail};
 	const char *made_for;
 	const char *form;
+	PseudoAwsFound result;
 
 	if (problem)
 		return profile_failed(aws, profile, problem, NULL);
-	trail->profiles[trail->n++] = profile;
-	form = role_form(aws, "AssumeRole", pseudo_aws_config_get(aws, profile, "role_arn"),
-					 pseudo_aws_config_get(aws, profile, "role_session_name"));
-	form = with_parameter(aws, form, "ExternalId", pseudo_aws_config_get(aws, profile, "external_id"));
-	form = with_parameter(aws, form, "DurationSeconds",
-						  pseudo_aws_config_get(aws, profile, "duration_seconds"));
-
-	made_for = pseudo_arena_printf(aws->arena, "profile %s %s %s", profile,
-								   source ? source : source_profile, form);
+	source.trail.profiles[source.trail.n++] = profile;
+	form = assume_role_form(aws, profile);
+	made_for = pseudo_arena_printf(aws->arena, "profile %s %s", profile, form);
 	if (pseudo_aws_kept(aws, made_for, found))
 		return PSEUDO_AWS_FOUND;
-	if (source)
-		result = ask_credential_source(aws, profile, source, &credentials);
-	else
-		result = ask_source_profile(aws, profile, source_profile, trail, &credentials);
+	result = ask_role_source(aws, &source);
 	if (result == PSEUDO_AWS_FOUND)
-		result = call_sts(aws, source_name(profile), profile_region(aws, profile), form,
-						  &credentials, found);
+		result = call_sts(aws, source_name(profile), sts_region(aws, profile, trail), form,
+						  &source.credentials, renew_role_source, &source, found);
 	if (result == PSEUDO_AWS_FOUND)
 		pseudo_aws_keep(aws, made_for, found);
 	return result;
 }
 
-/* The keys that a profile has. */
+/* The keys that a file has for a profile, with no other's session token. */
 static PseudoAwsFound
-take_keys(PseudoAws *aws, const char *profile, PseudoAwsCredentials *found)
+take_keys(PseudoAws *aws, PseudoAwsConfigFile file, const char *profile, PseudoAwsCredentials *found)
 {
-	const char *id = pseudo_aws_config_get(aws, profile, "aws_access_key_id");
-	const char *secret = pseudo_aws_config_get(aws, profile, "aws_secret_access_key");
+	const char *id = pseudo_aws_config_get_from(aws, file, profile, "aws_access_key_id");
+	const char *secret = pseudo_aws_config_get_from(aws, file, profile, "aws_secret_access_key");
 	const char *problem;
 
 	if (id == NULL || secret == NULL)
@@ -267,7 +335,7 @@ take_keys(PseudoAws *aws, const char *profile, PseudoAwsCredentials *found)
 			"it has an aws_secret_access_key, but no aws_access_key_id";
 	else
 		problem = pseudo_aws_take(aws, found, id, secret,
-								  pseudo_aws_config_get(aws, profile, "aws_session_token"), NULL);
+								  pseudo_aws_config_get_from(aws, file, profile, "aws_session_token"), NULL);
 	return problem ? profile_failed(aws, profile, problem, NULL) : PSEUDO_AWS_FOUND;
 }
 
@@ -327,12 +395,12 @@ ask_process(PseudoAws *aws, const char *profile, PseudoAwsCredentials *found)
 	return PSEUDO_AWS_FOUND;
 }
 
-/* Does a profile lead to SSO, or to a login of the console? */
+/* Returns true if a profile is one of IAM Identity Center (SSO). */
 static bool
 is_sso(PseudoAws *aws, const char *profile)
 {
 	static const char *const names[] = {
-		"sso_session", "sso_start_url", "sso_account_id", "sso_role_name", "login_session"
+		"sso_session", "sso_start_url", "sso_account_id", "sso_role_name"
 	};
 
 	for (int i = 0; i < (int) lengthof(names); i++)
@@ -343,54 +411,53 @@ is_sso(PseudoAws *aws, const char *profile)
 	return false;
 }
 
+/* Fill in the failure of a profile that a person has to log in for. */
+static PseudoAwsFound
+fail_login(PseudoAws *aws, const char *profile)
+{
+	return profile_failed(aws, profile, "it is one of IAM Identity Center (SSO) or of aws login, which is not supported",
+						  psprintf("Name a profile with credential_process = aws configure export-credentials --profile %s --format process.",
+								   profile));
+}
+
 /*
  * The credentials that a profile leads to.  Keys go before the role where the profile is the
  * source of another's role, or of its own.
  */
 static PseudoAwsFound
-ask_profile(PseudoAws *aws, const char *profile, Trail *trail, PseudoAwsCredentials *found,
+ask_profile(PseudoAws *aws, const char *profile, const Trail *trail, PseudoAwsCredentials *found,
 			const char **why)
 {
 	bool		has_role = pseudo_aws_config_get(aws, profile, "role_arn") != NULL;
 	bool		has_token = pseudo_aws_config_get(aws, profile, "web_identity_token_file") != NULL;
-	bool		has_keys = pseudo_aws_config_get(aws, profile, "aws_access_key_id") ||
-		pseudo_aws_config_get(aws, profile, "aws_secret_access_key");
 
-	if (has_role && !has_token && !(has_keys && trail->n > 0))
+	if (has_role && !has_token && !(trail->n > 0 && has_keys(aws, PSEUDO_AWS_ANY_FILE, profile)))
 		return ask_role_profile(aws, profile, trail, found);
 	if (has_token)
-		return ask_token_profile(aws, profile, found);
+		return ask_token_profile(aws, profile, trail, found);
 	if (is_sso(aws, profile))
-		return profile_failed(aws, profile, "it is one of IAM Identity Center (SSO) or of aws login, which is not supported",
-							  psprintf("Name a profile with credential_process = aws configure export-credentials --profile %s --format process.",
-									   profile));
-	if (has_keys)
-		return take_keys(aws, profile, found);
+		return fail_login(aws, profile);
+	if (has_keys(aws, PSEUDO_AWS_CREDENTIALS_FILE, profile))
+		return take_keys(aws, PSEUDO_AWS_CREDENTIALS_FILE, profile, found);
+	if (pseudo_aws_config_get(aws, profile, "login_session"))
+		return fail_login(aws, profile);
 	if (pseudo_aws_config_get(aws, profile, "credential_process"))
 		return ask_process(aws, profile, found);
+	if (has_keys(aws, PSEUDO_AWS_CONFIG_FILE, profile))
+		return take_keys(aws, PSEUDO_AWS_CONFIG_FILE, profile, found);
 	*why = psprintf("profile \"%s\" has no credentials", profile);
 	return PSEUDO_AWS_ABSENT;
 }
 
-/* See assume_role.h. */
+/* See assume_role.h.  That a profile which is named is there was checked. */
 PseudoAwsFound
 pseudo_aws_from_profile(PseudoAws *aws, PseudoAwsCredentials *found, const char **why)
 {
-	bool		named = pseudo_option(aws->options, "profile") || pseudo_aws_env("AWS_PROFILE");
-	const char *profile;
-	const char *problem;
-	Trail		trail = {0};
+	const char *profile = pseudo_aws_config_profile(aws);
+	const Trail trail = {0};
 
-	pseudo_aws_config_read(aws);
-	problem = pseudo_aws_config_problem(aws);
-	if (problem)
-		return pseudo_aws_source_failed(aws, "the shared files", problem, NULL);
-	profile = pseudo_aws_config_profile(aws);
 	if (pseudo_aws_config_has(aws, profile))
 		return ask_profile(aws, profile, &trail, found, why);
-	if (named)
-		return profile_failed(aws, profile, "there is no such profile in the shared config and credentials files",
-							  "The files are ~/.aws/config and ~/.aws/credentials of the server's user, or those that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name.");
 	*why = psprintf("no profile \"%s\"", profile);
 	return PSEUDO_AWS_ABSENT;
 }

@@ -41,9 +41,13 @@ typedef struct PseudoAws
 	int64		clock_skew;		/* seconds that AWS's clock is ahead of ours */
 	const char *region;			/* of the secret; NULL before it is known */
 	struct PseudoAwsConfig *config; /* the shared files, read once; see config.h */
+	struct PseudoAwsSettings *settings; /* read once; see settings.h */
 	PseudoAwsCredentials credentials;	/* access_key_id NULL: none yet */
 	const char *imds_token;		/* the instance metadata session, in the arena; NULL: none yet; see imds.c */
 } PseudoAws;
+
+/* Words as a sentence: a capital and a full stop. */
+extern const char *pseudo_aws_sentence(const char *words);
 
 /* An environment variable that is set and not empty, or NULL. */
 extern const char *pseudo_aws_env(const char *name);

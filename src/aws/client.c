@@ -2,8 +2,9 @@
  * client.c
  *		A call of an AWS API: signed, sent, tried again, its errors put into words.
  *
- * Retries are those of the SDKs' standard mode, but measured to a deadline: where the next
- * attempt would begin after it, the last error is the answer, at once.
+ * Retries are those of the SDKs' standard mode (its rules of November 2026), but measured to a deadline: where the next
+ * attempt would begin after it, the last error is the answer, at once; and what an attempt that ran
+ * out of time has to say does not hide what one before it met.
  */
 #include "postgres.h"
 
@@ -16,11 +17,14 @@
 
 #include "credentials.h"
 #include "errors.h"
+#include "settings.h"
 #include "sigv4.h"
 
-#define MAX_ATTEMPTS	3
-#define BACK_OFF		1000	/* milliseconds before the second attempt, at most */
-#define MAX_BACK_OFF	20000
+/* Milliseconds: before the second attempt at most, of other errors and of throttling; before any; what AWS may ask for beside. */
+#define BACK_OFF			50
+#define BACK_OFF_THROTTLED	1000
+#define MAX_BACK_OFF		20000
+#define MAX_RETRY_AFTER		5000
 
 /* What to do after an attempt. */
 typedef enum Verdict
@@ -28,6 +32,7 @@ typedef enum Verdict
 	DONE,
 	GIVE_UP,
 	TRY_AGAIN,
+	TRY_AGAIN_SLOWLY,			/* AWS throttles */
 	RENEW_CREDENTIALS,
 	CORRECT_CLOCK
 } Verdict;
@@ -48,13 +53,26 @@ pseudo_aws_pause(int64 ms)
 	}
 }
 
-/* Wait at random, up to longest; returns false where that would pass the deadline. */
-static bool
-back_off(PseudoAws *aws, int64 longest)
+/* The pause that AWS asks for, in milliseconds, or 0. */
+static int64
+retry_after(const PseudoHttpResponse *response)
 {
-	int64		pause = (int64) (pg_prng_double(&pg_global_prng_state) *
-								 Min(longest, MAX_BACK_OFF));
+	const char *text = response->outcome == PSEUDO_HTTP_ANSWERED ?
+		pseudo_http_header(response, "x-amz-retry-after") : NULL;
 
+	if (text == NULL || *text == '\0' || strlen(text) > 9 || text[strspn(text, "0123456789")] != '\0')
+		return 0;
+	return strtol(text, NULL, 10);
+}
+
+/* Wait at random, ever longer, after so many failures; returns false where that would pass the deadline. */
+static bool
+back_off(PseudoAws *aws, const PseudoHttpResponse *response, int64 base, int failures)
+{
+	int64		longest = Min(base << Min(failures - 1, 20), MAX_BACK_OFF);
+	int64		pause = (int64) (pg_prng_double(&pg_global_prng_state) * longest);
+
+	pause = Max(pause, Min(retry_after(response), pause + MAX_RETRY_AFTER));
 	if (pseudo_now_ms() + pause >= aws->deadline)
 		return false;
 	pseudo_aws_pause(pause);
@@ -103,7 +121,8 @@ attempt(PseudoAws *aws, PseudoAwsExchange *x)
 		.headers = make_headers(aws, x),
 		.body = x->body,
 		.body_len = x->len,
-		.ca_file = pseudo_option(aws->options, "ca_file"),
+		.user_agent = aws->settings->user_agent,
+		.ca_file = aws->settings->ca_file,
 		.trust = aws->trust,
 		.connect_timeout = (int) Max((aws->deadline - pseudo_now_ms()) / 2, 1),
 		.deadline = aws->deadline
@@ -115,10 +134,21 @@ attempt(PseudoAws *aws, PseudoAwsExchange *x)
 	pseudo_http_perform(aws->arena, &request, &x->response);
 }
 
-/* Look at what came of an attempt; fills in aws->failure where it is not done. */
+/*
+ * Look at what came of an attempt; fills in aws->failure where it is not done.  explained: it says already what
+ * an attempt before met, to which one that was not answered in time adds no more than that.
+ */
 static Verdict
-judge(PseudoAws *aws, PseudoAwsExchange *x)
+judge(PseudoAws *aws, PseudoAwsExchange *x, bool explained)
 {
+	if (x->response.outcome == PSEUDO_HTTP_TIMED_OUT && explained)
+	{
+		pseudo_failure_detail(aws->failure,
+							  psprintf("%s%sAttempt %d was not answered in the time that was left.",
+									   aws->failure->detail ? aws->failure->detail : "",
+									   aws->failure->detail ? "\n" : "", x->attempts));
+		return TRY_AGAIN;
+	}
 	if (x->response.outcome != PSEUDO_HTTP_ANSWERED)
 		return pseudo_aws_judge_silence(aws, x) ? TRY_AGAIN : GIVE_UP;
 	if (x->response.status == 200)
@@ -134,6 +164,7 @@ judge(PseudoAws *aws, PseudoAwsExchange *x)
 	switch (pseudo_aws_judge_error(aws, x))
 	{
 		case PSEUDO_AWS_THROTTLED:
+			return TRY_AGAIN_SLOWLY;
 		case PSEUDO_AWS_SERVER:
 			return TRY_AGAIN;
 		case PSEUDO_AWS_EXPIRED:
@@ -145,44 +176,81 @@ judge(PseudoAws *aws, PseudoAwsExchange *x)
 	}
 }
 
+/* Get other credentials, once; returns false where there are none that AWS may take. */
+static bool
+renew(PseudoAws *aws, PseudoAwsExchange *x)
+{
+	PseudoAwsRenew source = x->renew;
+
+	x->renew = NULL;
+	if (source)
+		x->credentials = source(aws, x->renew_arg);
+	return source && x->credentials;
+}
+
+/* Set our clock by AWS's, once; returns false where that was done, or the answer does not say the time. */
+static bool
+correct_clock(PseudoAws *aws, const PseudoAwsExchange *x, bool *corrected)
+{
+	if (*corrected || x->credentials == NULL || !pseudo_aws_clock_skew(x, &aws->clock_skew))
+		return false;
+	*corrected = true;
+	return true;
+}
+
+/* Do what a verdict says; returns false where no other attempt is to be made. */
+static bool
+prepare_next(PseudoAws *aws, PseudoAwsExchange *x, Verdict verdict, int *failures, bool *corrected)
+{
+	switch (verdict)
+	{
+		case TRY_AGAIN:
+		case TRY_AGAIN_SLOWLY:
+			return ++*failures < aws->settings->max_attempts &&
+				back_off(aws, &x->response,
+						 verdict == TRY_AGAIN ? BACK_OFF : BACK_OFF_THROTTLED, *failures);
+		case RENEW_CREDENTIALS:
+			if (renew(aws, x))
+				return true;
+			pseudo_aws_forget();
+			return false;
+		case CORRECT_CLOCK:
+			return correct_clock(aws, x, corrected);
+		default:
+			/* Those of a role that has been replaced, or a session that was revoked, live on for hours. */
+			if (x->credentials && aws->failure->sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE)
+				pseudo_aws_forget();
+			return false;
+	}
+}
+
 /* See client.h. */
 bool
 pseudo_aws_exchange(PseudoAws *aws, PseudoAwsExchange *x)
 {
-	int64		longest = Min((aws->deadline - pseudo_now_ms()) / 5, BACK_OFF);
-	bool		may_renew = x->renew;
-	bool		may_correct = x->credentials != NULL;
+	bool		corrected = false;
+	bool		explained = false;
 	int			failures = 0;
 
 	for (;;)
 	{
+		Verdict		verdict;
+
 		attempt(aws, x);
-		switch (judge(aws, x))
-		{
-			case DONE:
-				return true;
-			case GIVE_UP:
-				/* Those of a role that has been replaced, or a session that was revoked, live on for hours. */
-				if (x->renew && aws->failure->sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE)
-					pseudo_aws_forget();
-				return false;
-			case TRY_AGAIN:
-				if (++failures >= MAX_ATTEMPTS || !back_off(aws, longest))
-					return false;
-				longest *= 2;
-				break;
-			case RENEW_CREDENTIALS:
-				if (!may_renew || !pseudo_aws_find_credentials(aws, true))
-					return false;
-				may_renew = false;
-				break;
-			case CORRECT_CLOCK:
-				if (!may_correct || !pseudo_aws_clock_skew(x, &aws->clock_skew))
-					return false;
-				may_correct = false;
-				break;
-		}
+		verdict = judge(aws, x, explained);
+		if (verdict == DONE)
+			return true;
+		explained |= x->response.outcome != PSEUDO_HTTP_TIMED_OUT;
+		if (!prepare_next(aws, x, verdict, &failures, &corrected))
+			return false;
 	}
+}
+
+/* Find aws->credentials anew; see client.h. */
+static const PseudoAwsCredentials *
+renew_credentials(PseudoAws *aws, void *arg pg_attribute_unused())
+{
+	return pseudo_aws_find_credentials(aws, true) ? &aws->credentials : NULL;
 }
 
 /* See client.h. */
@@ -200,13 +268,15 @@ pseudo_aws_call(PseudoAws *aws, PseudoAwsService service, const char *action,
 		.body = body,
 		.len = len,
 		.credentials = &aws->credentials,
-		.renew = true
+		.renew = renew_credentials
 	};
 	const char *endpoint;
 	bool		ok;
 
 	if (error)
 		memset(error, 0, sizeof(PseudoAwsError));
+	if (!pseudo_aws_read_settings(aws))
+		return NULL;
 	if (aws->region == NULL && !pseudo_aws_find_region(aws))
 		return NULL;
 	if (aws->credentials.access_key_id == NULL && !pseudo_aws_find_credentials(aws, false))
@@ -234,7 +304,7 @@ form_action(const char *form)
 /* See client.h. */
 const char *
 pseudo_aws_call_sts(PseudoAws *aws, const char *region, const char *form,
-					const PseudoAwsCredentials *credentials)
+					const PseudoAwsCredentials *credentials, PseudoAwsRenew renew, void *arg)
 {
 	static const char *const unsigned_headers[] = {
 		"Content-Type: application/x-www-form-urlencoded; charset=utf-8", NULL
@@ -248,6 +318,8 @@ pseudo_aws_call_sts(PseudoAws *aws, const char *region, const char *form,
 		.body = form,
 		.len = strlen(form),
 		.credentials = credentials,
+		.renew = renew,
+		.renew_arg = arg,
 		.headers = unsigned_headers,
 		.xml = true
 	};

@@ -10,6 +10,27 @@
 #include "endpoint.h"
 #include "http.h"
 
+/* What kind of error it is: what it means, and what helps. */
+typedef enum PseudoAwsErrorKind
+{
+	PSEUDO_AWS_UNKNOWN,
+	PSEUDO_AWS_THROTTLED,
+	PSEUDO_AWS_SERVER,			/* AWS's own, passing */
+	PSEUDO_AWS_FOREIGN,			/* an answer that is not AWS's, or a redirect */
+	PSEUDO_AWS_EXPIRED,			/* credentials */
+	PSEUDO_AWS_SKEWED,			/* our clock and AWS's differ */
+	PSEUDO_AWS_BAD_CREDENTIALS,
+	PSEUDO_AWS_DENIED,
+	PSEUDO_AWS_KEY,				/* a KMS key that cannot be used */
+	PSEUDO_AWS_NOT_FOUND,
+	PSEUDO_AWS_NO_VERSION,		/* the secret is there, no such version */
+	PSEUDO_AWS_DELETED,
+	PSEUDO_AWS_REPLICA,
+	PSEUDO_AWS_BAD_REQUEST,
+	PSEUDO_AWS_LIMIT,
+	PSEUDO_AWS_TOKEN			/* the agent does not know our token */
+} PseudoAwsErrorKind;
+
 /* An error that AWS answered with. */
 typedef struct PseudoAwsError
 {
@@ -18,6 +39,12 @@ typedef struct PseudoAwsError
 	const char *request_id;		/* may be "" */
 	int			status;			/* of HTTP */
 } PseudoAwsError;
+
+/*
+ * Newer credentials from where others were, which AWS has called expired; NULL with aws->failure filled in
+ * where there are none.  None of those that are kept serve.
+ */
+typedef const PseudoAwsCredentials *(*PseudoAwsRenew) (PseudoAws *aws, void *arg);
 
 /* A question, and what became of it. */
 typedef struct PseudoAwsExchange
@@ -33,7 +60,8 @@ typedef struct PseudoAwsExchange
 	const char *body;			/* may be NULL */
 	Size		len;			/* bytes */
 	const PseudoAwsCredentials *credentials;	/* to sign with, or NULL */
-	bool		renew;			/* credentials are aws->credentials: they may be renewed */
+	PseudoAwsRenew renew;		/* gets others, once, where AWS calls these expired; NULL: there are none */
+	void	   *renew_arg;
 	const char *const *headers; /* where it is not signed */
 	bool		xml;			/* the answer is no JSON */
 
@@ -41,10 +69,12 @@ typedef struct PseudoAwsExchange
 	PseudoHttpResponse response;
 	PseudoJson *answer;			/* an object, unless xml */
 	PseudoAwsError error;		/* code NULL: AWS answered with none */
+	PseudoAwsErrorKind kind;	/* of that error */
 } PseudoAwsExchange;
 
 /*
- * Ask, at most 3 times, full jitter, within aws->deadline; returns false with aws->failure filled in.
+ * Ask, as often as the settings say, full jitter, within aws->deadline; returns false with aws->failure filled in.
+ * Credentials that AWS refuses are no longer kept.
  */
 extern bool pseudo_aws_exchange(PseudoAws *aws, PseudoAwsExchange *x);
 
@@ -60,11 +90,12 @@ extern PseudoJson *pseudo_aws_call(PseudoAws *aws, PseudoAwsService service, con
 								   const char *body, Size len, PseudoAwsError *error);
 
 /*
- * Post a form to STS (Query protocol, version 2011-06-15), signed with credentials, or unsigned where they are
- * NULL; retried as above.  Returns the answer's XML in the arena, or NULL with aws->failure filled in.
+ * Post a form to STS (Query protocol, version 2011-06-15), signed with credentials, which renew() renews, or unsigned where
+ * they are NULL; retried as above.  Returns the answer's XML in the arena, or NULL with aws->failure filled in.
  */
 extern const char *pseudo_aws_call_sts(PseudoAws *aws, const char *region, const char *form,
-									   const PseudoAwsCredentials *credentials);
+									   const PseudoAwsCredentials *credentials,
+									   PseudoAwsRenew renew, void *arg);
 
 /* The text of the first element of this name in an XML answer, in the arena, or NULL. */
 extern const char *pseudo_aws_xml(PseudoAws *aws, const char *xml, const char *name);

@@ -5,6 +5,8 @@
  * A file is read into the arena, for it may hold secret keys, and cut into strings
  * where it is.  What both files say is one list, the last setting first: so the
  * last of two wins, and the credentials file over the config file, which is read before it.
+ * A file that is there and cannot be read, or a profile that is named and is not there, ends every
+ * call of AWS: to go on without would mean another identity, or a public endpoint.
  */
 #include "postgres.h"
 
@@ -19,6 +21,9 @@
 
 #define FILE_MAX	(1024 * 1024)	/* bytes */
 
+#define FILES_HINT \
+	"The files are ~/.aws/config and ~/.aws/credentials of the server's user, or those that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name."
+
 typedef enum SectionKind
 {
 	SECTION_NONE,				/* before the first one */
@@ -32,6 +37,8 @@ typedef struct Setting
 {
 	SectionKind kind;
 	const char *section;		/* the name of the profile, ... */
+	PseudoAwsConfigFile file;
+	bool		is_bare_default;	/* in [default], without the word "profile" */
 	const char *group;			/* the setting that this one is indented under, or NULL */
 	const char *name;
 	char	   *value;
@@ -42,15 +49,18 @@ struct PseudoAwsConfig
 {
 	Setting    *last;
 	const char *problem;
+	List	   *missing;		/* environment variables that name a file which is not there */
 };
 
 /* A file that is being parsed. */
 typedef struct Parser
 {
 	PseudoAws  *aws;
-	bool		is_credentials;
+	PseudoAwsConfigFile file;
 	SectionKind kind;			/* of the section that the line is in */
 	const char *section;
+	bool		is_bare_default;	/* the section is [default] */
+	bool		has_profile_default;	/* there is a section [profile default] */
 	Setting    *open;			/* that an indented line belongs to, or NULL */
 	Setting    *last;
 } Parser;
@@ -105,6 +115,8 @@ add_setting(Parser *p, const char *group, const char *name, char *value)
 
 	setting->kind = p->kind;
 	setting->section = p->section;
+	setting->file = p->file;
+	setting->is_bare_default = p->is_bare_default;
 	setting->group = group;
 	setting->name = name;
 	setting->value = value;
@@ -152,13 +164,16 @@ parse_section(Parser *p, char *line)
 	p->open = NULL;
 	p->kind = SECTION_PROFILE;
 	p->section = text;
-	if (!p->is_credentials && strcmp(text, "default") != 0)
+	p->is_bare_default = p->file == PSEUDO_AWS_CONFIG_FILE && strcmp(text, "default") == 0;
+	if (p->file == PSEUDO_AWS_CONFIG_FILE && !p->is_bare_default)
 	{
 		if ((name = after_keyword(text, "profile")) == NULL)
 		{
 			name = after_keyword(text, "services");
 			p->kind = name ? SECTION_SERVICES : SECTION_OTHER;
 		}
+		else if (strcmp(name, "default") == 0)
+			p->has_profile_default = true;
 		p->section = name;
 	}
 	(void) add_setting(p, NULL, "", NULL);
@@ -215,11 +230,26 @@ parse_line(Parser *p, char *line)
 	return p->open != NULL;
 }
 
-/* Parse a file; one with a bad line counts as empty, for half a profile may be another identity. */
+/* Take [default] out of a file that has [profile default]: the second replaces the first, whole. */
 static void
-parse_file(PseudoAws *aws, const char *path, char *data, bool is_credentials)
+drop_bare_default(Parser *p)
 {
-	Parser		p = {.aws = aws,.is_credentials = is_credentials,.last = aws->config->last};
+	Setting   **link = &p->last;
+
+	while (*link)
+	{
+		if ((*link)->is_bare_default)
+			*link = (*link)->next;
+		else
+			link = &(*link)->next;
+	}
+}
+
+/* Parse a file. */
+static void
+parse_file(PseudoAws *aws, const char *path, char *data, PseudoAwsConfigFile file)
+{
+	Parser		p = {.aws = aws,.file = file,.last = aws->config->last};
 	int			number = 1;
 
 	for (char *line = data, *end; line; line = end, number++)
@@ -234,6 +264,8 @@ parse_file(PseudoAws *aws, const char *path, char *data, bool is_credentials)
 			return;
 		}
 	}
+	if (p.has_profile_default)
+		drop_bare_default(&p);
 	aws->config->last = p.last;
 }
 
@@ -267,29 +299,6 @@ read_file(PseudoAws *aws, int fd)
 	return strlen(data) == len ? data : NULL;
 }
 
-/* Read and parse a file; a missing one is an empty one. */
-static void
-load_file(PseudoAws *aws, const char *path, bool is_credentials)
-{
-	int			fd = OpenTransientFile(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	char	   *data;
-
-	if (fd < 0)
-	{
-		if (errno != ENOENT && errno != ENOTDIR)
-			set_problem(aws, psprintf("could not open file \"%s\": %s", path, pg_strerror(errno)));
-		return;
-	}
-	data = read_file(aws, fd);
-	if (data)
-		parse_file(aws, path, data, is_credentials);
-	else if (errno != 0)
-		set_problem(aws, psprintf("could not read file \"%s\": %s", path, pg_strerror(errno)));
-	else
-		set_problem(aws, psprintf("file \"%s\" is no text of at most %d bytes", path, FILE_MAX));
-	CloseTransientFile(fd);
-}
-
 /* The home directory: HOME, else the server's user's own; NULL where there is none. */
 static const char *
 home_directory(void)
@@ -318,48 +327,84 @@ file_path(const char *variable, const char *usual)
 	return home ? psprintf("%s%s", home, path + 1) : NULL;
 }
 
-/* See config.h. */
-void
-pseudo_aws_config_read(PseudoAws *aws)
+/* Read and parse the file that a variable names, or the usual one; a missing one is an empty one. */
+static void
+load_file(PseudoAws *aws, const char *variable, const char *usual, PseudoAwsConfigFile file)
 {
-	const char *path;
+	const char *path = file_path(variable, usual);
+	int			fd;
+	char	   *data;
 
+	if (path == NULL)
+		return;
+	fd = OpenTransientFile(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+	{
+		if (errno == ENOENT || errno == ENOTDIR)
+		{
+			if (pseudo_aws_env(variable))
+				aws->config->missing = lappend(aws->config->missing, unconstify(char *, variable));
+		}
+		else
+			set_problem(aws, psprintf("could not open file \"%s\": %s", path, pg_strerror(errno)));
+		return;
+	}
+	data = read_file(aws, fd);
+	if (data)
+		parse_file(aws, path, data, file);
+	else if (errno != 0)
+		set_problem(aws, psprintf("could not read file \"%s\": %s", path, pg_strerror(errno)));
+	else
+		set_problem(aws, psprintf("file \"%s\" is no text of at most %d bytes", path, FILE_MAX));
+	CloseTransientFile(fd);
+}
+
+/* Read both files, where they are not read yet. */
+static void
+read_files(PseudoAws *aws)
+{
 	if (aws->config)
 		return;
 	aws->config = MemoryContextAllocZero(aws->context, sizeof(struct PseudoAwsConfig));
-	if ((path = file_path("AWS_CONFIG_FILE", "~/.aws/config")))
-		load_file(aws, path, false);
-	if ((path = file_path("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")))
-		load_file(aws, path, true);
+	load_file(aws, "AWS_CONFIG_FILE", "~/.aws/config", PSEUDO_AWS_CONFIG_FILE);
+	load_file(aws, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", PSEUDO_AWS_CREDENTIALS_FILE);
 }
 
-/* See config.h. */
-const char *
-pseudo_aws_config_problem(PseudoAws *aws)
+/* The profile that is named, and *where, or NULL. */
+static const char *
+named_profile(PseudoAws *aws, const char **where)
 {
-	pseudo_aws_config_read(aws);
-	return aws->config->problem;
+	const char *profile = pseudo_option(aws->options, "profile");
+
+	*where = "option \"profile\"";
+	if (profile)
+		return profile;
+	*where = "AWS_PROFILE";
+	if ((profile = pseudo_aws_env("AWS_PROFILE")))
+		return profile;
+	*where = "AWS_DEFAULT_PROFILE";
+	return pseudo_aws_env("AWS_DEFAULT_PROFILE");
 }
 
 /* See config.h. */
 const char *
 pseudo_aws_config_profile(PseudoAws *aws)
 {
-	const char *profile = pseudo_option(aws->options, "profile");
+	const char *where;
+	const char *profile = named_profile(aws, &where);
 
-	if (profile == NULL)
-		profile = pseudo_aws_env("AWS_PROFILE");
 	return profile ? profile : "default";
 }
 
 /* The last setting of this name, or NULL; the names of settings compare without case. */
 static const Setting *
-find(PseudoAws *aws, SectionKind kind, const char *section, const char *group, const char *name)
+find(PseudoAws *aws, PseudoAwsConfigFile file, SectionKind kind, const char *section,
+	 const char *group, const char *name)
 {
-	pseudo_aws_config_read(aws);
+	read_files(aws);
 	for (const Setting *s = aws->config->last; s; s = s->next)
 	{
-		if (s->kind == kind && strcmp(s->section, section) == 0 &&
+		if ((s->file & file) && s->kind == kind && strcmp(s->section, section) == 0 &&
 			(s->group == NULL) == (group == NULL) &&
 			(group == NULL || pg_strcasecmp(s->group, group) == 0) &&
 			pg_strcasecmp(s->name, name) == 0)
@@ -379,14 +424,44 @@ value_of(const Setting *setting)
 bool
 pseudo_aws_config_has(PseudoAws *aws, const char *profile)
 {
-	return find(aws, SECTION_PROFILE, profile, NULL, "") != NULL;
+	return find(aws, PSEUDO_AWS_ANY_FILE, SECTION_PROFILE, profile, NULL, "") != NULL;
+}
+
+/* See config.h. */
+bool
+pseudo_aws_config_check(PseudoAws *aws)
+{
+	const char *where;
+	const char *profile = named_profile(aws, &where);
+
+	read_files(aws);
+	if (aws->config->problem)
+		return pseudo_fail(aws->failure, PSEUDO_FAIL_TRANSIENT,
+						   ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+						   "could not read the AWS configuration files",
+						   pseudo_aws_sentence(aws->config->problem), FILES_HINT);
+	if (profile && !pseudo_aws_config_has(aws, profile))
+		return pseudo_fail(aws->failure, PSEUDO_FAIL_TRANSIENT,
+						   ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+						   psprintf("AWS profile \"%s\" does not exist", profile),
+						   psprintf("It is named by %s, and neither of the AWS configuration files has it.", where),
+						   FILES_HINT);
+	return true;
 }
 
 /* See config.h. */
 const char *
 pseudo_aws_config_get(PseudoAws *aws, const char *profile, const char *name)
 {
-	return value_of(find(aws, SECTION_PROFILE, profile, NULL, name));
+	return pseudo_aws_config_get_from(aws, PSEUDO_AWS_ANY_FILE, profile, name);
+}
+
+/* See config.h. */
+const char *
+pseudo_aws_config_get_from(PseudoAws *aws, PseudoAwsConfigFile file, const char *profile,
+						   const char *name)
+{
+	return value_of(find(aws, file, SECTION_PROFILE, profile, NULL, name));
 }
 
 /* See config.h. */
@@ -398,5 +473,51 @@ pseudo_aws_config_service(PseudoAws *aws, const char *profile, const char *servi
 
 	if (services == NULL)
 		return NULL;
-	return value_of(find(aws, SECTION_SERVICES, services, service, name));
+	return value_of(find(aws, PSEUDO_AWS_ANY_FILE, SECTION_SERVICES, services, service, name));
+}
+
+/* See config.h. */
+const char *
+pseudo_aws_setting(PseudoAws *aws, const char *variable, const char *setting, const char **where)
+{
+	const char *profile = pseudo_aws_config_profile(aws);
+	const char *value = pseudo_aws_env(variable);
+
+	*where = value ? psprintf("environment variable %s", variable) :
+		psprintf("setting %s of profile \"%s\"", setting, profile);
+	return value ? value : pseudo_aws_config_get(aws, profile, setting);
+}
+
+/* See config.h. */
+bool
+pseudo_aws_setting_is_on(PseudoAws *aws, const char *variable, const char *setting)
+{
+	const char *where;
+	const char *value = pseudo_aws_setting(aws, variable, setting, &where);
+
+	return value && pg_strcasecmp(value, "true") == 0;
+}
+
+/* See config.h. */
+List *
+pseudo_aws_config_missing(PseudoAws *aws)
+{
+	read_files(aws);
+	return aws->config->missing;
+}
+
+/* See config.h. */
+List *
+pseudo_aws_config_names(PseudoAws *aws, const char *profile)
+{
+	List	   *names = NIL;
+
+	read_files(aws);
+	for (const Setting *s = aws->config->last; s; s = s->next)
+	{
+		if (s->kind == SECTION_PROFILE && strcmp(s->section, profile) == 0 &&
+			s->group == NULL && *s->name)
+			names = lappend(names, pstrdup(s->name));
+	}
+	return names;
 }

@@ -19,9 +19,11 @@
 
 #include "assume_role.h"
 #include "client.h"
+#include "config.h"
 #include "credentials.h"
 #include "http.h"
 #include "imds.h"
+#include "settings.h"
 
 #define RENEW_BEFORE	300		/* seconds before they expire */
 #define KEPT			4		/* sets of credentials a backend */
@@ -121,22 +123,12 @@ pseudo_aws_forget(void)
 		explicit_bzero(kept, KEPT * sizeof(Kept));
 }
 
-/* Words as a sentence, with their full stop. */
-static const char *
-sentence(const char *words)
-{
-	Size		len = strlen(words);
-
-	return psprintf("%c%s%s", pg_toupper((unsigned char) words[0]), words + 1,
-					len > 0 && words[len - 1] == '.' ? "" : ".");
-}
-
 /* See credentials.h. */
 PseudoAwsFound
 pseudo_aws_source_failed(PseudoAws *aws, const char *source, const char *why, const char *hint)
 {
 	pseudo_fail(aws->failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-				psprintf("could not get AWS credentials from %s", source), sentence(why), hint);
+				psprintf("could not get AWS credentials from %s", source), pseudo_aws_sentence(why), hint);
 	return PSEUDO_AWS_FAILED;
 }
 
@@ -443,7 +435,8 @@ ask_container(PseudoAws *aws, const char *url, const char *const *headers,
 {
 	PseudoHttpRequest request = {
 		.method = "GET",.url = url,.headers = headers,.metadata = true,
-		.ca_file = pseudo_option(aws->options, "ca_file"),.trust = aws->trust
+		.ca_file = aws->settings->ca_file,.trust = aws->trust,
+		.user_agent = aws->settings->user_agent
 	};
 	PseudoHttpResponse response;
 	int			tries = 0;
@@ -497,15 +490,19 @@ pseudo_aws_from_container(PseudoAws *aws, PseudoAwsCredentials *found, const cha
 	return pseudo_aws_source_failed(aws, "the container's endpoint", problem, NULL);
 }
 
-/* The name of the instance's role, palloc'ed, or NULL with *why set. */
+/* The name of the instance's role, palloc'ed, or NULL with *why set.  Where it is set, nobody is asked. */
 static const char *
 instance_role(PseudoAws *aws, const char **why)
 {
 	static const char allowed[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+=,.@-";
-	const char *roles = pseudo_aws_imds_get(aws, "/latest/meta-data/iam/security-credentials/", why);
+	const char *where;
+	const char *roles = pseudo_aws_setting(aws, "AWS_EC2_INSTANCE_PROFILE_NAME",
+										   "ec2_instance_profile_name", &where);
 	Size		len;
 
+	if (roles == NULL)
+		roles = pseudo_aws_imds_get(aws, "/latest/meta-data/iam/security-credentials/", why);
 	if (roles == NULL)
 		return NULL;
 	len = strspn(roles, allowed);

@@ -140,10 +140,8 @@ instance_region(PseudoAws *aws, const char **problem)
 static bool
 fail_no_region(PseudoAws *aws, const char *profile, const char *imds_problem)
 {
-	const char *problem = pseudo_aws_config_problem(aws);
+	const char *problem = pseudo_aws_config_has(aws, profile) ? "names no region" : "does not exist";
 
-	if (problem == NULL)
-		problem = pseudo_aws_config_has(aws, profile) ? "names no region" : "does not exist";
 	return pseudo_fail(aws->failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_INVALID_PARAMETER_VALUE,
 					   "could not find the AWS region of the secret",
 					   psprintf("Option \"region\": not set.  Option \"secret_id\": no ARN with a region.  "
@@ -183,17 +181,6 @@ pseudo_aws_find_region(PseudoAws *aws)
 	return fail_no_region(aws, profile, problem);
 }
 
-/* A switch of the environment, else of the profile. */
-static bool
-is_on(PseudoAws *aws, const char *variable, const char *setting)
-{
-	const char *value = pseudo_aws_env(variable);
-
-	if (value == NULL)
-		value = pseudo_aws_config_get(aws, pseudo_aws_config_profile(aws), setting);
-	return value && pg_strcasecmp(value, "true") == 0;
-}
-
 /* A configured URL of a service, *where set to whence it comes; NULL where there is none. */
 static const char *
 configured_url(PseudoAws *aws, PseudoAwsService service, const char **where)
@@ -204,7 +191,7 @@ configured_url(PseudoAws *aws, PseudoAwsService service, const char **where)
 	*where = "option \"endpoint\"";
 	if (service == PSEUDO_AWS_SECRETS_MANAGER)
 		url = pseudo_option(aws->options, "endpoint");
-	if (url || is_on(aws, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls"))
+	if (url || pseudo_aws_setting_is_on(aws, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls"))
 		return url;
 	*where = psprintf("environment variable %s", services[service].variable);
 	if ((url = pseudo_aws_env(services[service].variable)))
@@ -246,8 +233,8 @@ partition_url(PseudoAws *aws, PseudoAwsService service, const char *region)
 {
 	const Partition *p = find_partition(region);
 	bool		is_gov = strcmp(p->name, "aws-us-gov") == 0;
-	bool		fips = is_on(aws, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint");
-	bool		dual = is_on(aws, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint");
+	bool		fips = pseudo_aws_setting_is_on(aws, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint");
+	bool		dual = pseudo_aws_setting_is_on(aws, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint");
 
 	/* In these partitions the plain names of Secrets Manager are dual-stack. */
 	if (service == PSEUDO_AWS_SECRETS_MANAGER &&

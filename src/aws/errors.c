@@ -55,6 +55,7 @@ static const struct
 	{"ExpiredToken", PSEUDO_AWS_EXPIRED},
 	{"ExpiredTokenException", PSEUDO_AWS_EXPIRED},
 	{"RequestExpired", PSEUDO_AWS_EXPIRED},
+	{"RequestInTheFuture", PSEUDO_AWS_SKEWED},
 	{"RequestTimeTooSkewed", PSEUDO_AWS_SKEWED},
 
 	{"AuthFailure", PSEUDO_AWS_BAD_CREDENTIALS},
@@ -298,6 +299,23 @@ policy_resource(const PseudoAws *aws, const PseudoAwsExchange *x, bool key)
 		psprintf("arn:%s:kms:%s:%s:key/%s", partition, region, owner, name);
 }
 
+/* What AWS names where another policy than the credentials' own denies, whose that is, and who changes it. */
+static const struct
+{
+	const char *type;
+	const char *whose;
+	const char *remedy;
+}			policies[] = {
+	{"VPC endpoint policy", "The policy of the VPC endpoint that the request goes through",
+	"change it with aws ec2 modify-vpc-endpoint"},
+	{"service control policy", "The service control policy (SCP) of the organization",
+	"its administrators change it in AWS Organizations"},
+	{"resource control policy", "The resource control policy (RCP) of the organization",
+	"its administrators change it in AWS Organizations"},
+	{"permissions boundary", "The permissions boundary of the role or user", "change the boundary"},
+	{"session policy", "The session policy of the role", "change it where the role is assumed"}
+};
+
 /* The hint for a denied action: the statement that allows it.  key: the KMS key was meant. */
 static const char *
 hint_denied(const PseudoAws *aws, const PseudoAwsExchange *x, bool key)
@@ -307,6 +325,12 @@ hint_denied(const PseudoAws *aws, const PseudoAwsExchange *x, bool key)
 	const char *also = key && strcmp(x->action, "PutSecretValue") == 0 ?
 		" (and kms:GenerateDataKey, to store)" : "";
 
+	for (int i = 0; i < (int) lengthof(policies); i++)
+	{
+		if (has(x->error.message, policies[i].type))
+			return psprintf("%s must allow %s:%s, too: %s.", policies[i].whose, service, action,
+							policies[i].remedy);
+	}
 	if (has(x->error.message, "explicit deny"))
 		return psprintf("A policy denies %s:%s explicitly, which no other can allow: correct that one.",
 						service, action);
@@ -382,13 +406,24 @@ static const struct
 	[PSEUDO_AWS_LIMIT] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 	"A quota of AWS is reached: a secret has about 100 versions, and a version 20 staging labels."},
 	[PSEUDO_AWS_TOKEN] = {PSEUDO_FAIL_TRANSIENT, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	"The agent does not know the token: it is read from AWS_TOKEN, AWS_SESSION_TOKEN, AWS_CONTAINER_AUTHORIZATION_TOKEN or /var/run/awssmatoken, the first that is there."}
+	"The agent does not know the token: it is read from AWS_TOKEN, or else from AWS_SESSION_TOKEN, AWS_CONTAINER_AUTHORIZATION_TOKEN and /var/run/awssmatoken, in this order."}
 };
+
+/* Returns true if the agent runs, and says that it does not reach AWS. */
+static bool
+is_agent_cut_off(const PseudoAwsExchange *x)
+{
+	return x->agent && (strcmp(x->error.code, "ConnectionError") == 0 ||
+						strcmp(x->error.code, "TimeoutError") == 0 ||
+						strcmp(x->error.code, "InternalFailure") == 0);
+}
 
 /* The hint for a kind of error, or NULL. */
 static const char *
 hint(const PseudoAws *aws, const PseudoAwsExchange *x, PseudoAwsErrorKind kind)
 {
+	if (is_agent_cut_off(x))
+		return "The agent runs, but does not reach AWS: check its network (route, VPC endpoint, proxy), its region and its credentials; its log says more.";
 	switch (kind)
 	{
 		case PSEUDO_AWS_DENIED:
@@ -412,7 +447,7 @@ pseudo_aws_judge_error(PseudoAws *aws, PseudoAwsExchange *x)
 	const char *message;
 
 	read_error(aws, x);
-	kind = kind_of(aws, x);
+	kind = x->kind = kind_of(aws, x);
 	if (*x->error.code == '\0')
 		message = psprintf("%s answered with HTTP status %d", pseudo_aws_who(x), x->error.status);
 	else

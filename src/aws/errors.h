@@ -9,27 +9,6 @@
 
 #include "client.h"
 
-/* What kind of error it is: what it means, and what helps. */
-typedef enum PseudoAwsErrorKind
-{
-	PSEUDO_AWS_UNKNOWN,
-	PSEUDO_AWS_THROTTLED,
-	PSEUDO_AWS_SERVER,			/* AWS's own, passing */
-	PSEUDO_AWS_FOREIGN,			/* an answer that is not AWS's, or a redirect */
-	PSEUDO_AWS_EXPIRED,			/* credentials */
-	PSEUDO_AWS_SKEWED,			/* our clock and AWS's differ */
-	PSEUDO_AWS_BAD_CREDENTIALS,
-	PSEUDO_AWS_DENIED,
-	PSEUDO_AWS_KEY,				/* a KMS key that cannot be used */
-	PSEUDO_AWS_NOT_FOUND,
-	PSEUDO_AWS_NO_VERSION,		/* the secret is there, no such version */
-	PSEUDO_AWS_DELETED,
-	PSEUDO_AWS_REPLICA,
-	PSEUDO_AWS_BAD_REQUEST,
-	PSEUDO_AWS_LIMIT,
-	PSEUDO_AWS_TOKEN			/* the agent does not know our token */
-} PseudoAwsErrorKind;
-
 /*
  * Read x->error from an answer whose status is not 200, fill in aws->failure, and
  * say what kind it is.

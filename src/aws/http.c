@@ -517,6 +517,7 @@ set_request(Http *http, const PseudoHttpRequest *request)
 	add_header(http, "Expect:");
 	add_header(http, "Content-Type:");
 	SET(CURLOPT_HTTPHEADER, http->headers);
+	SET(CURLOPT_USERAGENT, request->user_agent);
 	SET(CURLOPT_URL, request->url);
 	if (strcmp(request->method, "GET") != 0)
 	{

@@ -31,6 +31,7 @@ typedef struct PseudoHttpRequest
 								 * but Host and Content-Length where not given */
 	const char *body;			/* may be NULL */
 	Size		body_len;		/* bytes */
+	const char *user_agent;		/* NULL: none is sent */
 	const char *ca_file;		/* PEM; NULL: the system's CAs */
 	PseudoTrust *trust;			/* the CAs that earlier requests have read */
 	bool		metadata;		/* plain http is allowed to any host (the caller has checked it),

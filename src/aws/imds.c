@@ -10,28 +10,20 @@
 #include "config.h"
 #include "http.h"
 #include "imds.h"
+#include "settings.h"
 
-#define REQUEST_MAX		1000	/* milliseconds of one request */
+#define ATTEMPTS		2		/* of a request, where none are set */
 #define TOKEN_HEADER	"X-aws-ec2-metadata-token"
-
-/* A setting of the environment, else of the profile. */
-static const char *
-env_or_profile(PseudoAws *aws, const char *variable, const char *setting)
-{
-	const char *value = pseudo_aws_env(variable);
-
-	return value ? value :
-		pseudo_aws_config_get(aws, pseudo_aws_config_profile(aws), setting);
-}
 
 /* Where the service is, without slashes at the end. */
 static const char *
 endpoint(PseudoAws *aws)
 {
-	const char *url = env_or_profile(aws, "AWS_EC2_METADATA_SERVICE_ENDPOINT",
-									 "ec2_metadata_service_endpoint");
-	const char *mode = env_or_profile(aws, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
-									  "ec2_metadata_service_endpoint_mode");
+	const char *where;
+	const char *url = pseudo_aws_setting(aws, "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+										 "ec2_metadata_service_endpoint", &where);
+	const char *mode = pseudo_aws_setting(aws, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+										  "ec2_metadata_service_endpoint_mode", &where);
 	Size		len;
 
 	if (url == NULL)
@@ -45,7 +37,7 @@ endpoint(PseudoAws *aws)
 
 /*
  * Send a request, once more where the service stumbles.  What is not answered in time is
- * not repeated: a host without the service pays for one wait.
+ * not repeated, unless attempts are set: a host without the service pays for one wait.
  */
 static void
 perform(PseudoAws *aws, const char *method, const char *url, const char *header,
@@ -58,16 +50,20 @@ perform(PseudoAws *aws, const char *method, const char *url, const char *header,
 		.headers = headers,
 		.metadata = true,
 		.trust = aws->trust,
-		.connect_timeout = REQUEST_MAX
+		.user_agent = aws->settings->user_agent,
+		.connect_timeout = aws->settings->metadata_timeout
 	};
+	int			set = aws->settings->metadata_attempts;
 
-	for (int attempt = 0; attempt < 2; attempt++)
+	for (int attempt = 0; attempt < (set > 0 ? set : ATTEMPTS); attempt++)
 	{
-		request.deadline = Min(pseudo_now_ms() + REQUEST_MAX, aws->deadline);
+		request.deadline = Min(pseudo_now_ms() + aws->settings->metadata_timeout, aws->deadline);
 		memset(response, 0, sizeof(*response));
 		pseudo_http_perform(aws->arena, &request, response);
-		if (response->outcome != PSEUDO_HTTP_BROKEN &&
-			!(response->outcome == PSEUDO_HTTP_ANSWERED && response->status >= 500))
+		if (response->outcome == PSEUDO_HTTP_ANSWERED && response->status < 500)
+			return;
+		if (response->outcome != PSEUDO_HTTP_ANSWERED && response->outcome != PSEUDO_HTTP_BROKEN &&
+			set == 0)
 			return;
 	}
 }

@@ -10,7 +10,7 @@
 #include "aws.h"
 
 /*
- * GET a path ("/latest/meta-data/...") with a session token; at most 1 s each request.
+ * GET a path ("/latest/meta-data/...") with a session token; each request at most as long as aws->settings say.
  * Returns the body in the arena, or NULL with *problem set in words (palloc'ed): that it is switched
  * off by AWS_EC2_METADATA_DISABLED, not reached (with the hop limit as the likely cause in a container), 404 ...
  */

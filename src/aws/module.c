@@ -32,6 +32,16 @@ pseudo_aws_env(const char *name)
 	return value && *value ? value : NULL;
 }
 
+/* See aws.h. */
+const char *
+pseudo_aws_sentence(const char *words)
+{
+	Size		len = strlen(words);
+
+	return psprintf("%c%s%s", pg_toupper((unsigned char) words[0]), words + 1,
+					len > 0 && words[len - 1] == '.' ? "" : ".");
+}
+
 /*
  * Memory context callback: free an answer's decoded strings.  Its nodes are in a child of the
  * context, which is gone by now.

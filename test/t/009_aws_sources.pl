@@ -11,7 +11,6 @@ use Pseudo;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
 # Everything secret in this test has S3CR3T in it, or is in the document.
 my $document = '{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}';
@@ -348,9 +347,9 @@ is(join(', ', map { signer($_) } $sts->requests), 'ASIACONTAINER eu-west-1 sts S
 is(used('pseudo'), 'AKIAFROMCONFIG eu-west-1 secretsmanager', 'the files go before the container');
 files(undef);
 environment(AWS_CONTAINER_CREDENTIALS_FULL_URI => 'http://192.0.2.1/credentials');
-my $start = time;
-like(used('pseudo'), qr/ERROR:  28000: .*AWS_CONTAINER_CREDENTIALS_FULL_URI/s, 'container: plain http to another host');
-cmp_ok(time - $start, '<', 3, 'container: is not asked');
+$text = used('pseudo');
+like($text, qr/ERROR:  28000: .*AWS_CONTAINER_CREDENTIALS_FULL_URI/s, 'container: plain http to another host');
+unlike($text, qr/connect|within \d+ ms/, 'container: is not asked');
 environment(%container, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI => '/v2/credentials/1');
 $host->forget;
 $text = used('pseudo');
@@ -397,10 +396,10 @@ for my $refusal ({ status => 404 }, { status => 403 }, { status => 405 }, { clos
 	is($host->count(method => 'GET'), 0, 'IMDS: nor version 1');
 }
 $host->rules([ { method => 'PUT', answer => { hang => 'before' } }, \%version1 ]);
-$start = time;
+$host->forget;
 $text = used('pseudo');
 like($text, qr/ERROR:  28000: .*hop limit/is, 'IMDS: the session token does not come: the hop limit is named');
-cmp_ok(time - $start, '<', 4, 'IMDS: a second of patience');
+is($host->count, 1, 'IMDS: a second of patience');
 $host->rules([ imds_rules(), ]);
 like(used('pseudo'), qr/ERROR:  28000: .*metadata/is, 'IMDS: no role');
 environment(%metadata, %container);
@@ -468,27 +467,24 @@ sub host_of
 	return join ', ', sort keys %names;
 }
 my @regions = qw(eu-west-1 cn-north-1 us-gov-west-1 us-iso-east-1 us-isob-east-1 eusc-de-east-1);
-aws_keyring($node, 'in_' . tr/-/_/r, region => $_, timeout => '100ms') for @regions, 'us-east-1';
+aws_keyring($node, 'in_' . tr/-/_/r, region => $_) for @regions, 'us-east-1';
 
-# A request for the region before may be late, where the machine is busy.
-sub in_regions
-{
-	return join ' ', map { my $region = $_; map { s/^CONNECT secretsmanager(.*):443$/$1/r } grep { /\.\Q$region\E\./ } split /, /, host_of('in_' . $region =~ tr/-/_/r) } @_;
-}
+sub in_regions { return join ' ', map { host_of('in_' . tr/-/_/r) =~ s/^CONNECT secretsmanager(.*):443$/$1/r } @_ }
 files($endpoints);
-environment(%keys, HTTPS_PROXY => $proxy->url, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS => 'true', AWS_ENDPOINT_URL => $general->url, AWS_ENDPOINT_URL_STS => $general->url);
+my %by_proxy = (HTTPS_PROXY => $proxy->url, AWS_MAX_ATTEMPTS => 1);
+environment(%keys, %by_proxy, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS => 'true', AWS_ENDPOINT_URL => $general->url, AWS_ENDPOINT_URL_STS => $general->url);
 $general->forget;
 is(in_regions(@regions), '.eu-west-1.amazonaws.com .cn-north-1.amazonaws.com.cn .us-gov-west-1.amazonaws.com .us-iso-east-1.c2s.ic.gov .us-isob-east-1.sc2s.sgov.gov .eusc-de-east-1.amazonaws.eu', q(endpoint: the partitions' own));
 is($general->count, 0, 'endpoint: AWS_IGNORE_CONFIGURED_ENDPOINT_URLS');
 is(seen('pseudo'), '1 0 0', 'endpoint: AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, but the option counts');
 files($shared);
 is(host_of('by_role'), 'CONNECT sts.eu-west-1.amazonaws.com:443', 'endpoint: STS, the regional one');
-like(said("ALTER SERVER made OPTIONS (ADD timeout '200ms'); SELECT pseudo.pseudo_create_key('made')"), qr/ERROR: /, 'endpoint: KMS');
+like(said("SELECT pseudo.pseudo_create_key('made')"), qr/ERROR: /, 'endpoint: KMS');
 is(scalar(() = $proxy->requests(path => '^kms\.eu-west-1\.amazonaws\.com:443$')) > 0, 1, q(endpoint: KMS, the partition's own));
-environment(%keys, HTTPS_PROXY => $proxy->url, AWS_USE_FIPS_ENDPOINT => 'true', AWS_ENDPOINT_URL_STS => undef);
+environment(%keys, %by_proxy, AWS_USE_FIPS_ENDPOINT => 'true', AWS_ENDPOINT_URL_STS => undef);
 is(in_regions('us-east-1', 'us-gov-west-1'), '-fips.us-east-1.amazonaws.com -fips.us-gov-west-1.amazonaws.com', 'endpoint: FIPS');
 is(host_of('by_role'), 'CONNECT sts-fips.eu-west-1.amazonaws.com:443', 'endpoint: FIPS, STS');
-environment(%keys, HTTPS_PROXY => $proxy->url, AWS_USE_DUALSTACK_ENDPOINT => 'true', AWS_ENDPOINT_URL_STS => undef);
+environment(%keys, %by_proxy, AWS_USE_DUALSTACK_ENDPOINT => 'true', AWS_ENDPOINT_URL_STS => undef);
 is(in_regions('us-east-1', 'eusc-de-east-1', 'us-iso-east-1'), '.us-east-1.amazonaws.com .eusc-de-east-1.api.amazonwebservices.eu .us-iso-east-1.api.aws.ic.gov', q(endpoint: dual stack, as botocore's rules say));
 is(host_of('by_role'), 'CONNECT sts.eu-west-1.api.aws:443', 'endpoint: dual stack, STS');
 
@@ -546,10 +542,11 @@ leave($s);
 $node->stop;
 my $log = slurp_file($node->logfile);
 like($log, qr/DEBUG: /, 'secrets: the log is one of debug5');
-# PostgreSQL itself prints the environment that it is started with, at debug3: no word of ours, and proof that the search finds.
-my $dumped = () = $log =~ /^.*DEBUG:  00000: \t\w+=.*S3CR3T.*\n.*LOCATION:  PostmasterMain,/mg;
-cmp_ok($dumped, '>', 0, 'secrets: what PostgreSQL prints of its environment is found');
-$log =~ s/^.*DEBUG:  00000: \t\w+=.*\n(.*LOCATION:  PostmasterMain,)/$1/mg;
+# PostgreSQL itself prints the environment that it is started with, at debug3: no word of ours, and proof that the search
+# finds.  Before 18 each variable is a message, since then all are one.
+my $dump = qr/^.*DEBUG:  00000: (?:\t\w+=|initial environment dump).*\n(?:\t.*\n)*.*LOCATION:  PostmasterMain,/m;
+cmp_ok(scalar(grep { /S3CR3T/ } $log =~ /$dump/g), '>', 0, 'secrets: what PostgreSQL prints of its environment is found');
+$log =~ s/$dump//g;
 for (@secret)
 {
 	is(scalar(() = $log =~ /$_/g), 0, "secrets: the log has no $_");
