@@ -52,7 +52,6 @@
 #define ROWS_A_LOOK		32		/* between two looks at the clock */
 #define MAX_ATTEMPTS	10		/* of a batch that meets deadlocks */
 #define MAX_PASSES		20		/* as long as others write what has to be converted */
-#define LOCK_CLASS		0x50534455	/* of our advisory locks */
 
 /* The rows that a batch converts. */
 typedef struct Batch
@@ -777,7 +776,7 @@ convert_leaves(Bulk *bulk)
 static void
 set_lock_tag(LOCKTAG *tag, const BulkLeaf *leaf)
 {
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, LOCK_CLASS, leaf->relid, 3);
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, PSEUDO_LOCK_CLASS, leaf->relid, PSEUDO_LOCK_LEAF);
 }
 
 /* Let no second run convert the same table. */

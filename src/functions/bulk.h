@@ -18,6 +18,11 @@
 #include "column.h"
 #include "values.h"
 
+/* Advisory locks that no SQL function takes: their class, and what they are on. */
+#define PSEUDO_LOCK_CLASS	0x50534455
+#define PSEUDO_LOCK_LEAF	3	/* a table that is being converted */
+#define PSEUDO_LOCK_PROGRESS	4	/* its row in pseudo_progress */
+
 /* A table without partitions, or one that is a partition itself. */
 typedef struct BulkLeaf
 {
@@ -96,7 +101,10 @@ extern char *pseudo_bulk_relation_name(Oid relid);
 
 /* ---- bulk_progress.c ---- */
 
-/* Write the run's row of pseudo_progress, with the rights of its owner.  Needs SPI. */
+/*
+ * Write the run's row of pseudo_progress, whatever the rights of the current user.  A dry run leaves the
+ * row of a conversion that goes on.  Errors: 55000.
+ */
 extern void pseudo_bulk_save(Bulk *bulk);
 
 /* Say how far the run is, about once a second. */

@@ -4,13 +4,30 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/procarray.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -86,76 +103,234 @@ names_array(List *names)
 	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* The owner of a table. */
-static Oid
-owner_of(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
+/* ---- The table pseudo_progress ---- */
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
+/* Its columns, in order, and their types. */
+enum
+{
+	PROGRESS_RELATION,
+	PROGRESS_OPERATION,
+	PROGRESS_COLUMNS,
+	PROGRESS_STATUS,
+	PROGRESS_PASS,
+	PROGRESS_ROWS_DONE,
+	PROGRESS_ROWS_TOTAL,
+	PROGRESS_PERCENT,
+	PROGRESS_ROWS_PER_SECOND,
+	PROGRESS_SECONDS_LEFT,
+	PROGRESS_VALUES_CONVERTED,
+	PROGRESS_PID,
+	PROGRESS_STARTED_AT,
+	PROGRESS_UPDATED_AT,
+	PROGRESS_SQLSTATE,
+	PROGRESS_NCOLUMNS
+};
+
+static const Oid progress_types[PROGRESS_NCOLUMNS] = {
+	REGCLASSOID, TEXTOID, TEXTARRAYOID, TEXTOID, INT4OID, INT8OID, INT8OID, NUMERICOID, INT8OID, INT8OID,
+	INT8OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID
+};
+
+/* Are the columns of a table those that it was created with? */
+static bool
+has_progress_columns(TupleDesc desc)
+{
+	if (desc->natts != PROGRESS_NCOLUMNS)
+		return false;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (TupleDescAttr(desc, i)->attisdropped ||
+			TupleDescAttr(desc, i)->atttypid != progress_types[i])
+			return false;
+	}
+	return true;
 }
 
-/* Run a statement that writes, with the rights of a table's owner. */
-static void
-execute_as_owner(Oid relid, const char *sql, int n, Oid *types, Datum *values, const char *nulls)
+/* Is there an index whose maintenance would run an expression of somebody's? */
+static bool
+has_expressions(Relation rel)
 {
-	Oid			user;
-	int			context;
+	bool		found = false;
+	ListCell   *cell;
 
-	/* An error ends the subtransaction or the transaction, which restores the user. */
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(owner_of(relid), context | SECURITY_LOCAL_USERID_CHANGE);
-	if (SPI_execute_with_args(sql, n, types, values, nulls, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not write pseudo_progress");
-	SetUserIdAndSecContext(user, context);
+	foreach(cell, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(cell), RowExclusiveLock);
+
+		found |= !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL) ||
+			!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
+		index_close(index, NoLock);
+	}
+	return found;
 }
 
 /*
- * See bulk.h.  The caller's search_path holds meanwhile, and a CASE with a value, an IN or a BETWEEN would
- * look for its operator there.
+ * Open the table, as it came with the extension.  Whoever converts a table writes to it without any
+ * right on it; so nothing that somebody attached to it runs then: no trigger, rule, policy, default
+ * or constraint, for no statement is executed, and no expression of an index.
+ * Errors: 55000 where the table is another.
  */
+static Relation
+open_progress(Oid called)
+{
+	Oid			relid = get_relname_relid("pseudo_progress", get_func_namespace(called));
+	Relation	rel = OidIsValid(relid) ? try_relation_open(relid, RowExclusiveLock) : NULL;
+
+	if (rel == NULL || rel->rd_rel->relkind != RELKIND_RELATION ||
+		rel->rd_tableam != GetHeapamTableAmRoutine() ||
+		getExtensionOfObject(RelationRelationId, relid) != getExtensionOfObject(ProcedureRelationId, called) ||
+		!has_progress_columns(RelationGetDescr(rel)) ||
+		!OidIsValid(RelationGetPrimaryKeyIndex(rel)) || has_expressions(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table pseudo_progress is not the one that came with the extension"),
+				 errhint("Undo what was changed: its columns, its primary key, indexes with expressions, its membership in the extension.")));
+	return rel;
+}
+
+/* Begin a scan of all rows, or of the one of a relation where key is given. */
+static SysScanDesc
+begin_scan(Relation rel, ScanKeyData *key, Oid relid)
+{
+	ScanKeyInit(key, PROGRESS_RELATION + 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+	return systable_beginscan(rel, RelationGetPrimaryKeyIndex(rel), true, GetActiveSnapshot(),
+							  OidIsValid(relid) ? 1 : 0, key);
+}
+
+/* Lock the newest version of a row, into the slot; false where it is gone, or locked and not waited for. */
+static bool
+lock_row(Relation rel, ItemPointer tid, TupleTableSlot *slot, LockWaitPolicy wait)
+{
+	TM_FailureData failure;
+
+	return table_tuple_lock(rel, tid, GetActiveSnapshot(), slot, GetCurrentCommandId(true),
+							LockTupleExclusive, wait, TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
+							&failure) == TM_Ok;
+}
+
+/* Lock the row of a relation, into the slot; false where there is none. */
+static bool
+find_row(Relation rel, Oid relid, TupleTableSlot *slot)
+{
+	ScanKeyData key;
+	SysScanDesc scan = begin_scan(rel, &key, relid);
+	HeapTuple	tuple = systable_getnext(scan);
+	bool		found = HeapTupleIsValid(tuple) && lock_row(rel, &tuple->t_self, slot, LockWaitBlock);
+
+	systable_endscan(scan);
+	return found;
+}
+
+/* Delete the rows of tables that are gone; one that another run has locked stays. */
+static void
+delete_orphans(Relation rel, TupleTableSlot *slot)
+{
+	ScanKeyData key;
+	SysScanDesc scan = begin_scan(rel, &key, InvalidOid);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Datum		relid = heap_getattr(tuple, PROGRESS_RELATION + 1, RelationGetDescr(rel), &isnull);
+
+		if (!SearchSysCacheExists1(RELOID, relid) &&
+			lock_row(rel, &tuple->t_self, slot, LockWaitSkip))
+			CatalogTupleDelete(rel, &slot->tts_tid);
+		ExecClearTuple(slot);
+	}
+	systable_endscan(scan);
+}
+
+/* Is the row in a slot one of a run that goes on in another session? */
+static bool
+is_of_another_run(TupleTableSlot *slot)
+{
+	bool		isnull;
+	char	   *status = TextDatumGetCString(slot_getattr(slot, PROGRESS_STATUS + 1, &isnull));
+	int			pid = DatumGetInt32(slot_getattr(slot, PROGRESS_PID + 1, &isnull));
+
+	return strcmp(status, "running") == 0 && pid != MyProcPid && BackendPidGetProc(pid) != NULL;
+}
+
+/* What is said of a run. */
+static void
+make_row(Bulk *bulk, Datum *values, bool *nulls)
+{
+	Progress	progress = measure(bulk);
+
+	memset(nulls, false, PROGRESS_NCOLUMNS * sizeof(bool));
+	values[PROGRESS_RELATION] = ObjectIdGetDatum(bulk->relid);
+	values[PROGRESS_OPERATION] = CStringGetTextDatum(bulk->again ? "repseudonymize_table" : "pseudonymize_table");
+	values[PROGRESS_COLUMNS] = names_array(bulk->columns);
+	values[PROGRESS_STATUS] = CStringGetTextDatum(bulk->status);
+	values[PROGRESS_PASS] = Int32GetDatum(bulk->pass);
+	values[PROGRESS_ROWS_DONE] = Int64GetDatum(progress.done);
+	values[PROGRESS_ROWS_TOTAL] = Int64GetDatum(progress.total);
+	values[PROGRESS_PERCENT] = DirectFunctionCall2(numeric_round,
+												   DirectFunctionCall1(float8_numeric, Float8GetDatum(progress.percent)),
+												   Int32GetDatum(1));
+	values[PROGRESS_ROWS_PER_SECOND] = Int64GetDatum(progress.rate);
+	values[PROGRESS_SECONDS_LEFT] = Int64GetDatum(progress.left);
+	nulls[PROGRESS_SECONDS_LEFT] = progress.left < 0;
+	values[PROGRESS_VALUES_CONVERTED] = Int64GetDatum(bulk->converted);
+	values[PROGRESS_PID] = Int32GetDatum(MyProcPid);
+	values[PROGRESS_STARTED_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[PROGRESS_UPDATED_AT] = values[PROGRESS_STARTED_AT];
+	nulls[PROGRESS_SQLSTATE] = bulk->sqlstate == NULL;
+	values[PROGRESS_SQLSTATE] = bulk->sqlstate ? CStringGetTextDatum(bulk->sqlstate) : (Datum) 0;
+}
+
+/* Write the run's row; an old one is in the slot, if there is any. */
+static void
+write_row(Bulk *bulk, Relation rel, TupleTableSlot *slot)
+{
+	Datum		values[PROGRESS_NCOLUMNS];
+	bool		nulls[PROGRESS_NCOLUMNS];
+
+	make_row(bulk, values, nulls);
+	if (TTS_EMPTY(slot))
+	{
+		CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+		return;
+	}
+	if (bulk->pass > 0)
+		values[PROGRESS_STARTED_AT] = slot_getattr(slot, PROGRESS_STARTED_AT + 1,
+												   &nulls[PROGRESS_STARTED_AT]);
+	CatalogTupleUpdate(rel, &slot->tts_tid, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+}
+
+/* Let no other session write the row of the same relation, to the end of the transaction. */
+static void
+lock_relation_row(Oid relid)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, PSEUDO_LOCK_CLASS, relid, PSEUDO_LOCK_PROGRESS);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+/* See bulk.h. */
 void
 pseudo_bulk_save(Bulk *bulk)
 {
-	static const char *const format =
-		"INSERT INTO %s AS p VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
-		" pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp(), $13)"
-		" ON CONFLICT (relation) DO UPDATE SET operation = $2, columns = $3, status = $4, pass = $5,"
-		" rows_done = $6, rows_total = $7, percent = $8, rows_per_second = $9, seconds_left = $10,"
-		" values_converted = $11, pid = $12, updated_at = EXCLUDED.updated_at, sqlstate = $13,"
-		" started_at = CASE WHEN $14 THEN EXCLUDED.started_at ELSE p.started_at END";
-	Oid			types[] = {REGCLASSOID, TEXTOID, TEXTARRAYOID, TEXTOID, INT4OID, INT8OID, INT8OID,
-	FLOAT8OID, INT8OID, INT8OID, INT8OID, INT4OID, TEXTOID, BOOLOID};
-	Oid			relid = get_relname_relid("pseudo_progress", get_func_namespace(bulk->called));
-	Progress	progress = measure(bulk);
-	Datum		values[14];
-	char		nulls[15] = "              ";
+	Relation	rel = open_progress(bulk->called);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
 
-	values[0] = ObjectIdGetDatum(bulk->relid);
-	values[1] = CStringGetTextDatum(bulk->again ? "repseudonymize_table" : "pseudonymize_table");
-	values[2] = names_array(bulk->columns);
-	values[3] = CStringGetTextDatum(bulk->status);
-	values[4] = Int32GetDatum(bulk->pass);
-	values[5] = Int64GetDatum(progress.done);
-	values[6] = Int64GetDatum(progress.total);
-	values[7] = Float8GetDatum(progress.percent);
-	values[8] = Int64GetDatum(progress.rate);
-	values[9] = Int64GetDatum(progress.left);
-	if (progress.left < 0)
-		nulls[9] = 'n';
-	values[10] = Int64GetDatum(bulk->converted);
-	values[11] = Int32GetDatum(MyProcPid);
-	values[12] = bulk->sqlstate ? CStringGetTextDatum(bulk->sqlstate) : (Datum) 0;
-	if (!bulk->sqlstate)
-		nulls[12] = 'n';
-	values[13] = BoolGetDatum(bulk->pass == 0);
-	execute_as_owner(relid, psprintf(format, pseudo_bulk_relation_name(relid)),
-					 lengthof(types), types, values, nulls);
+	lock_relation_row(bulk->relid);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (bulk->pass == 0)
+		delete_orphans(rel, slot);
+	if (!find_row(rel, bulk->relid, slot) || !bulk->dry_run || !is_of_another_run(slot))
+		write_row(bulk, rel, slot);
+	else if (bulk->pass == 0)
+		ereport(NOTICE,
+				(errmsg("%s is being converted by another session", bulk->name),
+				 errdetail("pseudo_progress shows that run, and not this dry run.")));
+	PopActiveSnapshot();
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
 }
 
 /* See bulk.h. */
