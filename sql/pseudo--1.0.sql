@@ -45,8 +45,6 @@ CREATE TYPE pseudo_role (
 COMMENT ON TYPE pseudo_role
 IS 'the role whose rights a call works with, or current_user; a literal of pseudonymize_as and reidentify_as';
 
-REVOKE ALL ON TYPE pseudo_role FROM PUBLIC;
-
 CREATE FUNCTION pseudo_role_support(internal) RETURNS internal
 AS 'MODULE_PATHNAME', 'pseudo_role_support'
 LANGUAGE C STRICT;
@@ -58,6 +56,18 @@ AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_support'
 LANGUAGE C STRICT;
 COMMENT ON FUNCTION pseudo_pseudonymize_support(internal)
 IS 'planner support: a deterministic pseudonymize is stable';
+
+CREATE FUNCTION pseudo_pseudonymize_array_support(internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_array_support'
+LANGUAGE C STRICT;
+COMMENT ON FUNCTION pseudo_pseudonymize_array_support(internal)
+IS 'planner support: a deterministic pseudonymize_array is stable';
+
+CREATE FUNCTION pseudo_repseudonymize_support(internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'pseudo_repseudonymize_support'
+LANGUAGE C STRICT;
+COMMENT ON FUNCTION pseudo_repseudonymize_support(internal)
+IS 'planner support: repseudonymize of deterministic pseudonyms is stable';
 
 -- Pseudonyms.  There are two rights: EXECUTE on pseudonymize and EXECUTE on
 -- reidentify.  The other functions are open to PUBLIC and check the right that
@@ -119,13 +129,20 @@ IS 'the value of a pseudonym, with the rights of the role named: for views';
 
 CREATE FUNCTION repseudonymize(
 	pseudonym text,
+	deterministic boolean DEFAULT false,
 	context text DEFAULT '',
 	keyring text DEFAULT 'pseudo')
 RETURNS text
 AS 'MODULE_PATHNAME', 'pseudo_repseudonymize'
-LANGUAGE C VOLATILE PARALLEL SAFE COST 20;
-COMMENT ON FUNCTION repseudonymize(text, text, text)
-IS 'the pseudonym of the same value under the primary key, in the same mode; the value is not shown';
+LANGUAGE C VOLATILE PARALLEL SAFE COST 20 SUPPORT pseudo_repseudonymize_support;
+COMMENT ON FUNCTION repseudonymize(text, boolean, text, text)
+IS 'the pseudonym of the same value under the primary key, in the same mode; the value is not shown; where deterministic, an error for random ones';
+
+CREATE FUNCTION pseudo_repseudonymize_stable(pseudonym text, context text, keyring text) RETURNS text
+AS 'MODULE_PATHNAME', 'pseudo_repseudonymize_stable'
+LANGUAGE C STABLE PARALLEL SAFE COST 20;
+COMMENT ON FUNCTION pseudo_repseudonymize_stable(text, text, text)
+IS 'what the planner makes of repseudonymize where deterministic is true';
 
 CREATE FUNCTION pseudonyms_of(
 	value text,
@@ -144,9 +161,15 @@ CREATE FUNCTION pseudonymize_array(
 	keyring text DEFAULT 'pseudo')
 RETURNS text[]
 AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_array'
-LANGUAGE C VOLATILE PARALLEL SAFE COST 100;
+LANGUAGE C VOLATILE PARALLEL SAFE COST 100 SUPPORT pseudo_pseudonymize_array_support;
 COMMENT ON FUNCTION pseudonymize_array(text[], boolean, text, text)
 IS 'pseudonymize for each element; NULL elements and the shape are kept';
+
+CREATE FUNCTION pseudo_pseudonymize_array_stable(elements text[], context text, keyring text) RETURNS text[]
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_array_stable'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION pseudo_pseudonymize_array_stable(text[], text, text)
+IS 'what the planner makes of pseudonymize_array where deterministic is true';
 
 CREATE FUNCTION reidentify_array(
 	pseudonyms text[],
@@ -252,9 +275,6 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pseudonymize_trigger()
 IS 'trigger: pseudonymizes the columns that its arguments name, with the rights of the table''s owner';
 
-REVOKE ALL ON FUNCTION pseudonymize(text, boolean, text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION reidentify(text, text, text) FROM PUBLIC;
-
 -- Administration: each takes ownership of the server.
 
 CREATE FUNCTION pseudo_create_key(
@@ -305,7 +325,6 @@ COMMENT ON FUNCTION pseudo_keyring_state()
 IS 'what the view pseudo_keyrings shows';
 
 CREATE VIEW pseudo_keyrings AS SELECT * FROM pseudo_keyring_state();
-GRANT SELECT ON pseudo_keyrings TO PUBLIC;
 COMMENT ON VIEW pseudo_keyrings
 IS 'the keyrings that the current user may use, as this backend sees them; never key material';
 
@@ -326,13 +345,12 @@ CREATE TABLE pseudo_progress (
 	pid integer NOT NULL,
 	started_at timestamptz NOT NULL,
 	updated_at timestamptz NOT NULL,
-	sqlstate text);
+	sqlstate text) USING heap;
 COMMENT ON TABLE pseudo_progress
 IS 'how far pseudonymize_table and repseudonymize_table are; each role sees the tables that it may read';
 ALTER TABLE pseudo_progress ENABLE ROW LEVEL SECURITY;
 CREATE POLICY pseudo_progress_of_readable ON pseudo_progress FOR SELECT
 	USING (pg_catalog.has_table_privilege(relation, 'SELECT'));
-GRANT SELECT ON pseudo_progress TO PUBLIC;
 
 CREATE PROCEDURE pseudonymize_table(
 	relation regclass,
@@ -358,3 +376,46 @@ AS 'MODULE_PATHNAME', 'pseudo_repseudonymize_table'
 LANGUAGE C;
 COMMENT ON PROCEDURE repseudonymize_table(regclass, text[], text, text, integer, boolean)
 IS 'moves the pseudonyms in columns of a table to the primary key, in batches; dry_run counts them';
+
+-- Rights.  Default privileges may have given some to others, or taken some from PUBLIC: nothing of that stays.
+-- Nobody but the owner has what PostgreSQL itself calls, the type, and the two functions that are the rights.
+
+DO $$
+DECLARE
+	revoke text;
+BEGIN
+	FOR revoke IN
+		SELECT pg_catalog.format('REVOKE ALL ON %s %s FROM %s', o.kind, o.name,
+				CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'PUBLIC'
+					ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
+		FROM (SELECT 'ROUTINE' AS kind, tableoid, oid, oid::pg_catalog.regprocedure::pg_catalog.text AS name,
+					proowner AS owner, coalesce(proacl, pg_catalog.acldefault('f', proowner)) AS acl
+				FROM pg_catalog.pg_proc
+			UNION ALL SELECT 'TYPE', tableoid, oid, oid::pg_catalog.regtype::pg_catalog.text,
+					typowner, coalesce(typacl, pg_catalog.acldefault('T', typowner))
+				FROM pg_catalog.pg_type
+				WHERE typrelid OPERATOR(pg_catalog.=) 0::pg_catalog.oid AND typelem OPERATOR(pg_catalog.=) 0::pg_catalog.oid
+			UNION ALL SELECT 'TABLE', tableoid, oid, oid::pg_catalog.regclass::pg_catalog.text,
+					relowner, coalesce(relacl, pg_catalog.acldefault('r', relowner))
+				FROM pg_catalog.pg_class) AS o
+			JOIN pg_catalog.pg_depend AS d ON d.classid OPERATOR(pg_catalog.=) o.tableoid
+				AND d.objid OPERATOR(pg_catalog.=) o.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'::pg_catalog."char"
+			JOIN pg_catalog.pg_extension AS e ON d.refclassid OPERATOR(pg_catalog.=) e.tableoid
+				AND d.refobjid OPERATOR(pg_catalog.=) e.oid AND e.extname OPERATOR(pg_catalog.=) 'pseudo'::pg_catalog.name
+			CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) AS a
+		WHERE a.grantee OPERATOR(pg_catalog.<>) o.owner
+	LOOP
+		EXECUTE revoke;
+	END LOOP;
+END
+$$;
+
+GRANT SELECT ON pseudo_keyrings, pseudo_progress TO PUBLIC;
+GRANT EXECUTE ON FUNCTION try_reidentify, pseudonymize_array, reidentify_array, try_reidentify_array,
+	pseudonymize_as, reidentify_as, repseudonymize, pseudonyms_of, pseudonym_key_id,
+	pseudonymize_json(jsonb, text[], boolean, text, text), pseudonymize_json(json, text[], boolean, text, text),
+	pseudonymize_json(text, text[], boolean, text, text), reidentify_json(jsonb, text[], text, text),
+	reidentify_json(json, text[], text, text), reidentify_json(text, text[], text, text),
+	pseudo_pseudonymize_array_stable, pseudo_repseudonymize_stable, pseudonymize_trigger,
+	pseudo_create_key, pseudo_set_primary_key, pseudo_set_key_status, pseudo_refresh_keyring, pseudo_keyring_state TO PUBLIC;
+GRANT EXECUTE ON PROCEDURE pseudonymize_table, repseudonymize_table TO PUBLIC;

@@ -11,14 +11,21 @@
 
 #include "postgres.h"
 
-#include "nodes/nodes.h"
+#include "nodes/primnodes.h"
 
 typedef struct PseudoRole
 {
 	Oid			oid;			/* InvalidOid: the current user */
-	bool		of_statement;	/* written in a statement, not read from a stored
-								 * expression: the current user must be this role */
+	bool		is_stored;		/* read from a stored expression; else the current
+								 * user must be this role */
 } PseudoRole;
+
+/*
+ * What the planner says of a role, as the type modifier of its constant: the parser makes -1 only, the type
+ * takes no modifier, and parallel workers get it.
+ */
+#define PSEUDO_ROLE_OF_STATEMENT	(-2)
+#define PSEUDO_ROLE_STORED	(-3)
 
 /*
  * The role in the first argument of a call, by its expression.
@@ -31,5 +38,14 @@ extern PseudoRole pseudo_role_of_call(Node *expr);
  * Errors: 42704 where the role is gone, 42501 where the current user may not name it.
  */
 extern Oid	pseudo_role_check(const PseudoRole *role);
+
+/*
+ * Is a role that has no place in a statement an argument of a call that has one?  Constant folding makes such
+ * roles, and taking them out of a view.
+ */
+extern bool pseudo_role_is_smuggled(const FuncExpr *call, const Const *role);
+
+/* Report a first argument that does not stand in the call itself as a literal.  Errors: 0A000. */
+extern void pseudo_role_report_not_literal(void) __attribute__((noreturn));
 
 #endif							/* PSEUDO_ROLE_H */

@@ -16,6 +16,7 @@
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize);
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_as);
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_array);
+PG_FUNCTION_INFO_V1(pseudo_pseudonymize_array_stable);
 
 /* Do pseudonyms under a key begin with Tink's prefix? */
 static inline bool
@@ -229,7 +230,7 @@ seal_array(PseudoCall *call, ArrayType *array, bool is_deterministic)
 }
 
 /*
- * pseudonymize_array(values text[], deterministic boolean, context text, keyring text)
+ * pseudonymize_array(elements text[], deterministic boolean, context text, keyring text)
  */
 Datum
 pseudo_pseudonymize_array(PG_FUNCTION_ARGS)
@@ -241,4 +242,19 @@ pseudo_pseudonymize_array(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	PG_RETURN_ARRAYTYPE_P(seal_array(call, PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_BOOL(1)));
+}
+
+/*
+ * pseudo_pseudonymize_array_stable(elements text[], context text, keyring text)
+ *
+ * What the planner puts in the place of pseudonymize_array() where "deterministic" is a constant true.
+ */
+Datum
+pseudo_pseudonymize_array_stable(PG_FUNCTION_ARGS)
+{
+	PseudoCall *call = pseudo_call(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, 1, 2);
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	PG_RETURN_ARRAYTYPE_P(seal_array(call, PG_GETARG_ARRAYTYPE_P(0), true));
 }

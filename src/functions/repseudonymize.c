@@ -14,6 +14,7 @@
 #include "values.h"
 
 PG_FUNCTION_INFO_V1(pseudo_repseudonymize);
+PG_FUNCTION_INFO_V1(pseudo_repseudonymize_stable);
 PG_FUNCTION_INFO_V1(pseudo_pseudonyms_of);
 
 /* How a pseudonym was made, as far as its nonce tells. */
@@ -55,9 +56,12 @@ seal_again(PseudoCall *call, text *pseudonym, const PseudoOpened *opened, NonceM
 					   VARDATA(opened->value), opened->len);
 }
 
-/* See values.h. */
-text *
-pseudo_reseal(PseudoCall *call, text *pseudonym, PseudoOpened *opened)
+/*
+ * pseudo_reseal() where the mode does not matter.  Where it has to be deterministic, the result is the same for
+ * each call with the same arguments.
+ */
+static text *
+reseal(PseudoCall *call, text *pseudonym, PseudoOpened *opened, bool deterministic)
 {
 	NonceMode	mode = mode_of(call, opened);
 	text	   *result = seal_again(call, pseudonym, opened, mode);
@@ -71,16 +75,26 @@ pseudo_reseal(PseudoCall *call, text *pseudonym, PseudoOpened *opened)
 				 errdetail("Its nonce looks like a deterministic one, but is not the one of its value under key %u.",
 						   opened->key->id),
 				 errhint("It may have been made with another nonce key. Whoever may reidentify can pseudonymize its value again.")));
+	if (mode == RANDOM && deterministic)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("pseudonym is random, and argument \"deterministic\" is true"),
+				 errdetail("Under another key it would be another one each time."),
+				 errhint("Leave \"deterministic\" out; a random pseudonym cannot be looked for.")));
 	return result;
 }
 
-/*
- * repseudonymize(pseudonym text, context text, keyring text)
- */
-Datum
-pseudo_repseudonymize(PG_FUNCTION_ARGS)
+/* See values.h. */
+text *
+pseudo_reseal(PseudoCall *call, text *pseudonym, PseudoOpened *opened)
 {
-	PseudoCall *call = pseudo_call(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, 1, 2);
+	return reseal(call, pseudonym, opened, false);
+}
+
+/* repseudonymize() of the first argument. */
+static Datum
+repseudonymize_one(FunctionCallInfo fcinfo, PseudoCall *call, bool deterministic)
+{
 	text	   *pseudonym;
 	PseudoOpened opened;
 
@@ -88,7 +102,31 @@ pseudo_repseudonymize(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	pseudonym = PG_GETARG_TEXT_PP(0);
 	pseudo_open(call, pseudonym, false, &opened);
-	PG_RETURN_TEXT_P(pseudo_reseal(call, pseudonym, &opened));
+	PG_RETURN_TEXT_P(reseal(call, pseudonym, &opened, deterministic));
+}
+
+/*
+ * repseudonymize(pseudonym text, deterministic boolean, context text, keyring text)
+ */
+Datum
+pseudo_repseudonymize(PG_FUNCTION_ARGS)
+{
+	PseudoCall *call = pseudo_call(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, 2, 3);
+
+	if (PG_ARGISNULL(1))
+		pseudo_report_null("deterministic");
+	return repseudonymize_one(fcinfo, call, PG_GETARG_BOOL(1));
+}
+
+/*
+ * pseudo_repseudonymize_stable(pseudonym text, context text, keyring text)
+ *
+ * What the planner puts in the place of repseudonymize() where "deterministic" is a constant true.
+ */
+Datum
+pseudo_repseudonymize_stable(PG_FUNCTION_ARGS)
+{
+	return repseudonymize_one(fcinfo, pseudo_call(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, 1, 2), true);
 }
 
 /* The deterministic pseudonym of a value under any key. */

@@ -207,7 +207,7 @@ SELECT t.put('c2', t.get('c')::text);
 SELECT reidentify_json(j, '{a}', keyring => 'c2') FROM old;
 -- to move documents to another key takes both functions: repseudonymize opens strings only
 SELECT reidentify_json(moved, '{a}', keyring => 'c') = '{"a": ["x", 1]}' AS same, (SELECT array_agg(DISTINCT pseudonym_key_id(p)) FROM jsonb_array_elements_text(moved -> 'a') AS p) AS keys,
-       pseudonym_key_id(repseudonymize(kept #>> '{a,0}', '', 'c')) AS string, t.err(format('SELECT repseudonymize(%L, '''', ''c'')', kept #>> '{a,1}')) AS number
+       pseudonym_key_id(repseudonymize(kept #>> '{a,0}', false, '', 'c')) AS string, t.err(format('SELECT repseudonymize(%L, false, '''', ''c'')', kept #>> '{a,1}')) AS number
   FROM (SELECT j AS kept, pseudonymize_json(reidentify_json(j, '{a}', keyring => 'c'), '{a}', keyring => 'c') AS moved FROM (SELECT j #- '{a,2}' AS j FROM old LIMIT 1) AS s) AS s;
 -- another primary key in the midst of a statement
 SELECT n, pseudonym_key_id(pseudonymize_json('{"a": 1}'::jsonb, '{a}', keyring => 'c') ->> 'a') AS key, CASE WHEN n IN (2, 3) THEN pseudo_create_key('c', make_primary => true) END AS new FROM generate_series(1, 4) n;

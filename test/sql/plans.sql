@@ -15,6 +15,9 @@ INSERT INTO t.people SELECT n, pseudonymize(n || '@example.com', true), n || '@e
 CREATE INDEX people_email ON t.people (email);
 ANALYZE t.people;
 GRANT SELECT, UPDATE ON t.people TO PUBLIC;
+-- the condition of the first index scan of a statement, or NULL
+CREATE FUNCTION t.index_condition(query text) RETURNS text LANGUAGE plpgsql AS
+$$ DECLARE line text; BEGIN FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP IF line LIKE '%Index Cond:%' THEN RETURN trim(line); END IF; END LOOP; RETURN NULL; END $$;
 -- The grants of pseudonymize are enough.
 SET ROLE regress_pseudo_etl;
 SELECT t.plan_has($$SELECT id FROM t.people WHERE email = pseudonymize('77@example.com', true)$$, 'using people_email');
@@ -24,6 +27,36 @@ SELECT t.plan_has($$SELECT id FROM t.people WHERE email IN (pseudonymize('77@exa
 SELECT id FROM t.people WHERE email IN (pseudonymize('77@example.com', true), pseudonymize('78@example.com', true)) ORDER BY id;
 SELECT t.plan_has($$SELECT id FROM t.people WHERE email = pseudonymize('77@example.com', NOT false, 'crm')$$, 'using people_email');
 SELECT t.plan_has($$UPDATE t.people SET plain = plain WHERE email = pseudonymize('77@example.com', true)$$, 'using people_email');
+-- Several values, and pseudonyms under another key.
+SELECT t.index_condition($$SELECT id FROM t.people WHERE email = ANY (pseudonymize_array('{77@example.com,78@example.com}', true))$$);
+SELECT id FROM t.people WHERE email = ANY (pseudonymize_array('{77@example.com,78@example.com,NULL}', true)) ORDER BY id;
+SELECT t.index_condition($$SELECT id FROM t.people WHERE email = ANY (pseudonymize_array(ARRAY[(SELECT '77@example.com')], deterministic => 1 = 1, context => 'crm'))$$);
+SELECT t.index_condition($$SELECT id FROM t.people WHERE email = ANY (pseudonyms_of('77@example.com'))$$);
+SELECT t.index_condition($$SELECT id FROM t.people WHERE email = ANY (pseudonymize_array('{77@example.com}'))$$) IS NULL AS random;
+SELECT pseudonymize('77@example.com', true) AS p, pseudonymize('77@example.com') AS r \gset
+SELECT t.index_condition(format($$SELECT id FROM t.people WHERE email = repseudonymize(%L, true)$$, :'p')) = format('Index Cond: (email = pseudo_repseudonymize_stable(%L::text, %L::text, %L::text))', :'p', '', 'pseudo');
+SELECT id FROM t.people WHERE email = repseudonymize(:'p', true);
+SELECT id FROM t.people WHERE email = ANY (ARRAY[repseudonymize(:'p', true)]);
+SELECT t.index_condition(format($$SELECT id FROM t.people WHERE email = repseudonymize(%L)$$, :'p')) IS NULL AS volatile;
+SELECT t.index_condition(format($$SELECT id FROM t.people WHERE email = (SELECT repseudonymize(%L))$$, :'p')) AS once;
+-- What has to be deterministic refuses a random pseudonym, also where the planner has nothing to say.
+SELECT t.err(format($$SELECT id FROM t.people WHERE email = repseudonymize(%L, true)$$, :'r'));
+SELECT t.err(format($$SELECT repseudonymize(p, d) FROM (VALUES (%L, true)) AS v (p, d)$$, :'r'));
+SELECT t.err(format($$SELECT repseudonymize(%L, NULL)$$, :'p')), t.err($$SELECT pseudonymize_array('{x}', NULL)$$);
+SELECT repseudonymize(p, d) = :'p' FROM (VALUES (:'p', true), (:'p', false)) AS v (p, d);
+SELECT pseudonymize_array(a, true) = ARRAY[pseudonymize('x', true), NULL], pseudonymize_array(NULL, true) IS NULL, repseudonymize(NULL, true) IS NULL FROM (VALUES ('{x,NULL}'::text[])) AS v (a);
+PREPARE several (text[]) AS SELECT id FROM t.people WHERE email = ANY (pseudonymize_array($1, true)) ORDER BY id;
+SET plan_cache_mode = force_generic_plan;
+SELECT t.index_condition($$EXECUTE several ('{77@example.com}')$$);
+EXECUTE several ('{77@example.com,78@example.com}');
+SET plan_cache_mode = force_custom_plan;
+EXECUTE several ('{79@example.com}');
+RESET plan_cache_mode;
+SET ROLE regress_pseudo_none;
+SELECT t.err($$EXECUTE several ('{77@example.com}')$$), t.err(format($$SELECT repseudonymize(%L, true)$$, :'p'));
+SELECT t.err($$SELECT pseudo_pseudonymize_array_stable('{x}', '', 'pseudo')$$), t.err(format($$SELECT pseudo_repseudonymize_stable(%L, '', 'pseudo')$$, :'p'));
+DEALLOCATE several;
+SET ROLE regress_pseudo_etl;
 -- A join against it.
 SELECT t.plan_has($$SELECT p.id FROM (VALUES ('77@example.com'), ('78@example.com')) AS v (plain) JOIN t.people p ON p.email = pseudonymize(v.plain, true)$$, 'using people_email');
 SELECT p.id FROM (VALUES ('77@example.com'), ('78@example.com')) AS v (plain) JOIN t.people p ON p.email = pseudonymize(v.plain, true) ORDER BY id;
@@ -140,7 +173,7 @@ RESET jit;
 RESET min_parallel_table_scan_size;
 RESET max_parallel_workers_per_gather;
 DROP TABLE t.many, t.people;
-DROP FUNCTION t.explain, t.in_workers;
+DROP FUNCTION t.explain, t.in_workers, t.index_condition;
 DEALLOCATE ALL;
 DROP OWNED BY regress_pseudo_etl, regress_pseudo_none;
 DROP ROLE regress_pseudo_etl, regress_pseudo_none;

@@ -41,7 +41,7 @@ sub run_all
 		}
 		for my $context ('', $value)
 		{
-			$sql .= "SELECT repseudonymize('$p', '$context') = ''; SELECT reidentify_as('current_user', '$p', '$context') = '';\n";
+			$sql .= "SELECT repseudonymize('$p', false, '$context') = ''; SELECT reidentify_as('current_user', '$p', '$context') = '';\n";
 			$sql .= "SELECT reidentify_json($_('k', '$p'), '{k}', '$context') IS NULL;\n" for 'json_build_object', 'jsonb_build_object';
 		}
 		$sql .= "SELECT pseudonymize('$value') = '$p', pseudonymize('$value', true, '$p') = ''; SELECT pseudonym_key_id('$p');\n";
