@@ -71,6 +71,17 @@ check_failures() {
 	count "a failure owns its texts" $((1 - bad)) $bad
 }
 
+# Each place that may work with rights that are not the caller's has to be named in test/rights.txt.  What
+# switches the user, writes without a check, or looks rights up for another role; but not where it is defined.
+check_rights() {
+	local bad=0 found=$build/rights.txt
+	(cd "$root" && grep -roE --include='*.[ch]' '\b(SetUserIdAnd\w+|SetSessionAuthorization|SetCurrentRoleId|SECURITY_(LOCAL|RESTRICTED|NOFORCE)\w+|BOOTSTRAP_SUPERUSERID|CatalogTuple\w+|CatalogTuplesMulti\w+|(simple_)?heap_(insert|update|delete|multi_insert|inplace_update)|table_tuple_(insert|update|delete)\w*|pseudo_call_prepare_role|pseudo_role_check)\b' src |
+		sort | uniq -c | sed -E 's/^ *([0-9]+) ([^:]*):(.*)/\2 \3 \1/' |
+		grep -vE '^src/functions/(call\.[ch] pseudo_call_prepare_role|pseudo_role\.[ch] pseudo_role_check) 1$') > "$found"
+	diff <(grep -v '^#' "$root/test/rights.txt" | grep . | LC_ALL=C sort) <(LC_ALL=C sort "$found") || bad=1
+	count "rights that are not the caller's" $((1 - bad)) $bad
+}
+
 # The scripts that people run, and the template of deploy/.
 section_scripts() {
 	local bad=0 script suite_log=$build/scripts.log scripts programs=()

@@ -117,8 +117,8 @@ sub as
 
 # Who has which rights, each as a line, but for MAINTAIN, which PostgreSQL 17 added; what the triggers and servers are.
 my $catalog = q{
-	SELECT 'function', oid::regprocedure::text, proowner::regrole::text, acl::text FROM pg_proc LEFT JOIN LATERAL unnest(proacl) acl ON true WHERE pronamespace IN ('pseudo'::regnamespace, 'views'::regnamespace)
-	UNION ALL SELECT 'type', oid::regtype::text, typowner::regrole::text, acl::text FROM pg_type LEFT JOIN LATERAL unnest(typacl) acl ON true WHERE typnamespace = 'pseudo'::regnamespace
+	SELECT 'function', oid::regprocedure::text, proowner::regrole::text, acl::text FROM pg_proc LEFT JOIN LATERAL unnest(coalesce(proacl, acldefault('f', proowner))) acl ON true WHERE pronamespace IN ('pseudo'::regnamespace, 'views'::regnamespace)
+	UNION ALL SELECT 'type', oid::regtype::text, typowner::regrole::text, acl::text FROM pg_type LEFT JOIN LATERAL unnest(coalesce(typacl, acldefault('T', typowner))) acl ON true WHERE typnamespace = 'pseudo'::regnamespace
 	UNION ALL SELECT 'relation', oid::regclass::text || ' ' || coalesce(array_to_string(reloptions, ','), ''), relowner::regrole::text, replace(acl::text, 'm/', '/') FROM pg_class LEFT JOIN LATERAL unnest(relacl) acl ON true
 		WHERE relnamespace IN ('pseudo'::regnamespace, 'shop'::regnamespace, 'views'::regnamespace)
 	UNION ALL SELECT 'wrapper', fdwname, fdwowner::regrole::text, acl::text FROM pg_foreign_data_wrapper LEFT JOIN LATERAL unnest(fdwacl) acl ON true
