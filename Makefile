@@ -47,10 +47,12 @@ OBJS = \
 	src/functions/spelling.o \
 	src/functions/support.o \
 	src/functions/trigger.o \
+	src/functions/trigger_arguments.o \
+	src/functions/trigger_rows.o \
 	src/functions/unique.o
 
 REGRESS = pseudo service arguments malformed document options rights rotation batches \
-	plans views attacks repseudonymize trigger trigger_values citus bulk unique json_values objects
+	plans views attacks repseudonymize trigger trigger_attacks trigger_values citus bulk unique json_values objects
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1

@@ -214,17 +214,9 @@ check_width(Bulk *bulk, const BulkTarget *target, const PseudoColumn *column)
 		pseudo_column_report_narrow(column, target->rel, PSEUDO_BASE64_LEN(overhead + longest));
 }
 
-/* Does a trigger fire for whatever is written in usual sessions? */
-static bool
-fires_always(const Trigger *trigger)
-{
-	return trigger->tgenabled != TRIGGER_FIRES_ON_REPLICA && trigger->tgqual == NULL &&
-		TRIGGER_FOR_INSERT(trigger->tgtype) && TRIGGER_FOR_UPDATE(trigger->tgtype);
-}
-
-/* Compare a trigger of the table with the run; a column that it sees to is taken off *without. */
+/* Refuse a trigger of the table that makes other pseudonyms of a column than the run. */
 static void
-check_trigger(Bulk *bulk, const BulkTarget *target, const Trigger *trigger, List **without)
+check_trigger(Bulk *bulk, const BulkTarget *target, const Trigger *trigger)
 {
 	PseudoTriggerArguments arguments;
 
@@ -232,17 +224,9 @@ check_trigger(Bulk *bulk, const BulkTarget *target, const Trigger *trigger, List
 	for (int i = 0; i < target->ncolumns; i++)
 	{
 		const char *name = target->columns[i].name;
-		ListCell   *cell;
 
-		foreach(cell, arguments.columns)
-		{
-			if (strcmp(lfirst(cell), name) == 0)
-				break;
-		}
-		if (cell == NULL)
+		if (!pseudo_trigger_has_column(&arguments, name))
 			continue;
-		if (fires_always(trigger))
-			*without = list_delete(*without, makeString(pstrdup(name)));
 		if (strcmp(arguments.context, text_to_cstring(bulk->context)) == 0 &&
 			strcmp(arguments.keyring, text_to_cstring(bulk->keyring)) == 0 &&
 			(bulk->again || arguments.is_deterministic == bulk->is_deterministic))
@@ -255,6 +239,30 @@ check_trigger(Bulk *bulk, const BulkTarget *target, const Trigger *trigger, List
 	}
 }
 
+/* Say which columns no trigger sees to, or not for all writes. */
+static void
+notice_without_trigger(const BulkTarget *target, Oid function)
+{
+	StringInfoData names;
+	int			n = 0;
+
+	initStringInfo(&names);
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		const PseudoColumn *column = &target->columns[i];
+
+		if (!pseudo_trigger_sees_all(target->rel, function, column->name, column->attno))
+			appendStringInfo(&names, "%s\"%s\"", n++ > 0 ? ", " : "", column->name);
+	}
+	if (n > 0)
+		ereport(NOTICE,
+				(errmsg_plural("column %s of relation \"%s\" has no trigger pseudonymize_trigger for all that is written",
+							   "columns %s of relation \"%s\" have no trigger pseudonymize_trigger for all that is written",
+							   n, names.data, RelationGetRelationName(target->rel)),
+				 errdetail("What others write while this runs, and after it, is not pseudonymized."),
+				 errhint("Create the trigger first, BEFORE INSERT OR UPDATE, without WHEN and without UPDATE OF.")));
+}
+
 /* Compare the triggers of the table with the run, and say which columns have none. */
 static void
 check_triggers(Bulk *bulk, const BulkTarget *target)
@@ -264,22 +272,15 @@ check_triggers(Bulk *bulk, const BulkTarget *target)
 	Oid			function = LookupFuncName(list_make2(makeString(schema),
 													 makeString("pseudonymize_trigger")),
 										  0, NULL, true);
-	List	   *without = NIL;
 
-	for (int i = 0; i < target->ncolumns; i++)
-		without = lappend(without, makeString(target->columns[i].name));
 	for (int i = 0; desc && i < desc->numtriggers; i++)
 	{
 		if (desc->triggers[i].tgfoid == function &&
 			desc->triggers[i].tgenabled != TRIGGER_DISABLED)
-			check_trigger(bulk, target, &desc->triggers[i], &without);
+			check_trigger(bulk, target, &desc->triggers[i]);
 	}
-	if (without != NIL && !bulk->again)
-		ereport(NOTICE,
-				(errmsg("column \"%s\" of relation \"%s\" has no trigger pseudonymize_trigger",
-						strVal(linitial(without)), RelationGetRelationName(target->rel)),
-				 errdetail("What others write while this runs, and after it, is not pseudonymized."),
-				 errhint("Create the trigger first.")));
+	if (!bulk->again)
+		notice_without_trigger(target, function);
 }
 
 /* Refuse to take for values what might be pseudonyms under a raw key that is off. */

@@ -10,39 +10,17 @@
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
-#include "access/table.h"
+#include "access/htup_details.h"
 #include "commands/trigger.h"
-#include "storage/bufmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 
 #include "bulk.h"
 #include "citus.h"
 #include "spelling.h"
 #include "trigger.h"
+#include "trigger_rows.h"
 #include "unique.h"
-
-/*
- * The last rows that passed in one run of the executor.  After a row's INSERT, ON CONFLICT may
- * UPDATE with the values of EXCLUDED; after a row's UPDATE, PostgreSQL may move it to
- * another partition by an INSERT.  Both bring back what the trigger has made or left alone.
- */
-typedef struct QueryRows
-{
-	struct QueryRows *next;
-	MemoryContext query;		/* that this is allocated in: the executor's */
-	MemoryContextCallback forget;
-	Oid			insert_relid;
-	HeapTuple	inserted;		/* as the trigger returned it, or NULL */
-	Oid			update_relid;
-	ItemPointerData old;		/* the row that was updated */
-	HeapTuple	updated;		/* as the trigger returned it, or NULL */
-	Oid			moved_to;		/* the partition that has taken it, or InvalidOid */
-	List	   *moved_by;		/* triggers there that have let it pass */
-} QueryRows;
 
 /* What a trigger knows in one run of the executor; in fn_extra. */
 typedef struct TriggerState
@@ -51,7 +29,7 @@ typedef struct TriggerState
 	text	   *context;
 	text	   *keyring;
 	PseudoCall	call;
-	QueryRows  *rows;
+	PseudoRows	rows;
 	bool		is_others_known;
 	bool		has_others;		/* where it is known: see pseudo_unique_has_others() */
 	bool		is_unique_known;
@@ -60,96 +38,7 @@ typedef struct TriggerState
 	PseudoColumn columns[FLEXIBLE_ARRAY_MEMBER];
 } TriggerState;
 
-/* One element for each run of the executor: runs are nested where triggers run queries. */
-static QueryRows *all_rows = NULL;
-
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_trigger);
-
-/* ---- Arguments ---- */
-
-/* Report an argument that is wrong. */
-static void __attribute__((noreturn))
-report_argument(const Trigger *trigger, const char *fault)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("trigger \"%s\": %s", trigger->tgname, fault),
-			 errhint("Its arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=keep or existing=value.")));
-}
-
-/* The value of an argument "name=value" of this name, or NULL. */
-static const char *
-option_value(const char *argument, const char *name)
-{
-	size_t		len = strlen(name);
-
-	return strncmp(argument, name, len) == 0 && argument[len] == '=' ? argument + len + 1 : NULL;
-}
-
-/* Take an argument that is an option; false where it is none. */
-static bool
-read_option(PseudoTriggerArguments *arguments, const Trigger *trigger, const char *argument)
-{
-	const char *value;
-
-	if ((value = option_value(argument, "deterministic")) != NULL)
-	{
-		if (!parse_bool(value, &arguments->is_deterministic))
-			report_argument(trigger, "\"deterministic\" is true or false");
-	}
-	else if ((value = option_value(argument, "context")) != NULL)
-		arguments->context = pstrdup(value);
-	else if ((value = option_value(argument, "keyring")) != NULL)
-		arguments->keyring = pstrdup(value);
-	else if ((value = option_value(argument, "existing")) != NULL)
-	{
-		if (strcmp(value, "keep") == 0)
-			arguments->existing = PSEUDO_EXISTING_KEEP;
-		else if (strcmp(value, "value") == 0)
-			arguments->existing = PSEUDO_EXISTING_VALUE;
-		else if (strcmp(value, "error") == 0)
-			arguments->existing = PSEUDO_EXISTING_ERROR;
-		else
-			report_argument(trigger, "\"existing\" is error, keep or value");
-	}
-	else
-		return false;
-	return true;
-}
-
-/* Is an argument's option, the part before "=", among the arguments before it? */
-static bool
-is_repeated(const Trigger *trigger, int no)
-{
-	const char *argument = trigger->tgargs[no];
-	const char *equals = strchr(argument, '=');
-	size_t		len = equals ? (size_t) (equals - argument) + 1 : strlen(argument) + 1;
-
-	for (int i = 0; i < no; i++)
-	{
-		if (strncmp(trigger->tgargs[i], argument, len) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* See trigger.h. */
-void
-pseudo_trigger_arguments(PseudoTriggerArguments *arguments, const Trigger *trigger)
-{
-	memset(arguments, 0, sizeof(PseudoTriggerArguments));
-	arguments->context = "";
-	arguments->keyring = "pseudo";
-	for (int i = 0; i < trigger->tgnargs; i++)
-	{
-		if (is_repeated(trigger, i))
-			report_argument(trigger, "an argument is given twice");
-		if (!read_option(arguments, trigger, trigger->tgargs[i]))
-			arguments->columns = lappend(arguments->columns, pstrdup(trigger->tgargs[i]));
-	}
-	if (arguments->columns == NIL)
-		report_argument(trigger, "it names no column");
-}
 
 /* ---- State ---- */
 
@@ -169,41 +58,6 @@ check_event(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("trigger \"%s\" must be BEFORE INSERT OR UPDATE and FOR EACH ROW",
 						data->tg_trigger->tgname)));
-}
-
-/* Callback: a run of the executor is over. */
-static void
-forget_rows(void *arg)
-{
-	for (QueryRows **rows = &all_rows; *rows; rows = &(*rows)->next)
-	{
-		if (*rows == arg)
-		{
-			*rows = (*rows)->next;
-			return;
-		}
-	}
-}
-
-/* The rows of the run of the executor that this memory context belongs to. */
-static QueryRows *
-get_rows(MemoryContext query)
-{
-	QueryRows  *rows;
-
-	for (rows = all_rows; rows; rows = rows->next)
-	{
-		if (rows->query == query)
-			return rows;
-	}
-	rows = MemoryContextAllocZero(query, sizeof(QueryRows));
-	rows->query = query;
-	rows->forget.func = forget_rows;
-	rows->forget.arg = rows;
-	MemoryContextRegisterResetCallback(query, &rows->forget);
-	rows->next = all_rows;
-	all_rows = rows;
-	return rows;
 }
 
 /* Refuse random pseudonyms where each node makes its own: Citus's copies of a row would differ. */
@@ -244,10 +98,10 @@ get_state(FunctionCallInfo fcinfo)
 	state->arguments = arguments;
 	state->context = cstring_to_text(arguments.context);
 	state->keyring = cstring_to_text(arguments.keyring);
-	state->rows = get_rows(mcxt);
 	state->ncolumns = list_length(arguments.columns);
 	pseudo_columns_find(state->columns, data->tg_relation, arguments.columns);
 	check_citus(data, &arguments);
+	pseudo_rows_begin(&state->rows, data, &state->arguments, state->columns, state->ncolumns, mcxt);
 	MemoryContextSwitchTo(caller);
 	fcinfo->flinfo->fn_extra = state;
 	return state;
@@ -269,112 +123,18 @@ get_call(FunctionCallInfo fcinfo, TriggerState *state)
 	return call;
 }
 
-/* ---- Values that come back ---- */
+/* ---- Rows ---- */
 
-/* Has a tuple this value in a column? */
+/* Does an UPDATE leave a value as it is? */
 static bool
-tuple_has(HeapTuple tuple, TupleDesc desc, AttrNumber attno, Datum value)
+is_old(const TriggerData *data, const PseudoColumn *column, Datum value)
 {
 	bool		isnull;
-	Datum		other = heap_getattr(tuple, attno, desc, &isnull);
+	Datum		old = heap_getattr(data->tg_trigtuple, column->attno,
+								   RelationGetDescr(data->tg_relation), &isnull);
 
-	return !isnull && pseudo_column_same(other, value);
+	return !isnull && pseudo_column_same(old, value);
 }
-
-/* Is a value the one that EXCLUDED has in this column? */
-static bool
-is_excluded(QueryRows *rows, Relation rel, const PseudoColumn *column, Datum value)
-{
-	return rows->inserted && rows->insert_relid == RelationGetRelid(rel) &&
-		tuple_has(rows->inserted, RelationGetDescr(rel), column->attno, value);
-}
-
-/* Has this transaction just taken a row out of its partition, to move it to another? */
-static bool
-has_left(Relation rel, ItemPointer tid)
-{
-	HeapTupleData tuple = {.t_self = *tid};
-	Buffer		buffer;
-	bool		left;
-
-	if (rel->rd_tableam != GetHeapamTableAmRoutine() ||
-		!heap_fetch(rel, SnapshotAny, &tuple, &buffer, false))
-		return false;
-	left = HeapTupleHeaderIndicatesMovedPartitions(tuple.t_data) &&
-		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(tuple.t_data));
-	ReleaseBuffer(buffer);
-	return left;
-}
-
-/*
- * Is a value of an inserted row the one that a row brings which PostgreSQL moves here from
- * another partition?  Each trigger lets it pass once: a copy of the row does not.
- */
-static bool
-is_moved(TriggerData *data, QueryRows *rows, const PseudoColumn *column, Datum value)
-{
-	Relation	source;
-	AttrNumber	attno;
-	bool		moved;
-
-	if (!rows->updated || rows->update_relid == RelationGetRelid(data->tg_relation) ||
-		(OidIsValid(rows->moved_to) && rows->moved_to != RelationGetRelid(data->tg_relation)) ||
-		list_member_oid(rows->moved_by, data->tg_trigger->tgoid))
-		return false;
-	source = table_open(rows->update_relid, NoLock);
-	attno = get_attnum(rows->update_relid, column->name);
-	moved = attno > 0 &&
-		tuple_has(rows->updated, RelationGetDescr(source), attno, value) &&
-		has_left(source, &rows->old);
-	table_close(source, NoLock);
-	return moved;
-}
-
-/* Remember that this trigger has seen a moved row. */
-static void
-note_moved(TriggerData *data, QueryRows *rows)
-{
-	MemoryContext caller = MemoryContextSwitchTo(rows->query);
-
-	rows->moved_to = RelationGetRelid(data->tg_relation);
-	rows->moved_by = lappend_oid(rows->moved_by, data->tg_trigger->tgoid);
-	MemoryContextSwitchTo(caller);
-}
-
-/* Keep a copy of a tuple in place of the one before. */
-static void
-keep_tuple(HeapTuple *kept, HeapTuple tuple, MemoryContext mcxt)
-{
-	MemoryContext caller = MemoryContextSwitchTo(mcxt);
-	HeapTuple	copy = heap_copytuple(tuple);
-
-	MemoryContextSwitchTo(caller);
-	if (*kept)
-		heap_freetuple(*kept);
-	*kept = copy;
-}
-
-/* Remember a row that passed, for as long as PostgreSQL may bring it back. */
-static void
-remember(TriggerData *data, QueryRows *rows, HeapTuple result)
-{
-	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
-	{
-		rows->insert_relid = RelationGetRelid(data->tg_relation);
-		keep_tuple(&rows->inserted, result, rows->query);
-	}
-	else if (data->tg_relation->rd_rel->relispartition)
-	{
-		rows->update_relid = RelationGetRelid(data->tg_relation);
-		rows->old = data->tg_trigtuple->t_self;
-		rows->moved_to = InvalidOid;
-		list_free(rows->moved_by);
-		rows->moved_by = NIL;
-		keep_tuple(&rows->updated, result, rows->query);
-	}
-}
-
-/* ---- Rows ---- */
 
 /* Report a value that would perhaps be encrypted twice; it is not shown. */
 static void __attribute__((noreturn))
@@ -421,12 +181,12 @@ stays(FunctionCallInfo fcinfo, TriggerState *state, const PseudoColumn *column,
 
 	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 	{
-		if (is_excluded(state->rows, data->tg_relation, column, value) ||
+		if (pseudo_rows_excluded(&state->rows, data, column, value) ||
 			pseudo_bulk_writes(RelationGetRelid(data->tg_relation),
 							   &data->tg_trigtuple->t_self, column->attno, pseudonym))
 			return true;
 	}
-	else if (is_moved(data, state->rows, column, value))
+	else if (pseudo_rows_moved(&state->rows, data, column, value))
 	{
 		*moved = true;
 		return true;
@@ -456,7 +216,7 @@ convert(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *column,
 	*value = heap_getattr(new, column->attno, desc, &isnull);
 	if (isnull ||
 		(TRIGGER_FIRED_BY_UPDATE(data->tg_event) &&
-		 tuple_has(data->tg_trigtuple, desc, column->attno, *value)))
+		 is_old(data, column, *value)))
 		return false;
 	plain = pseudo_column_get(column, *value);
 	if ((pseudo_looks_like_pseudonym(plain) || pseudo_is_misspelled(plain)) &&
@@ -519,8 +279,9 @@ pseudo_pseudonymize_trigger(PG_FUNCTION_ARGS)
 {
 	TriggerState *state = get_state(fcinfo);
 	TriggerData *data = (TriggerData *) fcinfo->context;
-	HeapTuple	result = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
+	HeapTuple	given = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
 		data->tg_newtuple : data->tg_trigtuple;
+	HeapTuple	result = given;
 	int		   *attnos = palloc(state->ncolumns * sizeof(int));
 	Datum	   *values = palloc(state->ncolumns * sizeof(Datum));
 	bool	   *nulls = palloc0(state->ncolumns * sizeof(bool));
@@ -539,9 +300,6 @@ pseudo_pseudonymize_trigger(PG_FUNCTION_ARGS)
 	for (n = moved ? 0 : n; moved && n < state->ncolumns; n++)
 		attnos[n] = state->columns[n].attno;
 	result = settle(fcinfo, state, result, attnos, n);
-	if (moved)
-		note_moved(data, state->rows);
-	else
-		remember(data, state->rows, result);
+	pseudo_rows_note(&state->rows, data, result, result != given, moved);
 	return PointerGetDatum(result);
 }

@@ -163,13 +163,31 @@ cmp_ok(scalar @notices, '>=', 2, 'notices: ' . scalar @notices);
 cmp_ok(scalar @notices, '<=', 20, 'and not too many');
 like($run->{out}, qr/has no trigger pseudonymize_trigger/, 'a table without the trigger is told of');
 for my $case ([ 'ENABLE', 'INSERT OR UPDATE', '', 0 ], [ 'ENABLE ALWAYS', 'INSERT OR UPDATE', '', 0 ], [ 'ENABLE REPLICA', 'INSERT OR UPDATE', '', 1 ], [ 'DISABLE', 'INSERT OR UPDATE', '', 1 ],
-	[ 'ENABLE', 'INSERT', '', 1 ], [ 'ENABLE', 'UPDATE', '', 1 ], [ 'ENABLE', 'INSERT OR UPDATE', 'WHEN (NEW.id > 5)', 1 ])
+	[ 'ENABLE', 'INSERT', '', 1 ], [ 'ENABLE', 'UPDATE', '', 1 ], [ 'ENABLE', 'INSERT OR UPDATE', 'WHEN (NEW.id > 5)', 1 ],
+	[ 'ENABLE', 'INSERT OR UPDATE OF id', '', 1 ], [ 'ENABLE', 'INSERT OR UPDATE OF id, email', '', 0 ])
 {
 	my ($enabled, $events, $when, $told) = @$case;
 	$run = start_call(qq{DROP TABLE bulk; CREATE TABLE bulk (id int, email text);
 		CREATE TRIGGER pseudo BEFORE $events ON bulk FOR EACH ROW $when EXECUTE FUNCTION pseudo.pseudonymize_trigger('email'); ALTER TABLE bulk $enabled TRIGGER pseudo}, q{CALL pseudo.pseudonymize_table('bulk', '{email}')});
 	$run->{run}->finish;
-	is($run->{out} =~ /has no trigger pseudonymize_trigger/ ? 1 : 0, $told, "trigger for $events $when, $enabled");
+	is($run->{out} =~ /column "email" of relation "bulk" has no trigger pseudonymize_trigger/ ? 1 : 0, $told, "trigger for $events $when, $enabled");
+}
+# Several triggers: together they may see all that is written; one with UPDATE OF does not see what another writes before it.
+$node->safe_psql('postgres', q{CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.email := NEW.raw; RETURN NEW; END$$});
+my $fires = sub { "CREATE TRIGGER $_[0] BEFORE $_[1] ON bulk FOR EACH ROW EXECUTE FUNCTION " . ($_[2] || q{pseudo.pseudonymize_trigger('email', 'raw')}) };
+for my $case ([ 'one for INSERT, one for UPDATE', '', $fires->('zi', 'INSERT'), $fires->('zu', 'UPDATE') ],
+	[ 'UPDATE OF each column, in two', '', $fires->('zi', 'INSERT OR UPDATE OF raw'), $fires->('zu', 'UPDATE OF email') ],
+	[ 'UPDATE OF one of two columns', '"email"', $fires->('zi', 'INSERT OR UPDATE OF raw') ],
+	[ 'UPDATE OF none of them', '"email", "raw"', $fires->('zi', 'INSERT OR UPDATE OF id') ],
+	[ 'UPDATE OF, and another trigger before', '"email", "raw"', $fires->('a', 'INSERT OR UPDATE', 'fill()'), $fires->('z', 'INSERT OR UPDATE OF email, raw') ],
+	[ 'UPDATE OF, and another trigger before that is disabled', '', $fires->('a', 'INSERT OR UPDATE', 'fill()'), $fires->('z', 'INSERT OR UPDATE OF email, raw'), 'ALTER TABLE bulk DISABLE TRIGGER a' ],
+	[ 'UPDATE OF, and another trigger before for INSERT', '', $fires->('a', 'INSERT', 'fill()'), $fires->('z', 'INSERT OR UPDATE OF email, raw') ],
+	[ 'all, and another trigger before', '', $fires->('a', 'INSERT OR UPDATE', 'fill()'), $fires->('z', 'INSERT OR UPDATE') ])
+{
+	my ($what, $told, @triggers) = @$case;
+	$run = start_call('DROP TABLE bulk; CREATE TABLE bulk (id int, dropped int, email text, raw text); ALTER TABLE bulk DROP COLUMN dropped', @triggers, q{CALL pseudo.pseudonymize_table('bulk', '{email, raw}')});
+	$run->{run}->finish;
+	is($run->{out} =~ /columns? (.*) of relation "bulk" ha(?:s|ve) no trigger pseudonymize_trigger for all that is written/ ? $1 : '', $told, $what);
 }
 
 $node->stop;

@@ -1,0 +1,188 @@
+/*
+ * trigger_arguments.c
+ *		The arguments of the trigger pseudonymize_trigger, and which writes it sees to.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "utils/builtins.h"
+
+#include "trigger.h"
+
+/* ---- Arguments ---- */
+
+/* Report an argument that is wrong. */
+static void __attribute__((noreturn))
+report_argument(const Trigger *trigger, const char *fault)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("trigger \"%s\": %s", trigger->tgname, fault),
+			 errhint("Its arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=keep or existing=value.")));
+}
+
+/* The value of an argument "name=value" of this name, or NULL. */
+static const char *
+option_value(const char *argument, const char *name)
+{
+	size_t		len = strlen(name);
+
+	return strncmp(argument, name, len) == 0 && argument[len] == '=' ? argument + len + 1 : NULL;
+}
+
+/* Take an argument that is an option; false where it is none. */
+static bool
+read_option(PseudoTriggerArguments *arguments, const Trigger *trigger, const char *argument)
+{
+	const char *value;
+
+	if ((value = option_value(argument, "deterministic")) != NULL)
+	{
+		if (!parse_bool(value, &arguments->is_deterministic))
+			report_argument(trigger, "\"deterministic\" is true or false");
+	}
+	else if ((value = option_value(argument, "context")) != NULL)
+		arguments->context = pstrdup(value);
+	else if ((value = option_value(argument, "keyring")) != NULL)
+		arguments->keyring = pstrdup(value);
+	else if ((value = option_value(argument, "existing")) != NULL)
+	{
+		if (strcmp(value, "keep") == 0)
+			arguments->existing = PSEUDO_EXISTING_KEEP;
+		else if (strcmp(value, "value") == 0)
+			arguments->existing = PSEUDO_EXISTING_VALUE;
+		else if (strcmp(value, "error") == 0)
+			arguments->existing = PSEUDO_EXISTING_ERROR;
+		else
+			report_argument(trigger, "\"existing\" is error, keep or value");
+	}
+	else
+		return false;
+	return true;
+}
+
+/* Is an argument's option, the part before "=", among the arguments before it? */
+static bool
+is_repeated(const Trigger *trigger, int no)
+{
+	const char *argument = trigger->tgargs[no];
+	const char *equals = strchr(argument, '=');
+	size_t		len = equals ? (size_t) (equals - argument) + 1 : strlen(argument) + 1;
+
+	for (int i = 0; i < no; i++)
+	{
+		if (strncmp(trigger->tgargs[i], argument, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* See trigger.h. */
+void
+pseudo_trigger_arguments(PseudoTriggerArguments *arguments, const Trigger *trigger)
+{
+	memset(arguments, 0, sizeof(PseudoTriggerArguments));
+	arguments->context = "";
+	arguments->keyring = "pseudo";
+	for (int i = 0; i < trigger->tgnargs; i++)
+	{
+		if (is_repeated(trigger, i))
+			report_argument(trigger, "an argument is given twice");
+		if (!read_option(arguments, trigger, trigger->tgargs[i]))
+			arguments->columns = lappend(arguments->columns, pstrdup(trigger->tgargs[i]));
+	}
+	if (arguments->columns == NIL)
+		report_argument(trigger, "it names no column");
+}
+
+/* See trigger.h. */
+bool
+pseudo_trigger_has_column(const PseudoTriggerArguments *arguments, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, arguments->columns)
+	{
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* See trigger.h. */
+bool
+pseudo_trigger_same_pseudonyms(const PseudoTriggerArguments *a, const PseudoTriggerArguments *b)
+{
+	return strcmp(a->context, b->context) == 0 && strcmp(a->keyring, b->keyring) == 0;
+}
+
+/* ---- Writes ---- */
+
+/* Does a trigger fire in usual sessions, for whatever is written? */
+static bool
+is_unconditional(const Trigger *trigger)
+{
+	return trigger->tgqual == NULL &&
+		(trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN || trigger->tgenabled == TRIGGER_FIRES_ALWAYS);
+}
+
+/* May a trigger of other kinds that fires before this one, number no, write to columns that no statement names? */
+static bool
+is_after_others(const TriggerDesc *desc, int no)
+{
+	for (int i = 0; i < no; i++)
+	{
+		const Trigger *other = &desc->triggers[i];
+
+		if (other->tgfoid != desc->triggers[no].tgfoid &&
+			other->tgenabled != TRIGGER_DISABLED &&
+			other->tgenabled != TRIGGER_FIRES_ON_REPLICA &&
+			TRIGGER_TYPE_MATCHES(other->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_BEFORE,
+								 TRIGGER_TYPE_UPDATE))
+			return true;
+	}
+	return false;
+}
+
+/* Does trigger number no fire for each UPDATE that may change a column? */
+static bool
+sees_updates(const TriggerDesc *desc, int no, AttrNumber attno)
+{
+	const Trigger *trigger = &desc->triggers[no];
+
+	if (!TRIGGER_FOR_UPDATE(trigger->tgtype))
+		return false;
+	if (trigger->tgnattr == 0)
+		return true;
+	for (int i = 0; i < trigger->tgnattr; i++)
+	{
+		if (trigger->tgattr[i] == attno)
+			return !is_after_others(desc, no);
+	}
+	return false;
+}
+
+/* See trigger.h. */
+bool
+pseudo_trigger_sees_all(Relation rel, Oid function, const char *column, AttrNumber attno)
+{
+	TriggerDesc *desc = rel->trigdesc;
+	bool		inserts = false;
+	bool		updates = false;
+
+	for (int i = 0; desc && i < desc->numtriggers; i++)
+	{
+		const Trigger *trigger = &desc->triggers[i];
+		PseudoTriggerArguments arguments;
+
+		if (trigger->tgfoid != function || !is_unconditional(trigger))
+			continue;
+		pseudo_trigger_arguments(&arguments, trigger);
+		if (!pseudo_trigger_has_column(&arguments, column))
+			continue;
+		inserts |= TRIGGER_FOR_INSERT(trigger->tgtype);
+		updates |= sees_updates(desc, i, attno);
+	}
+	return inserts && updates;
+}

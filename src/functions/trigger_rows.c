@@ -1,0 +1,301 @@
+/*
+ * trigger_rows.c
+ *		Values that PostgreSQL itself brings back to the trigger, in the middle of one row.
+ *
+ * After a row's INSERT, ON CONFLICT may UPDATE with the values of EXCLUDED; after a row's UPDATE,
+ * PostgreSQL may move it to another partition by an INSERT.  Both bring pseudonyms that the trigger has
+ * made or left alone before.  A writer must not be able to make another row look so, or they could plant
+ * a pseudonym that they saw.
+ *
+ * What tells them apart is the executor's memory.  It calls triggers in a memory context that it resets
+ * before each row of each statement, and EXCLUDED and moved rows come back before the next reset: what
+ * is noted here is forgotten in it.  That leaves one case, a statement that takes its rows from
+ * another with RETURNING: its row follows without a reset.  It finds nothing to use: EXCLUDED has what
+ * was made of the writer's own values for the same column; and a moved row is told by the slot that
+ * carries it, which is the UPDATE's own, or, where the columns of partitions are in different
+ * order and PostgreSQL takes another slot, by all of its columns, which lead to the one partition
+ * where the row has just been taken.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "catalog/partition.h"
+#include "storage/bufmgr.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "trigger_rows.h"
+
+/* A run of the executor.  Runs are nested where triggers run queries. */
+typedef struct PseudoRun
+{
+	struct PseudoRun *next;
+	MemoryContext query;		/* that this is allocated in: the executor's */
+	MemoryContextCallback run_over;
+	MemoryContext row;			/* that is reset before the next row, or NULL */
+	MemoryContextCallback row_over;
+	PseudoRows *live;			/* what is noted of this row */
+} PseudoRun;
+
+static PseudoRun *all_runs = NULL;
+
+/* Callback: a run of the executor is over. */
+static void
+forget_run(void *arg)
+{
+	for (PseudoRun **run = &all_runs; *run; run = &(*run)->next)
+	{
+		if (*run == arg)
+		{
+			*run = (*run)->next;
+			return;
+		}
+	}
+}
+
+/* Callback: the executor is through with a row. */
+static void
+forget_row(void *arg)
+{
+	PseudoRun  *run = arg;
+
+	for (PseudoRows *rows = run->live; rows; rows = rows->next)
+	{
+		rows->is_live = false;
+		rows->inserted = NULL;
+		rows->updated = NULL;
+	}
+	run->live = NULL;
+	run->row = NULL;
+}
+
+/* The run of the executor that this memory context belongs to. */
+static PseudoRun *
+get_run(MemoryContext query)
+{
+	PseudoRun  *run;
+
+	for (run = all_runs; run; run = run->next)
+	{
+		if (run->query == query)
+			return run;
+	}
+	run = MemoryContextAllocZero(query, sizeof(PseudoRun));
+	run->query = query;
+	run->row_over.func = forget_row;
+	run->row_over.arg = run;
+	run->run_over.func = forget_run;
+	run->run_over.arg = run;
+	MemoryContextRegisterResetCallback(query, &run->run_over);
+	run->next = all_runs;
+	all_runs = run;
+	return run;
+}
+
+/* See trigger_rows.h. */
+void
+pseudo_rows_begin(PseudoRows *rows, const TriggerData *data,
+				  const PseudoTriggerArguments *arguments,
+				  const PseudoColumn *columns, int ncolumns, MemoryContext mcxt)
+{
+	memset(rows, 0, sizeof(PseudoRows));
+	rows->run = get_run(mcxt);
+	rows->relid = RelationGetRelid(data->tg_relation);
+	if (data->tg_relation->rd_rel->relispartition)
+		rows->root = llast_oid(get_partition_ancestors(rows->relid));
+	rows->arguments = arguments;
+	rows->columns = columns;
+	rows->ncolumns = ncolumns;
+}
+
+/* The number of a column in the relation, if its trigger makes the same pseudonyms of it; or 0. */
+static AttrNumber
+find_column(const PseudoRows *rows, const PseudoTriggerArguments *arguments,
+			const PseudoColumn *column)
+{
+	if (!pseudo_trigger_same_pseudonyms(rows->arguments, arguments))
+		return 0;
+	for (int i = 0; i < rows->ncolumns; i++)
+	{
+		if (strcmp(rows->columns[i].name, column->name) == 0)
+			return rows->columns[i].attno;
+	}
+	return 0;
+}
+
+/* Has a tuple this value in a column? */
+static bool
+tuple_has(HeapTuple tuple, Relation rel, AttrNumber attno, Datum value)
+{
+	bool		isnull;
+	Datum		other = heap_getattr(tuple, attno, RelationGetDescr(rel), &isnull);
+
+	return !isnull && pseudo_column_same(other, value);
+}
+
+/* See trigger_rows.h. */
+bool
+pseudo_rows_excluded(PseudoRows *rows, const TriggerData *data, const PseudoColumn *column, Datum value)
+{
+	for (PseudoRows *other = rows->run->live; other; other = other->next)
+	{
+		if (other->inserted && other->relid == rows->relid &&
+			find_column(other, rows->arguments, column) == column->attno &&
+			tuple_has(other->inserted, data->tg_relation, column->attno, value))
+			return true;
+	}
+	return false;
+}
+
+/* Has this transaction just taken a row out of its partition, to move it to another? */
+static bool
+has_left(Relation rel, ItemPointerData tid)
+{
+	HeapTupleData tuple = {.t_self = tid};
+	Buffer		buffer;
+	bool		left;
+
+	if (rel->rd_tableam != GetHeapamTableAmRoutine() ||
+		!heap_fetch(rel, SnapshotAny, &tuple, &buffer, false))
+		return false;
+	left = HeapTupleHeaderIndicatesMovedPartitions(tuple.t_data) &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(tuple.t_data));
+	ReleaseBuffer(buffer);
+	return left;
+}
+
+/* Has a tuple of the source this value in the column of this name? */
+static bool
+has_same(HeapTuple tuple, Relation source, const Form_pg_attribute att, Datum value, bool isnull)
+{
+	AttrNumber	attno = get_attnum(RelationGetRelid(source), NameStr(att->attname));
+	bool		other_isnull;
+	Datum		other;
+
+	if (attno <= 0)
+		return false;
+	other = heap_getattr(tuple, attno, RelationGetDescr(source), &other_isnull);
+	if (isnull || other_isnull)
+		return isnull && other_isnull;
+	return datum_image_eq(other, value, att->attbyval, att->attlen);
+}
+
+/* Is an inserted row the updated one, in all columns that are not computed later? */
+static bool
+is_whole(HeapTuple updated, Relation source, const TriggerData *data)
+{
+	TupleDesc	desc = RelationGetDescr(data->tg_relation);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		bool		isnull;
+		Datum		value;
+
+		if (att->attisdropped || att->attgenerated != '\0')
+			continue;
+		value = heap_getattr(data->tg_trigtuple, i + 1, desc, &isnull);
+		if (!has_same(updated, source, att, value, isnull))
+			return false;
+	}
+	return true;
+}
+
+/* Is a value of an inserted row one of the row that was updated here and has left? */
+static bool
+is_moved_from(const PseudoRows *from, const TriggerData *data, AttrNumber attno, Datum value)
+{
+	Relation	source = table_open(from->relid, NoLock);
+	bool		moved = tuple_has(from->updated, source, attno, value) &&
+		has_left(source, from->old) &&
+		(from->slot == data->tg_trigslot || is_whole(from->updated, source, data));
+
+	table_close(source, NoLock);
+	return moved;
+}
+
+/* See trigger_rows.h. */
+bool
+pseudo_rows_moved(PseudoRows *rows, const TriggerData *data, const PseudoColumn *column,
+				  Datum value)
+{
+	if (!OidIsValid(rows->root))
+		return false;
+	for (PseudoRows *other = rows->run->live; other; other = other->next)
+	{
+		AttrNumber	attno;
+
+		if (other->updated && other->root == rows->root && other->relid != rows->relid &&
+			(attno = find_column(other, rows->arguments, column)) > 0 &&
+			is_moved_from(other, data, attno, value))
+			return true;
+	}
+	return false;
+}
+
+/* Let what is noted now last until the executor is through with the row.  False where it cannot. */
+static bool
+make_live(PseudoRows *rows)
+{
+	PseudoRun  *run = rows->run;
+
+	if (run->row == NULL)
+	{
+		run->row = CurrentMemoryContext;
+		MemoryContextRegisterResetCallback(run->row, &run->row_over);
+	}
+	/* The executor has one context for all statements of a run. */
+	if (run->row != CurrentMemoryContext)
+		return false;
+	if (!rows->is_live)
+	{
+		rows->is_live = true;
+		rows->next = run->live;
+		run->live = rows;
+	}
+	return true;
+}
+
+/* A row that was updated is believed once: the first INSERT of these columns has taken it. */
+static void
+take_updated(PseudoRows *rows)
+{
+	for (PseudoRows *other = rows->run->live; other; other = other->next)
+	{
+		for (int i = 0; other->updated && i < rows->ncolumns; i++)
+		{
+			if (other->root == rows->root &&
+				find_column(other, rows->arguments, &rows->columns[i]) > 0)
+				other->updated = NULL;
+		}
+	}
+}
+
+/* See trigger_rows.h. */
+void
+pseudo_rows_note(PseudoRows *rows, const TriggerData *data, HeapTuple result, bool is_ours,
+				 bool is_moved)
+{
+	bool		is_insert = TRIGGER_FIRED_BY_INSERT(data->tg_event);
+
+	if (is_insert)
+		take_updated(rows);
+	/* A pseudonym that was moved here is not made of the writer's value: EXCLUDED has none. */
+	if (is_insert ? is_moved : !OidIsValid(rows->root))
+		return;
+	if (!make_live(rows))
+		return;
+	if (!is_ours)
+		result = heap_copytuple(result);
+	if (is_insert)
+		rows->inserted = result;
+	else
+	{
+		rows->updated = result;
+		rows->old = data->tg_trigtuple->t_self;
+		rows->slot = data->tg_newslot;
+	}
+}
