@@ -1,7 +1,16 @@
+# make [PG_CONFIG=...] [WITH_AWS=no] builds; make install, installcheck, uninstall and clean do what they say; make dist
+# makes the archives of a release.  A build in another folder: make -f SOURCE/Makefile there.
+
 EXTENSION = pseudo
 MODULE_big = pseudo
-DATA = sql/pseudo--1.0.sql
 PGFILEDESC = "pseudo - pseudonyms for personal data"
+
+# The one place of the version is pseudo.control.
+source := $(dir $(firstword $(MAKEFILE_LIST)))
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" '$(source)pseudo.control')
+
+DATA = $(patsubst $(source)%,%,$(wildcard $(source)sql/pseudo--*.sql))
+DOCS = README.md CHANGELOG.md $(patsubst $(source)%,%,$(wildcard $(source)doc/*.md $(source)doc/*.svg))
 
 OBJS = \
 	src/pseudo.o \
@@ -57,8 +66,10 @@ REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1
 TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
 
-# The second module: the provider aws, which alone needs libcurl.
+# The second module: the provider aws, which alone needs libcurl; WITH_AWS=no leaves it out.
+WITH_AWS ?= yes
 AWS_OBJS = \
 	src/aws/agent.o \
 	src/aws/assume_role.o \
@@ -76,31 +87,51 @@ AWS_OBJS = \
 	src/aws/store.o \
 	src/aws/trust.o
 
-EXTRA_CLEAN = build tmp_check log results $(AWS_OBJS) $(AWS_OBJS:.o=.bc) pseudo_aws.so
+EXTRA_CLEAN = build tmp_check log results $(AWS_OBJS) pseudo_aws$(DLSUFFIX)
 
 # OpenSSL: AES where no processor instructions apply, SHA-256, randomness.
 SHLIB_LINK = -lcrypto
+
+# Only what is marked PGDLLEXPORT can be seen from outside; PostgreSQL 15 would export everything.
+PG_CPPFLAGS = -DPSEUDO_VERSION='"$(EXTVERSION)"' -DPGDLLEXPORT='__attribute__((visibility("default")))'
+PG_CFLAGS = -fvisibility=hidden
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-# PGXS builds one module; this is the other, by its commands for the first.
-all: pseudo_aws$(DLSUFFIX)
-$(AWS_OBJS): override CPPFLAGS += -DPSEUDO_VERSION='"$(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(srcdir)/pseudo.control)"'
-pseudo_aws$(DLSUFFIX): $(AWS_OBJS)
-	$(CC) $(CFLAGS) -shared -o $@ $^ $(LDFLAGS) -lcurl -lssl -lcrypto
+# Other extensions have a README.md too.
+docmoduledir := extension/pseudo
 
+$(OBJS) $(OBJS:.o=.bc) $(AWS_OBJS): $(wildcard $(source)src/*.h $(source)src/*/*.h) pseudo.control
+
+# A build in another folder needs folders there.
+ifneq ($(srcdir),.)
+$(shell mkdir -p $(sort $(dir $(OBJS) $(AWS_OBJS))))
+endif
+
+# PGXS builds one module; this is the other, by its command for the first.
+pseudo_aws$(DLSUFFIX): $(AWS_OBJS)
+	$(LINK.shared) -o $@ $(AWS_OBJS) $(LDFLAGS) $(LDFLAGS_SL) -lcurl -lssl -lcrypto
+
+ifneq ($(WITH_AWS),no)
+all: pseudo_aws$(DLSUFFIX)
 install: install-aws
-installdirs: installdirs-aws
+endif
 uninstall: uninstall-aws
-.PHONY: install-aws uninstall-aws installdirs-aws
-install-aws: pseudo_aws$(DLSUFFIX) installdirs-aws
+.PHONY: install-aws uninstall-aws
+install-aws: pseudo_aws$(DLSUFFIX) installdirs
 	$(INSTALL_SHLIB) pseudo_aws$(DLSUFFIX) '$(DESTDIR)$(pkglibdir)/'
-installdirs-aws:
-	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
 uninstall-aws:
 	rm -f '$(DESTDIR)$(pkglibdir)/pseudo_aws$(DLSUFFIX)'
+
+# What PGXN and packagers take, from what is committed.
+DISTNAME = pseudo-$(EXTVERSION)
+.PHONY: dist
+dist:
+	$(MKDIR_P) build
+	git -C '$(source)' archive --prefix=$(DISTNAME)/ -o '$(CURDIR)/build/$(DISTNAME).zip' HEAD
+	git -C '$(source)' archive --prefix=$(DISTNAME)/ -o '$(CURDIR)/build/$(DISTNAME).tar.gz' HEAD
 
 # The core on its own, without PostgreSQL: see test/unit/Makefile.
 .PHONY: vectors unit bench bench-count

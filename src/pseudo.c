@@ -6,11 +6,12 @@
 
 #include "fmgr.h"
 
+#include "compat.h"
 #include "keyring/cache.h"
 
-PG_MODULE_MAGIC;
+PSEUDO_MODULE_MAGIC("pseudo");
 
-void		_PG_init(void);
+extern PGDLLEXPORT void _PG_init(void);
 
 /* Called when a backend loads the module. */
 void

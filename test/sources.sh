@@ -7,15 +7,24 @@ compile_strictly() {
 	local compiler=$1 bad=0 source suite_log=$build/warnings-$1.log
 	: > "$suite_log"
 	while read -r source; do
-		"$compiler" -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -D_GNU_SOURCE \
+		"$compiler" -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -D_GNU_SOURCE -DPSEUDO_VERSION='"0"' \
 			-isystem "$("$PG_CONFIG" --includedir-server)" -isystem "$("$PG_CONFIG" --includedir)" \
 			-c -o "$build/strict.o" "$source" >> "$suite_log" 2>&1 || bad=1
 	done < <(find "$root/src" -name '*.c' | sort)
 	count "warnings, $compiler" $((1 - bad)) $bad "$suite_log"
 }
 
+# Only src/compat.h asks for PostgreSQL's version.
+check_compat() {
+	local bad=0
+	grep -rnE 'PG_VERSION_NUM|PG_WAIT_EXTENSION' "$root/src" --include='*.[ch]' | grep -v '^[^:]*/compat\.h:' && bad=1
+	grep -q PG_VERSION_NUM "$root/src/compat.h" || bad=1
+	count "versions of PostgreSQL in src/compat.h only" $((1 - bad)) $bad
+}
+
 section_warnings() {
 	local compiler
+	check_compat
 	for compiler in gcc clang; do
 		if have $compiler; then compile_strictly $compiler; else skip "warnings, $compiler" "$compiler is missing"; fi
 	done

@@ -13,8 +13,8 @@
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
-#include "utils/wait_event.h"
 
+#include "../compat.h"
 #include "credentials.h"
 #include "errors.h"
 #include "settings.h"
@@ -47,7 +47,7 @@ pseudo_aws_pause(int64 ms)
 	while ((left = end - pseudo_now_ms()) > 0)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) left, PG_WAIT_EXTENSION);
+						 (long) left, pseudo_wait_event(PSEUDO_WAIT_RETRY));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -22,6 +22,7 @@
 #include "storage/pmsignal.h"
 #include "utils/memutils.h"
 
+#include "../compat.h"
 #include "../keyring/clock.h"
 #include "http.h"
 
@@ -566,21 +567,6 @@ prepare(Http *http, const PseudoHttpRequest *request)
 	set_response(http);
 }
 
-/* The wait event that pg_stat_activity shows. */
-static uint32
-wait_event(void)
-{
-#if PG_VERSION_NUM >= 170000
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = WaitEventExtensionNew("PseudoHttp");
-	return event;
-#else
-	return PG_WAIT_EXTENSION;
-#endif
-}
-
 /* Check what a curl_multi function returned. */
 static void
 check_multi(CURLMcode code)
@@ -631,10 +617,8 @@ result(Http *http)
 static CURLcode
 run(Http *http)
 {
-	uint32		event = wait_event();
-
 	check_multi(curl_multi_add_handle(http->multi, http->easy));
-	pgstat_report_wait_start(event);
+	pgstat_report_wait_start(pseudo_wait_event(PSEUDO_WAIT_HTTP));
 	while (step(http))
 	{
 		int64		left = http->deadline - pseudo_now_ms();

@@ -10,9 +10,10 @@
 #include "fmgr.h"
 #include "utils/memutils.h"
 
+#include "../compat.h"
 #include "secrets_manager.h"
 
-PG_MODULE_MAGIC;
+PSEUDO_MODULE_MAGIC("pseudo_aws");
 
 extern PGDLLEXPORT const PseudoProvider *pseudo_aws_provider(void);
 

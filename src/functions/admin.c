@@ -22,6 +22,7 @@
 #include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/tuplestore.h"
 
 #include "../keyring/secret.h"
 #include "call.h"
@@ -38,11 +39,7 @@ PG_FUNCTION_INFO_V1(pseudo_keyring_state);
 static bool
 owns_server(Oid serverid)
 {
-#if PG_VERSION_NUM >= 160000	/* pg_foreign_server_ownercheck became general */
-	return object_ownercheck(ForeignServerRelationId, serverid, GetUserId());
-#else
-	return pg_foreign_server_ownercheck(serverid, GetUserId());
-#endif
+	return pseudo_server_ownercheck(serverid, GetUserId());
 }
 
 /* The text of argument no, which must not be NULL. */

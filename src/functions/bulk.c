@@ -39,10 +39,8 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
-#if PG_VERSION_NUM >= 180000	/* wait events moved out of pgstat.h */
-#include "utils/wait_event.h"
-#endif
 
+#include "../compat.h"
 #include "bulk.h"
 #include "trigger.h"
 
@@ -258,7 +256,7 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
 
 	INSTR_TIME_SET_CURRENT(start);
 	ItemPointerSet(&max, leaf->end, 0);
-	scan = table_beginscan_tidrange(target->rel, GetActiveSnapshot(), &leaf->next, &max);
+	scan = pseudo_beginscan_tidrange(target->rel, GetActiveSnapshot(), &leaf->next, &max);
 	while (!ended && table_scan_getnextslot_tidrange(scan, ForwardScanDirection, slot))
 	{
 		MemoryContext batch_mcxt = MemoryContextSwitchTo(row_mcxt);
@@ -639,7 +637,7 @@ back_off(int attempt)
 	if (attempt == 0)
 		return;
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) ms,
-					 PG_WAIT_EXTENSION);
+					 pseudo_wait_event(PSEUDO_WAIT_BULK_RETRY));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
@@ -823,14 +821,7 @@ unlock_leaves(Bulk *bulk)
 static void
 analyze(Bulk *bulk)
 {
-	bool		is_owner;
-
-#if PG_VERSION_NUM >= 160000	/* pg_class_ownercheck became general */
-	is_owner = object_ownercheck(RelationRelationId, bulk->relid, GetUserId());
-#else
-	is_owner = pg_class_ownercheck(bulk->relid, GetUserId());
-#endif
-	if (!is_owner)
+	if (!pseudo_relation_ownercheck(bulk->relid, GetUserId()))
 		ereport(WARNING,
 				(errmsg("the statistics of %s still hold values", bulk->name),
 				 errhint("Its owner has to run ANALYZE %s;", bulk->name)));

@@ -57,11 +57,7 @@ check_right(Oid called, PseudoRight right, Oid roleid, bool named)
 	Oid			oid = right_function(called, right);
 	AclResult	result;
 
-#if PG_VERSION_NUM >= 160000	/* pg_proc_aclcheck became general */
-	result = object_aclcheck(ProcedureRelationId, oid, roleid, ACL_EXECUTE);
-#else
-	result = pg_proc_aclcheck(oid, roleid, ACL_EXECUTE);
-#endif
+	result = pseudo_function_aclcheck(oid, roleid, ACL_EXECUTE);
 	if (result == ACLCHECK_OK)
 		return;
 	if (!named)

@@ -11,9 +11,7 @@
 #include "fmgr.h"
 #include "access/xact.h"
 #include "miscadmin.h"
-#if PG_VERSION_NUM >= 160000	/* VARDATA and its like moved out of postgres.h */
-#include "varatt.h"
-#endif
+#include "../compat.h"
 #include "../keyring/cache.h"
 #include "pseudo_role.h"
 

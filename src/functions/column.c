@@ -20,10 +20,8 @@
 #include "utils/lsyscache.h"
 #include "utils/relcache.h"
 #include "utils/typcache.h"
-#if PG_VERSION_NUM >= 160000	/* VARDATA and its like moved out of postgres.h */
-#include "varatt.h"
-#endif
 
+#include "../compat.h"
 #include "citus.h"
 #include "column.h"
 

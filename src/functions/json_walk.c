@@ -294,9 +294,8 @@ pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document,
 {
 	Walk		walk = {.keys = keys,.replacer = replacer};
 	JsonbIterator *iterator;
-	JsonbParseState *state = NULL;
+	PseudoJsonbBuilder builder = {0};
 	JsonbValue	value;
-	JsonbValue *result = NULL;
 	JsonbIteratorToken token;
 
 	/* A scalar on its own is under no key; jsonb wraps it in an array of a kind. */
@@ -311,10 +310,10 @@ pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document,
 
 		CHECK_FOR_INTERRUPTS();
 		meet_token(&walk, token, &value);
-		result = pushJsonbValue(&state, token, has_value ? &value : NULL);
+		pseudo_push_jsonb(&builder, token, has_value ? &value : NULL);
 	}
 	end_walk(&walk);
-	return JsonbValueToJsonb(result);
+	return JsonbValueToJsonb(builder.result);
 }
 
 /*

@@ -18,6 +18,7 @@
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
+#include "../compat.h"
 #include "pseudo_role.h"
 
 #define CURRENT_USER	"current_user"
@@ -75,11 +76,7 @@ pseudo_role_in(PG_FUNCTION_ARGS)
 	Oid			roleid;
 
 	check_no_number(in);
-#if PG_VERSION_NUM >= 160000	/* an ErrorSaveContext was added */
-	names = stringToQualifiedNameList(in, NULL);
-#else
-	names = stringToQualifiedNameList(in);
-#endif
+	names = pseudo_qualified_name(in);
 	if (list_length(names) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),

@@ -200,11 +200,11 @@ seal_array(PseudoCall *call, ArrayType *array, bool is_deterministic)
 	PseudoArray new;
 	array_iter	iterator;
 
-	array_iter_setup(&iterator, (AnyArrayType *) array);
+	pseudo_texts_begin(&iterator, array);
 	for (int i = 0; i < n; i++)
 	{
 		bool		isnull;
-		Datum		value = array_iter_next(&iterator, &isnull, i, -1, false, TYPALIGN_INT);
+		Datum		value = pseudo_texts_next(&iterator, &isnull, i);
 
 		CHECK_FOR_INTERRUPTS();
 		elements[i].data = NULL;

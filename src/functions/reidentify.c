@@ -453,12 +453,12 @@ open_array(PseudoCall *call, ArrayType *array, bool or_null)
 
 	/* Values have less than three quarters of the length of their pseudonyms, but for what a conversion adds. */
 	pseudo_array_begin(&new, array, VARSIZE(array) / 4 * 3, or_null);
-	array_iter_setup(&iterator, (AnyArrayType *) array);
+	pseudo_texts_begin(&iterator, array);
 	batch.n = 0;
 	for (int i = 0; i < n; i++)
 	{
 		bool		isnull;
-		Datum		pseudonym = array_iter_next(&iterator, &isnull, i, -1, false, TYPALIGN_INT);
+		Datum		pseudonym = pseudo_texts_next(&iterator, &isnull, i);
 
 		if (batch.n == PSEUDO_BATCH)
 			open_batch(call, &batch, or_null, &new);

@@ -6,10 +6,8 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
-#if PG_VERSION_NUM >= 160000	/* VARDATA and its like moved out of postgres.h */
-#include "varatt.h"
-#endif
 
+#include "../compat.h"
 #include "../core/pseudonym.h"
 #include "spelling.h"
 

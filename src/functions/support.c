@@ -46,6 +46,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "../compat.h"
 #include "pseudo_role.h"
 
 PG_FUNCTION_INFO_V1(pseudo_role_support);
@@ -60,13 +61,14 @@ static Oid	sealed_type = InvalidOid;
 
 /* Callbacks: a relation, a type or a function has changed. */
 static void
-relation_changed(Datum arg, Oid relid)
+relation_changed(Datum arg pg_attribute_unused(), Oid relid pg_attribute_unused())
 {
 	sealed_type = InvalidOid;
 }
 
 static void
-object_changed(Datum arg, int cacheid, uint32 hashvalue)
+object_changed(Datum arg pg_attribute_unused(), int cacheid pg_attribute_unused(),
+			   uint32 hashvalue pg_attribute_unused())
 {
 	sealed_type = InvalidOid;
 }

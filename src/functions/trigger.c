@@ -15,6 +15,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
+#include "../compat.h"
 #include "bulk.h"
 #include "citus.h"
 #include "spelling.h"

@@ -41,6 +41,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "../compat.h"
 #include "unique.h"
 
 #define LOCK_CLASS	4			/* of advisory locks; SQL's functions have 1 and 2 */
@@ -383,11 +384,7 @@ writes_with(PseudoCall *call, Relation rel, const PseudoKey *key)
 	LOCKTAG		tag;
 
 	set_tag(&tag, call, rel, key, call->keyring->primary);
-#if PG_VERSION_NUM >= 170000	/* asks for stronger ones as well */
-	return LockHeldByMe(&tag, lock_mode(key, call->keyring->primary), false);
-#else
-	return LockHeldByMe(&tag, lock_mode(key, call->keyring->primary));
-#endif
+	return pseudo_lock_held(&tag, lock_mode(key, call->keyring->primary));
 }
 
 /* See unique.h. */

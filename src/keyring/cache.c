@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "../compat.h"
 #include "cache.h"
 #include "clock.h"
 #include "secret.h"
@@ -135,12 +136,7 @@ pseudo_cache_server(const char *name)
 bool
 pseudo_cache_may_use(Oid serverid, Oid roleid)
 {
-#if PG_VERSION_NUM >= 160000	/* pg_foreign_server_aclcheck became general */
-	return object_aclcheck(ForeignServerRelationId, serverid,
-						   roleid, ACL_USAGE) == ACLCHECK_OK;
-#else
-	return pg_foreign_server_aclcheck(serverid, roleid, ACL_USAGE) == ACLCHECK_OK;
-#endif
+	return pseudo_server_aclcheck(serverid, roleid, ACL_USAGE) == ACLCHECK_OK;
 }
 
 /* See cache.h. */

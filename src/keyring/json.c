@@ -12,6 +12,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
+#include "../compat.h"
 #include "json.h"
 #include "secret.h"
 
@@ -60,15 +61,8 @@ check_depth(const char *data, Size len)
 static bool
 check_grammar(const char *data, Size len)
 {
-	JsonLexContext *lex;
+	JsonLexContext *lex = pseudo_json_lexer(unconstify(char *, data), len);
 
-#if PG_VERSION_NUM >= 170000	/* the context may be the caller's */
-	lex = makeJsonLexContextCstringLen(NULL, unconstify(char *, data), len,
-									   PG_UTF8, false);
-#else
-	lex = makeJsonLexContextCstringLen(unconstify(char *, data), (int) len,
-									   PG_UTF8, false);
-#endif
 	return pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;
 }
 

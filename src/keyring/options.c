@@ -15,6 +15,7 @@
 #include "lib/stringinfo.h"
 #include "utils/guc.h"
 
+#include "../compat.h"
 #include "options.h"
 
 #define DEFAULT_REFRESH_INTERVAL	3600	/* seconds */

@@ -28,6 +28,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 
+#include "../compat.h"
 #include "clock.h"
 #include "process.h"
 #include "secret.h"
@@ -64,21 +65,6 @@ extern char **environ;
 
 /* Shells that could not be killed (they became sudo, say): reaped by a later run. */
 static pid_t abandoned[MAX_ABANDONED];
-
-/* What pg_stat_activity shows while we wait. */
-static uint32
-wait_event(void)
-{
-#if PG_VERSION_NUM >= 170000	/* extensions name their wait events */
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = WaitEventExtensionNew("PseudoCommand");
-	return event;
-#else
-	return PG_WAIT_EXTENSION;
-#endif
-}
 
 /* ---- In the child: only what is safe between fork() and exec() ---- */
 
@@ -363,7 +349,7 @@ pause_for_output(const Process *p, int64 milliseconds)
 
 	if (p->out.fd >= 0)
 		events |= WL_SOCKET_READABLE;
-	(void) WaitLatchOrSocket(MyLatch, events, p->out.fd, (long) milliseconds, wait_event());
+	(void) WaitLatchOrSocket(MyLatch, events, p->out.fd, (long) milliseconds, pseudo_wait_event(PSEUDO_WAIT_COMMAND));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }

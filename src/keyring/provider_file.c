@@ -24,6 +24,7 @@
 #include "storage/latch.h"
 #include "utils/acl.h"
 
+#include "../compat.h"
 #include "provider.h"
 #include "secret.h"
 
@@ -343,7 +344,7 @@ static void
 pause_for_lock(void)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 LOCK_POLL, PG_WAIT_EXTENSION);
+					 LOCK_POLL, pseudo_wait_event(PSEUDO_WAIT_FILE_LOCK));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
