@@ -105,6 +105,12 @@ names_array(List *names)
 
 /* ---- The table pseudo_progress ---- */
 
+#if PG_VERSION_NUM >= 180000	/* deferrable ones may count, too */
+#define primary_key(rel)	RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define primary_key(rel)	RelationGetPrimaryKeyIndex(rel)
+#endif
+
 /* Its columns, in order, and their types. */
 enum
 {
@@ -180,7 +186,7 @@ open_progress(Oid called)
 		rel->rd_tableam != GetHeapamTableAmRoutine() ||
 		getExtensionOfObject(RelationRelationId, relid) != getExtensionOfObject(ProcedureRelationId, called) ||
 		!has_progress_columns(RelationGetDescr(rel)) ||
-		!OidIsValid(RelationGetPrimaryKeyIndex(rel)) || has_expressions(rel))
+		!OidIsValid(primary_key(rel)) || has_expressions(rel))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table pseudo_progress is not the one that came with the extension"),
@@ -193,7 +199,7 @@ static SysScanDesc
 begin_scan(Relation rel, ScanKeyData *key, Oid relid)
 {
 	ScanKeyInit(key, PROGRESS_RELATION + 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
-	return systable_beginscan(rel, RelationGetPrimaryKeyIndex(rel), true, GetActiveSnapshot(),
+	return systable_beginscan(rel, primary_key(rel), true, GetActiveSnapshot(),
 							  OidIsValid(relid) ? 1 : 0, key);
 }
 
