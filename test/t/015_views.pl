@@ -101,6 +101,39 @@ leave($author);
 $node->safe_psql('postgres', 'DROP OWNED BY leaver; DROP ROLE leaver');
 both('EXECUTE two', qr/^42704: role with OID \d+ does not exist/, 'a dropped role fails');
 both('SELECT count(email) FROM left_behind', qr/^42704: role with OID \d+ does not exist/, 'in new plans, too');
+# Its number is in the definition, and names nobody when that is read again: not even a new role of that name.
+my $definition = $node->safe_psql('postgres', q{SELECT pg_get_viewdef('left_behind')});
+my ($number) = $definition =~ /'(\d+)'::pseudo\.pseudo_role/;
+$node->safe_psql('postgres', qq{CREATE ROLE "$number"; GRANT EXECUTE ON FUNCTION pseudo.pseudonymize TO "$number"; GRANT USAGE ON FOREIGN SERVER pseudo TO "$number"});
+like(error_of($node, 'postgres', "CREATE VIEW restored AS $definition"), qr/^42602: invalid name of a role: "$number"/, 'a number is no role');
+like(error_of($node, 'postgres', "CREATE VIEW restored AS SELECT '\t$number '::pseudo.pseudo_role"), qr/^42602: /, 'nor with white space');
+is($node->safe_psql('postgres', qq{SELECT pseudo.pseudonymize_as('"$number"', 'x') IS NOT NULL}), 't', 'a role with such a name takes quotes');
+
+# What hands out a role stops all stored calls, in sessions that have planned some, too, until it is gone. The first statement
+# of a session, which loads the library, is no exception: here one that an estimate would run.
+my $exposed = q{SET ROLE officer; CREATE VIEW exposed AS SELECT 'officer'::pseudo.pseudo_role AS r; GRANT SELECT ON exposed TO analyst};
+both('SELECT count(email) FROM masked WHERE id < 4', qr/^3$/, 'before there is anything that hands out a role');
+$node->safe_psql('postgres', $exposed);
+both('SELECT count(email) FROM masked WHERE id < 5', qr/^55000: column r of view (public\.)?exposed can hand out a value of type pseudo/, 'a view that hands out a role');
+for my $attack (q{EXPLAIN SELECT 1 FROM exposed, masked WHERE id = pseudo.pseudonymize_as(r, 'guess')::int}, q{SELECT pseudo.pseudonymize_as(r, 'guess') FROM exposed},
+	q{CREATE TEMP VIEW own AS SELECT pseudo.pseudonymize_as(r, 'guess') FROM exposed; SELECT * FROM own},
+	q{CREATE FUNCTION pg_temp.own() RETURNS SETOF text LANGUAGE sql STABLE BEGIN ATOMIC SELECT pseudo.pseudonymize_as(r, 'guess') FROM exposed; END; SELECT pg_temp.own()})
+{
+	like(error_of($node, 'postgres', "SET SESSION AUTHORIZATION analyst; $attack"), qr/^(0A000|55000): /, "first in a session: $attack");
+}
+$node->safe_psql('postgres', 'DROP VIEW exposed');
+both('SELECT count(email) FROM masked WHERE id < 6', qr/^5$/, 'once it is gone');
+
+# A dry run says where its row is not.
+$node->safe_psql('postgres', 'CREATE TABLE converted (email text)');
+my $other = session($node);
+my $pid = ask($other, 'SELECT pg_backend_pid()');
+$node->safe_psql('postgres', qq{CALL pseudo.pseudonymize_table('converted', '{email}', true);
+	UPDATE pseudo.pseudo_progress SET status = 'running', pid = $pid WHERE relation = 'converted'::regclass});
+my ($code, $out, $err) = $node->psql('postgres', q{CALL pseudo.repseudonymize_table('converted', '{email}', dry_run => true)});
+like($err, qr/NOTICE:  public\.converted is being converted by another session\nDETAIL:  pseudo_progress shows that run/, 'a dry run beside a conversion');
+is($node->safe_psql('postgres', q{SELECT operation, status FROM pseudo.pseudo_progress WHERE relation = 'converted'::regclass}), 'pseudonymize_table|running', 'leaves its row');
+leave($other);
 
 # COPY and parameters in binary form have no way to a role.
 my $file = $node->basedir . '/roles';
