@@ -78,6 +78,13 @@ extern int no_such_variable
 #define PSEUDO_MODULE_MAGIC(module)	PG_MODULE_MAGIC
 #endif
 
+/* 18: a deferrable primary key may count as well. */
+#if PG_VERSION_NUM >= 180000
+#define pseudo_primary_key_index(rel)	RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define pseudo_primary_key_index(rel)	RelationGetPrimaryKeyIndex(rel)
+#endif
+
 /* 19: an array's element type is named where the iteration begins. */
 #if PG_VERSION_NUM >= 190000
 #define pseudo_texts_begin(iterator, array) \

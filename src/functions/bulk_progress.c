@@ -31,6 +31,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "../compat.h"
 #include "bulk.h"
 
 /* What can be said of a run at a moment. */
@@ -104,12 +105,6 @@ names_array(List *names)
 }
 
 /* ---- The table pseudo_progress ---- */
-
-#if PG_VERSION_NUM >= 180000	/* deferrable ones may count, too */
-#define primary_key(rel)	RelationGetPrimaryKeyIndex(rel, false)
-#else
-#define primary_key(rel)	RelationGetPrimaryKeyIndex(rel)
-#endif
 
 /* Its columns, in order, and their types. */
 enum
@@ -186,7 +181,7 @@ open_progress(Oid called)
 		rel->rd_tableam != GetHeapamTableAmRoutine() ||
 		getExtensionOfObject(RelationRelationId, relid) != getExtensionOfObject(ProcedureRelationId, called) ||
 		!has_progress_columns(RelationGetDescr(rel)) ||
-		!OidIsValid(primary_key(rel)) || has_expressions(rel))
+		!OidIsValid(pseudo_primary_key_index(rel)) || has_expressions(rel))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table pseudo_progress is not the one that came with the extension"),
@@ -199,7 +194,7 @@ static SysScanDesc
 begin_scan(Relation rel, ScanKeyData *key, Oid relid)
 {
 	ScanKeyInit(key, PROGRESS_RELATION + 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
-	return systable_beginscan(rel, primary_key(rel), true, GetActiveSnapshot(),
+	return systable_beginscan(rel, pseudo_primary_key_index(rel), true, GetActiveSnapshot(),
 							  OidIsValid(relid) ? 1 : 0, key);
 }
 
