@@ -43,7 +43,11 @@ OBJS = \
 	src/functions/array.o \
 	src/functions/bulk.o \
 	src/functions/bulk_progress.o \
+	src/functions/bulk_rows.o \
+	src/functions/bulk_run.o \
 	src/functions/bulk_target.o \
+	src/functions/bulk_trial.o \
+	src/functions/bulk_written.o \
 	src/functions/call.o \
 	src/functions/citus.o \
 	src/functions/column.o \

@@ -109,13 +109,45 @@ extern int no_such_variable
 	((void) ((builder)->result = pushJsonbValue(&(builder)->state, token, value)))
 #endif
 
+/* 18: columns that are generated when they are read, constraints that are not enforced. */
+#if PG_VERSION_NUM >= 180000
+#define pseudo_check_expression(check, rel) \
+	((check)->ccenforced ? expand_generated_columns_in_expr(stringToNode((check)->ccbin), rel, 1) : NULL)
+#else
+#define pseudo_check_expression(check, rel) \
+	((void) (rel), (Node *) stringToNode((check)->ccbin))
+#endif
+
+/* 18: scans of indexes are counted; 19: they take options. */
+#if PG_VERSION_NUM >= 190000
+#define pseudo_beginscan_index(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, NULL, nkeys, 0, SO_NONE)
+#elif PG_VERSION_NUM >= 180000
+#define pseudo_beginscan_index(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, NULL, nkeys, 0)
+#else
+#define pseudo_beginscan_index(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, nkeys, 0)
+#endif
+
+/* 19: says whether they are volatile, too. */
+#if PG_VERSION_NUM >= 190000
+#define pseudo_domain_has_constraints(type)	DomainHasConstraints(type, NULL)
+#else
+#define pseudo_domain_has_constraints(type)	DomainHasConstraints(type)
+#endif
+
 /* 19: scans take options. */
 #if PG_VERSION_NUM >= 190000
 #define pseudo_beginscan_tidrange(rel, snapshot, min, max) \
 	table_beginscan_tidrange(rel, snapshot, min, max, SO_NONE)
+#define pseudo_beginscan(rel, snapshot) \
+	table_beginscan(rel, snapshot, 0, NULL, SO_NONE)
 #else
 #define pseudo_beginscan_tidrange(rel, snapshot, min, max) \
 	table_beginscan_tidrange(rel, snapshot, min, max)
+#define pseudo_beginscan(rel, snapshot) \
+	table_beginscan(rel, snapshot, 0, NULL)
 #endif
 
 /* What a backend of ours waits for. */

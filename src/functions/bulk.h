@@ -1,7 +1,10 @@
 /*
  * bulk.h
- *		What the parts of the bulk procedures share: bulk.c converts, bulk_target.c
- *		checks the table, bulk_progress.c reports.
+ *		What the parts of the bulk procedures share.
+ *
+ * bulk.c has the procedures and their arguments, bulk_run.c the steps that a run is made of,
+ * bulk_rows.c one batch of rows, bulk_target.c what the table must be, bulk_trial.c what its
+ * constraints must allow, bulk_progress.c what is said of a run.
  */
 #ifndef PSEUDO_BULK_H
 #define PSEUDO_BULK_H
@@ -16,6 +19,7 @@
 #include "utils/rel.h"
 
 #include "column.h"
+#include "unique.h"
 #include "values.h"
 
 /* Advisory locks that no SQL function takes: their class, and what they are on. */
@@ -35,10 +39,27 @@ typedef struct BulkLeaf
 	bool		is_locked;		/* by this session, against a second run */
 } BulkLeaf;
 
+typedef enum BulkOperation
+{
+	BULK_PSEUDONYMIZE,
+	BULK_REPSEUDONYMIZE
+} BulkOperation;
+
+/* What a run has seen and done; put back where a step fails. */
+typedef struct BulkCounters
+{
+	int64		rows;			/* with a value converted */
+	int64		converted;		/* values */
+	int64		already;		/* values that needed nothing */
+	int64		plain;			/* repseudonymize_table: values that are no pseudonyms */
+	int64		unreadable;		/* dry_run: pseudonyms that no key opens */
+	int64		twins;			/* dry_run: rows whose values another row has under another key */
+} BulkCounters;
+
 /* A run of one of the procedures.  Lives across transactions. */
 typedef struct Bulk
 {
-	bool		again;			/* repseudonymize_table */
+	BulkOperation operation;
 	bool		dry_run;
 	Oid			called;
 	Oid			relid;
@@ -62,22 +83,36 @@ typedef struct Bulk
 	int			pass;
 	int			current;		/* the leaf that the pass is at */
 	bool		is_found;		/* has the pass found a value to convert? */
-	int64		rows;			/* with a value converted */
-	int64		converted;		/* values */
-	int64		already;		/* values that needed nothing */
-	int64		plain;			/* repseudonymize_table: values that are no pseudonyms */
-	int64		unreadable;		/* dry_run: pseudonyms that no key opens */
+	BulkCounters counters;
+	List	   *twin_indexes;	/* dry_run: OIDs of the indexes that twins stand in the way of */
+	int			batch_rows;		/* of the last batch, and the first of them */
+	ItemPointerData batch_tid;
+	int64		careful;		/* rows to be written one by one, after a batch that failed */
+	int64		rejected;		/* rows that the pass could not write */
+	ErrorData  *rejection;		/* why it could not write the first of them, and which it was */
+	char	   *rejected_row;
 	instr_time	start;
 	instr_time	last_notice;
 } Bulk;
 
-/* ---- bulk.c ---- */
+/* ---- bulk_run.c ---- */
 
-/*
- * Does a bulk procedure of this backend write this value to this row at this moment?  The trigger lets
- * it pass, and nothing else that is written meanwhile, by triggers for example.
- */
-extern bool pseudo_bulk_writes(Oid relid, ItemPointer tid, AttrNumber attno, const text *value);
+/* Check everything, and convert.  Needs SPI. */
+extern void pseudo_bulk_run(Bulk *bulk);
+
+/* ---- bulk_rows.c ---- */
+
+/* Get the keyring ready, and again where something changed meanwhile. */
+extern void pseudo_bulk_prepare_call(Bulk *bulk);
+
+/* Read, convert and write one batch of a leaf; true where the pass is at the leaf's end.  Needs SPI. */
+extern bool pseudo_bulk_convert_batch(Bulk *bulk, BulkLeaf *leaf);
+
+/* Forget the plan of the statement that writes. */
+extern void pseudo_bulk_free_plan(Bulk *bulk);
+
+/* Is a value to be converted?  Counts it where count says so. */
+extern bool pseudo_bulk_is_due(Bulk *bulk, text *value, bool count);
 
 /* ---- bulk_target.c ---- */
 
@@ -88,6 +123,7 @@ typedef struct BulkTarget
 	LockTupleMode lock_mode;
 	int			ncolumns;
 	PseudoColumn *columns;
+	PseudoUnique *unique;		/* what compares the columns while several keys are enabled, or NULL */
 } BulkTarget;
 
 /* Find the leaves of the table, and refuse what cannot be converted.  Needs SPI. */
@@ -96,8 +132,20 @@ extern void pseudo_bulk_check(Bulk *bulk);
 /* Open a leaf for a batch; checks again what another session may have changed. */
 extern void pseudo_bulk_open(Bulk *bulk, Oid relid, BulkTarget *target);
 
+/* The longest pseudonym that pseudonymize_table() gives a column, in bytes: at least that of the empty string. */
+extern size_t pseudo_bulk_longest(Bulk *bulk, const BulkTarget *target, const PseudoColumn *column);
+
 /* "schema.table", quoted */
 extern char *pseudo_bulk_relation_name(Oid relid);
+
+/* ---- bulk_trial.c ---- */
+
+/*
+ * Try what the conversion of a leaf would write on what can refuse it: CHECK constraints, domains,
+ * generated columns, indexes.  Writes nothing.
+ * Errors: 23514, 54000, and those of domains and expressions.
+ */
+extern void pseudo_bulk_try(Bulk *bulk, BulkTarget *target);
 
 /* ---- bulk_progress.c ---- */
 

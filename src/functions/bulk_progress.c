@@ -262,7 +262,7 @@ make_row(Bulk *bulk, Datum *values, bool *nulls)
 
 	memset(nulls, false, PROGRESS_NCOLUMNS * sizeof(bool));
 	values[PROGRESS_RELATION] = ObjectIdGetDatum(bulk->relid);
-	values[PROGRESS_OPERATION] = CStringGetTextDatum(bulk->again ? "repseudonymize_table" : "pseudonymize_table");
+	values[PROGRESS_OPERATION] = CStringGetTextDatum(bulk->operation == BULK_REPSEUDONYMIZE ? "repseudonymize_table" : "pseudonymize_table");
 	values[PROGRESS_COLUMNS] = names_array(bulk->columns);
 	values[PROGRESS_STATUS] = CStringGetTextDatum(bulk->status);
 	values[PROGRESS_PASS] = Int32GetDatum(bulk->pass);
@@ -274,7 +274,7 @@ make_row(Bulk *bulk, Datum *values, bool *nulls)
 	values[PROGRESS_ROWS_PER_SECOND] = Int64GetDatum(progress.rate);
 	values[PROGRESS_SECONDS_LEFT] = Int64GetDatum(progress.left);
 	nulls[PROGRESS_SECONDS_LEFT] = progress.left < 0;
-	values[PROGRESS_VALUES_CONVERTED] = Int64GetDatum(bulk->converted);
+	values[PROGRESS_VALUES_CONVERTED] = Int64GetDatum(bulk->counters.converted);
 	values[PROGRESS_PID] = Int32GetDatum(MyProcPid);
 	values[PROGRESS_STARTED_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[PROGRESS_UPDATED_AT] = values[PROGRESS_STARTED_AT];
@@ -365,17 +365,17 @@ pseudo_bulk_summary(Bulk *bulk)
 
 	ereport(NOTICE,
 			(errmsg("%s: %lld values in %lld rows %s, of %lld rows read in %.1f s (%lld a second)",
-					bulk->name, (long long) bulk->converted, (long long) bulk->rows,
+					bulk->name, (long long) bulk->counters.converted, (long long) bulk->counters.rows,
 					bulk->dry_run ? "would be converted" : "converted",
 					(long long) progress.done, seconds, (long long) progress.rate),
-			 bulk->unreadable > 0 ?
+			 bulk->counters.unreadable > 0 ?
 			 errdetail("%lld values were left as they are, %lld are no pseudonyms, and %lld do not authenticate.",
-					   (long long) bulk->already, (long long) bulk->plain,
-					   (long long) bulk->unreadable) :
-			 bulk->again ?
+					   (long long) bulk->counters.already, (long long) bulk->counters.plain,
+					   (long long) bulk->counters.unreadable) :
+			 bulk->operation == BULK_REPSEUDONYMIZE ?
 			 errdetail("%lld values have the primary key already, %lld are no pseudonyms.",
-					   (long long) bulk->already, (long long) bulk->plain) :
-			 errdetail("%lld values were pseudonyms already.", (long long) bulk->already),
-			 bulk->converted > 0 && !bulk->dry_run ?
+					   (long long) bulk->counters.already, (long long) bulk->counters.plain) :
+			 errdetail("%lld values were pseudonyms already.", (long long) bulk->counters.already),
+			 bulk->counters.converted > 0 && !bulk->dry_run ?
 			 errhint("Dead rows, WAL, backups and replicas still hold what was there before: VACUUM the table, and see doc/tables.md.") : 0));
 }

@@ -27,6 +27,7 @@
 #include "utils/rls.h"
 
 #include "bulk.h"
+#include "citus.h"
 #include "trigger.h"
 
 /* See bulk.h. */
@@ -37,33 +38,64 @@ pseudo_bulk_relation_name(Oid relid)
 									  get_rel_name(relid));
 }
 
-/* Refuse what is no table. */
+/* Where the rows of a relation are that is no table, for a hint. */
+static const char *
+place_of_rows(char kind)
+{
+	switch (kind)
+	{
+		case RELKIND_VIEW:
+			return "Name the table that the view reads.";
+		case RELKIND_MATVIEW:
+			return "Convert the tables that it reads, and REFRESH it.";
+		case RELKIND_FOREIGN_TABLE:
+			return "Convert it on the server where it is.";
+		default:
+			return "Name a table.";
+	}
+}
+
+/* Refuse a table whose rows Citus keeps elsewhere: what is left in it here are dead copies. */
 static void
-check_kind(Relation rel)
+check_citus(Bulk *bulk, Relation rel)
+{
+	PseudoCitus citus;
+
+	pseudo_citus_find(&citus, rel);
+	if (citus.kind == PSEUDO_CITUS_NONE || citus.is_shard)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("\"%s\" is a %s of Citus, and its rows are in its shards",
+					RelationGetRelationName(rel), pseudo_citus_kind_name(citus.kind)),
+			 citus.kind == PSEUDO_CITUS_REFERENCE && bulk->operation == BULK_PSEUDONYMIZE && !bulk->is_deterministic ?
+			 errhint("CALL this on every placement of its shard, with deterministic => true: random pseudonyms would differ on each node.") :
+			 errhint("CALL this on every placement of its shards, which are tables of the nodes: citus_shards lists them.")));
+}
+
+/* Refuse what is no table, or one whose rows are elsewhere. */
+static void
+check_kind(Bulk *bulk, Relation rel)
 {
 	char		kind = rel->rd_rel->relkind;
 
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel)),
-				 kind == RELKIND_VIEW ?
-				 errhint("Name the table that the view reads.") :
-				 kind == RELKIND_MATVIEW ?
-				 errhint("Convert the tables that it reads, and REFRESH it.") :
-				 kind == RELKIND_FOREIGN_TABLE ?
-				 errhint("Convert it on the server where it is.") : 0));
+				 errhint("%s", place_of_rows(kind))));
 	if (IsCatalogRelation(rel) || RELATION_IS_OTHER_TEMP(rel))
 		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("\"%s\" is a system catalog, or a temporary table of another session",
 						RelationGetRelationName(rel))));
+	check_citus(bulk, rel);
 	if (kind == RELKIND_RELATION && rel->rd_tableam->scan_set_tidrange == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("the table access method of \"%s\" has no TID range scans",
 						RelationGetRelationName(rel)),
-				 errhint("Use ALTER TABLE ... ALTER COLUMN ... TYPE text USING pseudonymize(...).")));
+				 errhint("Copy the table with CREATE TABLE ... AS SELECT pseudonymize(...), and drop this one.")));
 }
 
 /* Refuse a table that the current user may not read and change, all of it. */
@@ -119,7 +151,7 @@ pseudo_bulk_open(Bulk *bulk, Oid relid, BulkTarget *target)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("a table was dropped while it was being converted")));
-	check_kind(rel);
+	check_kind(bulk, rel);
 	check_rights(rel);
 	find_columns(bulk, rel, target);
 	keys = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_KEY);
@@ -154,6 +186,28 @@ check_unique(const BulkTarget *target)
 }
 
 /*
+ * The name of a constraint that a query finds, or NULL; its $1 is the table, $2 are the columns,
+ * and $3 is differs.
+ */
+static char *
+find_constraint(const BulkTarget *target, const char *sql, bool differs)
+{
+	Oid			types[] = {OIDOID, INT2ARRAYOID, BOOLOID};
+	Datum	   *attnos = palloc(target->ncolumns * sizeof(Datum));
+	Datum		values[3];
+
+	for (int i = 0; i < target->ncolumns; i++)
+		attnos[i] = Int16GetDatum(target->columns[i].attno);
+	values[0] = ObjectIdGetDatum(RelationGetRelid(target->rel));
+	values[1] = PointerGetDatum(construct_array(attnos, target->ncolumns, INT2OID, 2, true,
+												TYPALIGN_SHORT));
+	values[2] = BoolGetDatum(differs);
+	if (SPI_execute_with_args(sql, 3, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for constraints");
+	return SPI_processed > 0 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
+}
+
+/*
  * Refuse foreign keys, unless the other table is changed by ON UPDATE CASCADE
  * to pseudonyms that are equal where the values were.
  */
@@ -165,42 +219,51 @@ check_foreign_keys(Bulk *bulk, const BulkTarget *target)
 		"conrelid OPERATOR(pg_catalog.=) $1 AND conkey OPERATOR(pg_catalog.&&) $2 OR "
 		"confrelid OPERATOR(pg_catalog.=) $1 AND confkey OPERATOR(pg_catalog.&&) $2 AND "
 		"($3 OR confupdtype OPERATOR(pg_catalog.<>) 'c')) LIMIT 1";
-	Oid			types[] = {OIDOID, INT2ARRAYOID, BOOLOID};
-	Datum	   *attnos = palloc(target->ncolumns * sizeof(Datum));
-	Datum		values[3];
+	bool		differs = bulk->operation == BULK_PSEUDONYMIZE && !bulk->is_deterministic;
+	char	   *name = find_constraint(target, sql, differs);
 
-	for (int i = 0; i < target->ncolumns; i++)
-		attnos[i] = Int16GetDatum(target->columns[i].attno);
-	values[0] = ObjectIdGetDatum(RelationGetRelid(target->rel));
-	values[1] = PointerGetDatum(construct_array(attnos, target->ncolumns, INT2OID, 2, true,
-												TYPALIGN_SHORT));
-	values[2] = BoolGetDatum(!bulk->again && !bulk->is_deterministic);
-	if (SPI_execute_with_args(sql, 3, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not look for foreign keys");
-	if (SPI_processed > 0)
-		ereport(ERROR,
+	if (name)
+		ereport(bulk->dry_run ? WARNING : ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("foreign key \"%s\" binds a column of relation \"%s\" to another table",
-						SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
-						RelationGetRelationName(target->rel)),
-				 errhint("Drop it, convert both tables with deterministic => true, and add it again; with ON UPDATE CASCADE, convert the referenced table alone.")));
+						name, RelationGetRelationName(target->rel)),
+				 errhint("%s", bulk->operation == BULK_REPSEUDONYMIZE ?
+						 "Add it anew with ON UPDATE CASCADE, and convert the referenced table: the other one follows." :
+						 bulk->is_deterministic ?
+						 "Add it anew with ON UPDATE CASCADE, and convert the referenced table: the other one follows. Or drop it, convert both, and add it again." :
+						 "With deterministic => true, add it anew with ON UPDATE CASCADE, and convert the referenced table: the other one follows.")));
 }
 
-/* Refuse a column that its longest value's pseudonym does not fit into, or any pseudonym at all. */
+/* Refuse what compares values by anything but equality: while the table is half converted, equal values differ. */
 static void
-check_width(Bulk *bulk, const BulkTarget *target, const PseudoColumn *column)
+check_operators(Bulk *bulk, const BulkTarget *target)
+{
+	static const char *const sql =
+		"SELECT conname FROM pg_catalog.pg_constraint c WHERE contype OPERATOR(pg_catalog.=) 'x' AND"
+		" conrelid OPERATOR(pg_catalog.=) $1 AND $3 AND EXISTS (SELECT FROM"
+		" ROWS FROM (pg_catalog.unnest(c.conkey), pg_catalog.unnest(c.conexclop)) AS u (k, o)"
+		" JOIN pg_catalog.pg_operator p ON p.oid OPERATOR(pg_catalog.=) u.o"
+		" WHERE u.k OPERATOR(pg_catalog.=) ANY ($2) AND NOT p.oprcanhash AND NOT p.oprcanmerge) LIMIT 1";
+	char	   *name = find_constraint(target, sql, true);
+
+	if (name)
+		ereport(bulk->dry_run ? WARNING : ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("exclusion constraint \"%s\" of relation \"%s\" compares a column by another operator than equality",
+						name, RelationGetRelationName(target->rel)),
+				 errhint("Drop it, convert the table, and add it again.")));
+}
+
+/* See bulk.h. */
+size_t
+pseudo_bulk_longest(Bulk *bulk, const BulkTarget *target, const PseudoColumn *column)
 {
 	char	   *value = psprintf("%s::pg_catalog.text COLLATE pg_catalog.\"C\"",
 								 quote_identifier(column->name));
 	char	   *bytes = pseudo_encoding_converts() ?
 		psprintf("pg_catalog.convert_to(%s, 'UTF8')", value) : value;
-	size_t		overhead = PSEUDO_OVERHEAD +
-		(bulk->call.keyring->primary->prefix == PSEUDO_PREFIX_TINK ? PSEUDO_PREFIX_LEN : 0);
-	size_t		longest = 0;
 	char	   *max;
 
-	if (column->limit < 0)
-		return;
 	/* What has been converted already is not converted again. */
 	if (SPI_execute(psprintf("SELECT pg_catalog.max(pg_catalog.octet_length(%s)) FROM ONLY %s"
 							 " WHERE %s OPERATOR(pg_catalog.!~) '^[A-Za-z0-9+/]{38,}={0,2} *$'",
@@ -208,10 +271,60 @@ check_width(Bulk *bulk, const BulkTarget *target, const PseudoColumn *column)
 					true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for the longest value");
 	max = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	if (max)
-		longest = strtoul(max, NULL, 10);
-	if (PSEUDO_BASE64_LEN(overhead + longest) > (size_t) column->limit)
-		pseudo_column_report_narrow(column, target->rel, PSEUDO_BASE64_LEN(overhead + longest));
+	return pseudo_sealed_len(bulk->call.keyring->primary, max ? strtoul(max, NULL, 10) : 0);
+}
+
+/* Report several columns that are too narrow. */
+static void __attribute__((noreturn))
+report_narrow(const BulkTarget *target, List *narrow, List *needed)
+{
+	StringInfoData details;
+	StringInfoData hints;
+	ListCell   *cell;
+	ListCell   *len;
+
+	initStringInfo(&details);
+	initStringInfo(&hints);
+	forboth(cell, narrow, len, needed)
+	{
+		PseudoColumn *column = lfirst(cell);
+
+		appendStringInfo(&details, "%s\"%s\" takes %d characters, and a pseudonym has %d.",
+						 details.len > 0 ? "\n" : "", column->name, column->limit, lfirst_int(len));
+		appendStringInfo(&hints, "%s ALTER COLUMN %s TYPE text", hints.len > 0 ? "," : "",
+						 quote_identifier(column->name));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
+			 errmsg("%d columns of relation \"%s\" are too narrow for their pseudonyms",
+					list_length(narrow), RelationGetRelationName(target->rel)),
+			 errdetail_internal("%s", details.data),
+			 errhint("ALTER TABLE %s%s; from varchar(n) this rewrites nothing.",
+					 pseudo_bulk_relation_name(RelationGetRelid(target->rel)), hints.data)));
+}
+
+/* Refuse columns that their longest value's pseudonym does not fit into, or any pseudonym at all. */
+static void
+check_width(Bulk *bulk, const BulkTarget *target)
+{
+	List	   *narrow = NIL;
+	List	   *needed = NIL;
+
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		PseudoColumn *column = &target->columns[i];
+		size_t		len;
+
+		if (column->limit < 0 ||
+			(len = pseudo_bulk_longest(bulk, target, column)) <= (size_t) column->limit)
+			continue;
+		narrow = lappend(narrow, column);
+		needed = lappend_int(needed, (int) len);
+	}
+	if (list_length(narrow) == 1)
+		pseudo_column_report_narrow(linitial(narrow), target->rel, linitial_int(needed));
+	if (narrow != NIL)
+		report_narrow(target, narrow, needed);
 }
 
 /* Refuse a trigger of the table that makes other pseudonyms of a column than the run. */
@@ -229,7 +342,7 @@ check_trigger(Bulk *bulk, const BulkTarget *target, const Trigger *trigger)
 			continue;
 		if (strcmp(arguments.context, text_to_cstring(bulk->context)) == 0 &&
 			strcmp(arguments.keyring, text_to_cstring(bulk->keyring)) == 0 &&
-			(bulk->again || arguments.is_deterministic == bulk->is_deterministic))
+			(bulk->operation == BULK_REPSEUDONYMIZE || arguments.is_deterministic == bulk->is_deterministic))
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -279,7 +392,7 @@ check_triggers(Bulk *bulk, const BulkTarget *target)
 			desc->triggers[i].tgenabled != TRIGGER_DISABLED)
 			check_trigger(bulk, target, &desc->triggers[i]);
 	}
-	if (!bulk->again)
+	if (bulk->operation == BULK_PSEUDONYMIZE)
 		notice_without_trigger(target, function);
 }
 
@@ -314,13 +427,16 @@ add_leaf(Bulk *bulk, Oid relid)
 	pseudo_bulk_open(bulk, relid, &target);
 	if (!bulk->dry_run)
 	{
-		if (!bulk->again && !bulk->is_deterministic)
+		if (bulk->operation == BULK_PSEUDONYMIZE && !bulk->is_deterministic)
 			check_unique(&target);
-		check_foreign_keys(bulk, &target);
 		check_triggers(bulk, &target);
-		for (int i = 0; !bulk->again && i < target.ncolumns; i++)
-			check_width(bulk, &target, &target.columns[i]);
+		if (bulk->operation == BULK_PSEUDONYMIZE)
+			check_width(bulk, &target);
 	}
+	check_foreign_keys(bulk, &target);
+	check_operators(bulk, &target);
+	if (!bulk->dry_run)
+		pseudo_bulk_try(bulk, &target);
 	leaf = MemoryContextAllocZero(bulk->mcxt, sizeof(BulkLeaf));
 	leaf->relid = relid;
 	ItemPointerSet(&leaf->next, 0, 1);
@@ -338,7 +454,7 @@ pseudo_bulk_check(Bulk *bulk)
 	BulkTarget	target;
 	ListCell   *cell;
 
-	check_kind(root);
+	check_kind(bulk, root);
 	find_columns(bulk, root, &target);
 	check_lookalikes(bulk);
 	foreach(cell, find_all_inheritors(bulk->relid, AccessShareLock, NULL))

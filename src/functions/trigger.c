@@ -16,7 +16,7 @@
 #include "utils/builtins.h"
 
 #include "../compat.h"
-#include "bulk.h"
+#include "bulk_written.h"
 #include "citus.h"
 #include "spelling.h"
 #include "trigger.h"
@@ -169,6 +169,19 @@ report_not_authentic(TriggerData *data, const PseudoColumn *column)
 			 err_generic_string(PG_DIAG_COLUMN_NAME, column->name)));
 }
 
+/* Does a bulk procedure of this backend write a value, or a foreign key that follows it? */
+static bool
+is_bulk(TriggerData *data, const PseudoColumn *column, text *value)
+{
+	bool		isnull;
+	Datum		old = heap_getattr(data->tg_trigtuple, column->attno,
+								   RelationGetDescr(data->tg_relation), &isnull);
+
+	return pseudo_written_has(RelationGetRelid(data->tg_relation), &data->tg_trigtuple->t_self,
+							  column->attno, value) ||
+		(!isnull && pseudo_written_replaces(pseudo_column_get(column, old), value));
+}
+
 /*
  * May a value that is shaped like a pseudonym stay as it is?  False where it is to be
  * pseudonymized like any other.  Sets *moved where it is part of a row that is moved.
@@ -183,8 +196,7 @@ stays(FunctionCallInfo fcinfo, TriggerState *state, const PseudoColumn *column,
 	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 	{
 		if (pseudo_rows_excluded(&state->rows, data, column, value) ||
-			pseudo_bulk_writes(RelationGetRelid(data->tg_relation),
-							   &data->tg_trigtuple->t_self, column->attno, pseudonym))
+			is_bulk(data, column, pseudonym))
 			return true;
 	}
 	else if (pseudo_rows_moved(&state->rows, data, column, value))

@@ -44,7 +44,7 @@
 #include "../compat.h"
 #include "unique.h"
 
-#define LOCK_CLASS	4			/* of advisory locks; SQL's functions have 1 and 2 */
+#define LOCK_CLASS	5			/* of advisory locks; SQL's functions have 1 and 2, bulk.h has 3 and 4 */
 
 /* A stored generated column that an index depends on. */
 typedef struct Generated
@@ -577,7 +577,7 @@ scan_index(PseudoUnique *unique, Compared *compared, Relation table, Relation in
 							   compared->strategies[i], compared->subtypes[i],
 							   index->rd_indcollation[i], compared->procs[i], values[i]);
 	InitDirtySnapshot(dirty);
-	scan = index_beginscan(table, index, &dirty, compared->nkeys, 0);
+	scan = pseudo_beginscan_index(table, index, &dirty, compared->nkeys);
 	index_rescan(scan, keys, compared->nkeys, NULL, 0);
 	while (!found && index_getnext_slot(scan, ForwardScanDirection, compared->found))
 	{

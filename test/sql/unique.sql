@@ -80,7 +80,7 @@ SELECT logins, q.show(e) FROM q.people WHERE id IN (1, 2) OR reidentify(e, keyri
 SELECT t.err($$INSERT INTO q.visits VALUES ('a', '2026-01-01')$$) ~ '^23505';
 INSERT INTO q.visits VALUES ('a', '2026-01-01') ON CONFLICT (e, day) DO UPDATE SET n = visits.n + 1;
 INSERT INTO q.visits VALUES ('a', '2026-01-02');
-SELECT day, n, q.show(e) FROM q.visits ORDER BY q.show(e), day;
+SELECT day, n, q.show(e) FROM q.visits ORDER BY day, q.show(e);
 SELECT t.err($$UPDATE q.visits SET day = '2026-01-01' WHERE day = '2026-01-02'$$) ~ '^23505';
 UPDATE q.visits SET day = '2026-01-03', n = 9 WHERE day = '2026-01-02';
 MERGE INTO q.visits v USING (VALUES ('b', '2026-01-01'::date), ('a', '2026-01-03')) AS s (e, day) ON v.e = ANY (pseudonyms_of(s.e, keyring => 'two')) AND v.day = s.day

@@ -1,0 +1,370 @@
+/*
+ * bulk_trial.c
+ *		Before a table is converted: would its constraints take the pseudonyms?
+ *
+ * A pseudonym is longer than its value and has other characters.  What could refuse it, a CHECK, a
+ * domain, a generated column, an expression of an index, a B-tree, is tried on every row, as the
+ * conversion would write it.  Where there is no such thing on the columns, no row is read.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/itup.h"
+#include "access/nbtree.h"
+#include "access/sysattr.h"
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "catalog/pg_am.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+
+#include "../compat.h"
+#include "bulk.h"
+
+/* An entry of a B-tree is at most a third of a page. */
+#define BTREE_MAX	\
+	(MAXALIGN_DOWN((BLCKSZ - MAXALIGN(SizeOfPageHeaderData + 3 * sizeof(ItemIdData)) - \
+					MAXALIGN(sizeof(BTPageOpaqueData))) / 3) - MAXALIGN(sizeof(ItemPointerData)))
+
+/* An expression of the table, by the name of its constraint or the number of its generated column. */
+typedef struct Expression
+{
+	const char *name;
+	AttrNumber	attno;
+	ExprState  *state;
+} Expression;
+
+/* An index whose entries are tried. */
+typedef struct TriedIndex
+{
+	Relation	rel;
+	IndexInfo  *info;
+	ExprState  *predicate;
+} TriedIndex;
+
+/* What a trial needs. */
+typedef struct Trial
+{
+	Bulk	   *bulk;
+	BulkTarget *target;
+	Bitmapset  *changed;		/* the columns, and those generated from them */
+	List	   *generated;		/* of Expression * */
+	List	   *checks;			/* likewise */
+	List	   *indexes;		/* of TriedIndex * */
+	bool		is_needed;
+	EState	   *estate;
+	TupleTableSlot *row;		/* as it would be written */
+	ItemPointerData tid;
+	bool		is_converted;	/* what fails now is due to the row */
+} Trial;
+
+/* Error context: the row, and that nothing has happened yet. */
+static void
+say_trial(void *arg)
+{
+	Trial	   *trial = arg;
+
+	if (!trial->is_converted)
+		return;
+	errcontext("trying what would be written to row (%u,%u) of relation \"%s\"; nothing has been converted",
+			   ItemPointerGetBlockNumberNoCheck(&trial->tid),
+			   ItemPointerGetOffsetNumberNoCheck(&trial->tid),
+			   RelationGetRelationName(trial->target->rel));
+	errhint("Change or drop what refuses the pseudonym, and run this again.");
+}
+
+/* ---- What is tried ---- */
+
+/* Add an expression to a list. */
+static List *
+add_expression(Trial *trial, List *list, const char *name, AttrNumber attno, ExprState *state)
+{
+	Expression *expression = palloc(sizeof(Expression));
+
+	expression->name = name;
+	expression->attno = attno;
+	expression->state = state;
+	trial->is_needed = true;
+	return lappend(list, expression);
+}
+
+/* Does an expression read a column whose value changes, or the whole row? */
+static bool
+reads_changed(Trial *trial, Node *expression)
+{
+	Bitmapset  *set = NULL;
+
+	pull_varattnos(expression, 1, &set);
+	return bms_overlap(set, trial->changed) ||
+		bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, set);
+}
+
+/* The columns and the stored columns that are generated from them. */
+static void
+find_columns(Trial *trial)
+{
+	BulkTarget *target = trial->target;
+	TupleDesc	desc = RelationGetDescr(target->rel);
+
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		trial->changed = bms_add_member(trial->changed,
+										target->columns[i].attno - FirstLowInvalidHeapAttributeNumber);
+		trial->is_needed |= target->columns[i].is_domain &&
+			pseudo_domain_has_constraints(target->columns[i].type);
+		trial->is_needed |= target->columns[i].limit >= 0 &&
+			trial->bulk->operation == BULK_REPSEUDONYMIZE;
+	}
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Node	   *expression;
+
+		if (TupleDescAttr(desc, i)->attgenerated != ATTRIBUTE_GENERATED_STORED)
+			continue;
+		expression = build_column_default(target->rel, i + 1);
+		if (!reads_changed(trial, expression))
+			continue;
+		trial->changed = bms_add_member(trial->changed, i + 1 - FirstLowInvalidHeapAttributeNumber);
+		trial->generated = add_expression(trial, trial->generated, NULL, i + 1,
+										  ExecPrepareExpr((Expr *) expression, trial->estate));
+	}
+}
+
+/* The CHECK constraints that read them, and those that old rows need not meet but new ones must. */
+static void
+find_checks(Trial *trial)
+{
+	TupleConstr *constraints = RelationGetDescr(trial->target->rel)->constr;
+
+	for (int i = 0; constraints && i < constraints->num_check; i++)
+	{
+		ConstrCheck *check = &constraints->check[i];
+		Node	   *expression = pseudo_check_expression(check, trial->target->rel);
+
+		if (expression && (!check->ccvalid || reads_changed(trial, expression)))
+			trial->checks = add_expression(trial, trial->checks, check->ccname, 0,
+										   ExecPrepareExpr((Expr *) expression, trial->estate));
+	}
+}
+
+/* Are entries of a B-tree perhaps too long for it?  Looks for the longest value only. */
+static bool
+has_long_entries(Trial *trial, const IndexInfo *info)
+{
+	BulkTarget *target = trial->target;
+
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		for (int j = 0; j < info->ii_NumIndexAttrs; j++)
+		{
+			if (info->ii_IndexAttrNumbers[j] != target->columns[i].attno)
+				continue;
+			if (trial->bulk->operation == BULK_REPSEUDONYMIZE ||
+				pseudo_bulk_longest(trial->bulk, target, &target->columns[i]) > BTREE_MAX / 2)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The indexes whose entries may fail. */
+static void
+find_indexes(Trial *trial)
+{
+	ListCell   *cell;
+
+	foreach(cell, RelationGetIndexList(trial->target->rel))
+	{
+		Relation	rel = index_open(lfirst_oid(cell), AccessShareLock);
+		IndexInfo  *info = BuildIndexInfo(rel);
+		TriedIndex *index;
+
+		if (!reads_changed(trial, (Node *) info->ii_Expressions) &&
+			!reads_changed(trial, (Node *) info->ii_Predicate) &&
+			!(rel->rd_rel->relam == BTREE_AM_OID && has_long_entries(trial, info)))
+		{
+			index_close(rel, NoLock);
+			continue;
+		}
+		index = palloc(sizeof(TriedIndex));
+		index->rel = rel;
+		index->info = info;
+		index->predicate = ExecPrepareQual(info->ii_Predicate, trial->estate);
+		trial->indexes = lappend(trial->indexes, index);
+		trial->is_needed = true;
+	}
+}
+
+/* ---- Rows ---- */
+
+/* Put what would be written into the row; false where the row stays as it is. */
+static bool
+convert_row(Trial *trial, TupleTableSlot *slot)
+{
+	Bulk	   *bulk = trial->bulk;
+	BulkTarget *target = trial->target;
+	int			natts = slot->tts_tupleDescriptor->natts;
+	bool		is_changed = false;
+
+	slot_getallattrs(slot);
+	ExecClearTuple(trial->row);
+	memcpy(trial->row->tts_values, slot->tts_values, natts * sizeof(Datum));
+	memcpy(trial->row->tts_isnull, slot->tts_isnull, natts * sizeof(bool));
+	ExecStoreVirtualTuple(trial->row);
+	trial->row->tts_tableOid = RelationGetRelid(target->rel);
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		PseudoColumn *column = &target->columns[i];
+		text	   *value;
+		PseudoOpened opened;
+
+		if (slot->tts_isnull[column->attno - 1])
+			continue;
+		pseudo_bulk_prepare_call(bulk);
+		value = pseudo_column_get(column, slot->tts_values[column->attno - 1]);
+		if (!pseudo_bulk_is_due(bulk, value, false))
+			continue;
+		if (bulk->operation == BULK_PSEUDONYMIZE)
+			value = pseudo_seal_value(&bulk->call, value, bulk->is_deterministic);
+		else if (pseudo_open(&bulk->call, value, false, &opened))
+			value = pseudo_reseal(&bulk->call, value, &opened);
+		trial->is_converted = true;
+		trial->row->tts_values[column->attno - 1] =
+			pseudo_column_put(column, target->rel, value, bulk->mcxt);
+		trial->is_converted = false;
+		is_changed = true;
+	}
+	return is_changed;
+}
+
+/* Compute the generated columns, and ask the CHECK constraints. */
+static void
+try_expressions(Trial *trial)
+{
+	ExprContext *context = GetPerTupleExprContext(trial->estate);
+	TupleTableSlot *row = trial->row;
+	ListCell   *cell;
+
+	foreach(cell, trial->generated)
+	{
+		Expression *generated = lfirst(cell);
+		int			no = generated->attno - 1;
+
+		row->tts_values[no] = ExecEvalExprSwitchContext(generated->state, context, &row->tts_isnull[no]);
+	}
+	foreach(cell, trial->checks)
+	{
+		Expression *check = lfirst(cell);
+
+		if (!ExecCheck(check->state, context))
+			ereport(ERROR,
+					(errcode(ERRCODE_CHECK_VIOLATION),
+					 errmsg("check constraint \"%s\" of relation \"%s\" would refuse a pseudonym",
+							check->name, RelationGetRelationName(trial->target->rel)),
+					 errtableconstraint(trial->target->rel, check->name)));
+	}
+}
+
+/* Make the entries of the indexes. */
+static void
+try_indexes(Trial *trial)
+{
+	ListCell   *cell;
+
+	foreach(cell, trial->indexes)
+	{
+		TriedIndex *index = lfirst(cell);
+		Datum		values[INDEX_MAX_KEYS];
+		bool		nulls[INDEX_MAX_KEYS];
+		Size		size;
+
+		if (!ExecQual(index->predicate, GetPerTupleExprContext(trial->estate)))
+			continue;
+		FormIndexDatum(index->info, trial->row, trial->estate, values, nulls);
+		if (index->rel->rd_rel->relam != BTREE_AM_OID)
+			continue;
+		size = IndexTupleSize(index_form_tuple(RelationGetDescr(index->rel), values, nulls));
+		if (size > BTREE_MAX)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("a pseudonym would be too long for index \"%s\"",
+							RelationGetRelationName(index->rel)),
+					 errdetail("Its entry would have %zu bytes, and a B-tree takes %zu.", size, (Size) BTREE_MAX),
+					 errtableconstraint(trial->target->rel, RelationGetRelationName(index->rel))));
+	}
+}
+
+/* Try all rows. */
+static void
+try_rows(Trial *trial)
+{
+	Relation	rel = trial->target->rel;
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = pseudo_beginscan(rel, GetActiveSnapshot());
+	MemoryContext row_mcxt = GetPerTupleMemoryContext(trial->estate);
+	MemoryContext caller = MemoryContextSwitchTo(row_mcxt);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		trial->tid = slot->tts_tid;
+		GetPerTupleExprContext(trial->estate)->ecxt_scantuple = trial->row;
+		if (convert_row(trial, slot))
+		{
+			trial->is_converted = true;
+			try_expressions(trial);
+			try_indexes(trial);
+			trial->is_converted = false;
+		}
+		MemoryContextReset(row_mcxt);
+	}
+	MemoryContextSwitchTo(caller);
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* Do keys make pseudonyms that are longer than those of others?  Only then can moving to another key fail. */
+static bool
+grows(const PseudoKeyring *keyring)
+{
+	for (int i = 0; i < keyring->nkeys; i++)
+	{
+		if (keyring->keys[i].status == PSEUDO_KEY_ENABLED &&
+			keyring->keys[i].prefix == PSEUDO_PREFIX_RAW)
+			return keyring->primary->prefix == PSEUDO_PREFIX_TINK;
+	}
+	return false;
+}
+
+/* See bulk.h. */
+void
+pseudo_bulk_try(Bulk *bulk, BulkTarget *target)
+{
+	Trial		trial = {.bulk = bulk,.target = target};
+	ErrorContextCallback context = {error_context_stack, say_trial, &trial};
+	ListCell   *cell;
+
+	if (bulk->operation == BULK_REPSEUDONYMIZE && !grows(bulk->call.keyring))
+		return;
+	trial.estate = CreateExecutorState();
+	find_columns(&trial);
+	find_checks(&trial);
+	find_indexes(&trial);
+	if (trial.is_needed)
+	{
+		trial.row = MakeSingleTupleTableSlot(RelationGetDescr(target->rel), &TTSOpsVirtual);
+		error_context_stack = &context;
+		try_rows(&trial);
+		error_context_stack = context.previous;
+		ExecDropSingleTupleTableSlot(trial.row);
+	}
+	foreach(cell, trial.indexes)
+		index_close(((TriedIndex *) lfirst(cell))->rel, NoLock);
+	FreeExecutorState(trial.estate);
+}

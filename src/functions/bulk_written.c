@@ -1,0 +1,82 @@
+/*
+ * bulk_written.c
+ *		What a bulk procedure of this backend writes at this moment.
+ */
+#include "postgres.h"
+
+#include "../compat.h"
+#include "bulk_written.h"
+
+static PseudoWritten *written = NULL;
+
+/* Where the last look-up found its row: they come in order. */
+static int	last_row;
+static int	last_value;
+
+/* See bulk_written.h. */
+void
+pseudo_written_begin(PseudoWritten *rows)
+{
+	written = rows;
+	last_row = last_value = 0;
+}
+
+/* See bulk_written.h. */
+PseudoWritten *
+pseudo_written_end(void)
+{
+	PseudoWritten *rows = written;
+
+	written = NULL;
+	return rows;
+}
+
+/* Are two texts, which may be NULL, the same bytes? */
+static bool
+is_same(const text *a, const text *b)
+{
+	return a && b && VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
+/* See bulk_written.h. */
+bool
+pseudo_written_has(Oid relid, ItemPointer tid, AttrNumber attno, const text *value)
+{
+	if (written == NULL || written->relid != relid)
+		return false;
+	for (int i = 0; i < written->nrows; i++)
+	{
+		int			row = (last_row + i) % written->nrows;
+
+		if (!ItemPointerEquals(&written->tids[row], tid))
+			continue;
+		last_row = row;
+		for (int no = 0; no < written->ncolumns; no++)
+		{
+			if (written->attnos[no] == attno)
+				return is_same(written->values[row * written->ncolumns + no], value);
+		}
+		return false;
+	}
+	return false;
+}
+
+/* See bulk_written.h. */
+bool
+pseudo_written_replaces(const text *old, const text *value)
+{
+	int			n = written ? written->nrows * written->ncolumns : 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		int			no = (last_value + i) % n;
+
+		if (is_same(written->values[no], value) && is_same(written->olds[no], old))
+		{
+			last_value = no;
+			return true;
+		}
+	}
+	return false;
+}

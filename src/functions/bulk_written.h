@@ -1,0 +1,43 @@
+/*
+ * bulk_written.h
+ *		What a bulk procedure of this backend writes at this moment, for the trigger.
+ */
+#ifndef PSEUDO_BULK_WRITTEN_H
+#define PSEUDO_BULK_WRITTEN_H
+
+#include "postgres.h"
+
+#include "access/attnum.h"
+#include "storage/itemptr.h"
+
+/* The rows of a batch; values row by row, in the order of the columns, NULL ones as NULL. */
+typedef struct PseudoWritten
+{
+	Oid			relid;
+	int			ncolumns;
+	AttrNumber *attnos;
+	int			nrows;
+	ItemPointerData *tids;
+	text	  **olds;
+	text	  **values;
+} PseudoWritten;
+
+/* Begin to write rows, which stay where they are until the end. */
+extern void pseudo_written_begin(PseudoWritten *rows);
+
+/* End it, also after an error.  Returns the rows, or NULL if none were being written. */
+extern PseudoWritten *pseudo_written_end(void);
+
+/*
+ * Returns true if a value is being written to this row and column.  The trigger lets it pass, and
+ * nothing else that is written meanwhile, by triggers for example.
+ */
+extern bool pseudo_written_has(Oid relid, ItemPointer tid, AttrNumber attno, const text *value);
+
+/*
+ * Returns true if a value takes the place of another one in a row that is being written.  A foreign key
+ * with ON UPDATE CASCADE does the same in the tables that refer to it.
+ */
+extern bool pseudo_written_replaces(const text *old, const text *value);
+
+#endif							/* PSEUDO_BULK_WRITTEN_H */

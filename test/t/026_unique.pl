@@ -1,0 +1,133 @@
+# Two keys are enabled, and sessions write the same values at the same time: each value stays one row in what is unique.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Pseudo;
+use IPC::Run ();
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $node = start_server('unique', "deadlock_timeout = 50ms\n");
+my $path = add_keyring($node, 'pseudo', undef, refresh_interval => '1s');
+$node->safe_psql('postgres', q{
+	SELECT pseudo.pseudo_create_key();
+	CREATE TABLE people (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, e text UNIQUE, n int DEFAULT 0);
+	CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY, e text REFERENCES people (e) ON UPDATE CASCADE ON DELETE CASCADE);
+	CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('e', 'deterministic=true');
+	CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('e', 'deterministic=true');
+	CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END$$;
+	INSERT INTO people (e) SELECT n || '@x' FROM generate_series(1, 200) n;
+	SELECT pseudo.pseudo_create_key();
+});
+my $one = slurp_file($path);
+my $people = q{SELECT count(*) - count(e), count(e) - count(DISTINCT pseudo.reidentify(e)) FROM people};
+my $keys = q{SELECT pseudo.pseudonym_key_id(e), count(*) FROM people GROUP BY 1 ORDER BY 1};
+
+# A psql for one statement, whose backend is found by its application name.
+sub start
+{
+	my ($name, $sql) = @_;
+	my %h = (out => '');
+	$h{run} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres') . " application_name=$name", '-c', $sql ],
+		'<', \undef, '>&', \$h{out}, IPC::Run::timeout(180));
+	return \%h;
+}
+
+sub waits
+{
+	my ($name) = @_;
+	ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = '$name' AND wait_event_type = 'Lock')"), "$name waits");
+}
+
+sub end
+{
+	my ($run) = @_;
+	$run->{run}->finish;
+	return $run->{out};
+}
+
+my ($a, $b) = (session($node), session($node));
+
+# Transactions that began with the old key go on with it, and need not wait for each other; one with the new key waits for them.
+ask($a, q{BEGIN; INSERT INTO people (e) VALUES ('new@x')});
+ask($b, q{BEGIN; INSERT INTO people (e) VALUES ('b@x')});
+$node->safe_psql('postgres', q{SELECT pseudo.pseudo_set_primary_key('pseudo', 2)});
+my $insert = start('insert', q{INSERT INTO people (e) VALUES ('new@x')});
+waits('insert');
+is(ask($a, q{INSERT INTO people (e) VALUES ('a@x') RETURNING pseudo.pseudonym_key_id(e)}), '1', 'a transaction goes on with its key');
+is(ask($b, q{INSERT INTO people (e) VALUES ('c@x') RETURNING pseudo.pseudonym_key_id(e)}), '1', 'and another');
+is($node->safe_psql('postgres', q{SELECT DISTINCT objsubid FROM pg_locks WHERE locktype = 'advisory'}), '5', 'by locks that no function of SQL takes');
+ask($_, 'COMMIT') for $a, $b;
+like(end($insert), qr/23505/, 'the one that waited finds the row');
+is(ask($a, q{INSERT INTO people (e) VALUES ('d@x') RETURNING pseudo.pseudonym_key_id(e)}), '2', 'the next transaction has the new key');
+is($node->safe_psql('postgres', $people), '0|0', 'one row a person');
+
+# A row whose pseudonym was taken is neither moved nor deleted before the end: nor does anything else about it wait.
+ask($a, q{BEGIN; INSERT INTO people (e) VALUES ('1@x') ON CONFLICT DO NOTHING});
+is(ask($b, q{UPDATE people SET n = 1 WHERE id = 1 RETURNING n}), '1', 'another column may change');
+my $delete = start('delete', 'DELETE FROM people WHERE id = 1');
+waits('delete');
+ask($a, 'COMMIT');
+is(end($delete), '', 'then it is deleted');
+
+# The same row in a batch that is not committed yet: the writer waits, and takes what is there then.
+$node->safe_psql('postgres', 'CREATE TRIGGER gate AFTER UPDATE ON people FOR EACH STATEMENT EXECUTE FUNCTION gate()');
+ask($b, 'SELECT pg_advisory_lock(1)');
+my $move = start('move', q{CALL pseudo.repseudonymize_table('people', '{e}', batch_size => 50)});
+waits('move');
+$insert = start('insert', q{INSERT INTO people (e) VALUES ('2@x') ON CONFLICT DO NOTHING RETURNING 'inserted'});
+my $order = start('order', q{INSERT INTO orders (e) VALUES ('3@x') RETURNING pseudo.pseudonym_key_id(e)});
+waits($_) for qw(insert order);
+ask($b, 'SELECT pg_advisory_unlock(1)');
+like(end($move), qr/ values in .* rows converted/, 'the batch goes on');
+is(end($insert), '', 'and the row is not there twice');
+is(end($order), "2\n", 'and the foreign key refers to the row as it is now');
+is($node->safe_psql('postgres', $people), '0|0', 'one row a person');
+is($node->safe_psql('postgres', $keys), '2|204', 'all with the new key');
+$node->safe_psql('postgres', 'DROP TRIGGER gate ON people');
+
+# Backends that hear of the primary key at different times, as the file changes behind their back: writers, and conversions.
+my $script = $node->basedir . '/writers.sql';
+open my $file, '>', $script or die;
+print $file <<'END';
+\set a random(1, 300)
+\set b random(1, 300)
+\set c random(1, 300)
+INSERT INTO people (e) VALUES (:a || '@x') ON CONFLICT DO NOTHING;
+INSERT INTO people (e) VALUES (:b || '@x') ON CONFLICT (e) DO UPDATE SET n = people.n + 1;
+DELETE FROM people WHERE e = ANY (pseudo.pseudonyms_of(:c || '@x'));
+UPDATE people SET n = n + 1, e = :a || '@x' WHERE e = ANY (pseudo.pseudonyms_of(:a || '@x'));
+BEGIN;
+INSERT INTO people (e) VALUES (:c || '@x') ON CONFLICT (e) DO UPDATE SET n = 0;
+INSERT INTO people (e) VALUES (:a || '@x') ON CONFLICT DO NOTHING;
+INSERT INTO orders (e) SELECT pseudo.reidentify(e) FROM people WHERE e = ANY (pseudo.pseudonyms_of(:c || '@x')) FOR KEY SHARE;
+COMMIT;
+END
+close $file;
+my @documents = map { $one =~ s/"primaryKeyId": *\d+/"primaryKeyId": $_/r } 1, 2;
+my $said = '';
+my $writers = IPC::Run::start([ 'pgbench', '-n', '-c', '4', '-T', ($ENV{PG_TEST_EXTRA} // '') =~ /\bslow\b/ ? 60 : 8, '--max-tries=100', '-f', $script, $node->connstr('postgres') ],
+	'<', \undef, '>&', \$said, IPC::Run::timeout(180));
+my ($rounds, $moved) = (0, 0);
+while ($writers->pumpable)
+{
+	put_file($path, $documents[ $rounds++ % 2 ]);
+	$node->psql('postgres', q{CALL pseudo.repseudonymize_table('people', '{e}', batch_size => 20)}, stderr => \my $notice);
+	$moved += $1 if $notice =~ /(\d+) values? in/;
+	unlike($notice, qr/ERROR/, "round $rounds: the table is moved") or diag($notice);
+	usleep(300_000);
+	$writers->pump_nb;
+}
+$writers->finish;
+unlike($said, qr/ERROR|FATAL|aborted/, 'the writers meet no error') or diag($said);
+cmp_ok($moved, '>', 100, "$moved values were moved meanwhile, in $rounds rounds");
+is($node->safe_psql('postgres', $people), '0|0', 'one row a person');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM orders LEFT JOIN people USING (e) WHERE people.e IS NULL'), '0', 'each order refers to one');
+
+leave($_) for $a, $b;
+$node->stop;
+done_testing();
