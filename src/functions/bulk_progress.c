@@ -200,12 +200,12 @@ begin_scan(Relation rel, ScanKeyData *key, Oid relid)
 
 /* Lock the newest version of a row, into the slot; false where it is gone, or locked and not waited for. */
 static bool
-lock_row(Relation rel, ItemPointer tid, TupleTableSlot *slot, LockWaitPolicy wait)
+lock_row(Relation rel, ItemPointer tid, TupleTableSlot *slot, LockTupleMode mode, LockWaitPolicy wait)
 {
 	TM_FailureData failure;
 
 	return table_tuple_lock(rel, tid, GetActiveSnapshot(), slot, GetCurrentCommandId(true),
-							LockTupleExclusive, wait, TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
+							mode, wait, TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
 							&failure) == TM_Ok;
 }
 
@@ -216,7 +216,8 @@ find_row(Relation rel, Oid relid, TupleTableSlot *slot)
 	ScanKeyData key;
 	SysScanDesc scan = begin_scan(rel, &key, relid);
 	HeapTuple	tuple = systable_getnext(scan);
-	bool		found = HeapTupleIsValid(tuple) && lock_row(rel, &tuple->t_self, slot, LockWaitBlock);
+	bool		found = HeapTupleIsValid(tuple) &&
+		lock_row(rel, &tuple->t_self, slot, LockTupleNoKeyExclusive, LockWaitBlock);
 
 	systable_endscan(scan);
 	return found;
@@ -236,7 +237,7 @@ delete_orphans(Relation rel, TupleTableSlot *slot)
 		Datum		relid = heap_getattr(tuple, PROGRESS_RELATION + 1, RelationGetDescr(rel), &isnull);
 
 		if (!SearchSysCacheExists1(RELOID, relid) &&
-			lock_row(rel, &tuple->t_self, slot, LockWaitSkip))
+			lock_row(rel, &tuple->t_self, slot, LockTupleExclusive, LockWaitSkip))
 			CatalogTupleDelete(rel, &slot->tts_tid);
 		ExecClearTuple(slot);
 	}

@@ -10,9 +10,10 @@
  * difference:
  *
  *	- Estimates and parallel workers show every call without a location.  The mark stays.
- *	- Constant folding makes constants without a location.  A statement's call with such a role
- *	  is refused: where it stands in the query when the first call is simplified, and
- *	  where it comes from a function that is inlined, when its cost is asked or it runs.
+ *	- Constant folding makes constants without a location.  A call whose role is no constant, and a
+ *	  statement's call with such a constant, is refused: where it stands in the query when the first
+ *	  call is simplified, and where it comes from a function that is inlined, when its cost
+ *	  is asked or it runs.
  *	- A view or a function that hands out a role would let others write calls around it,
  *	  in views of their own too, where it looks like a literal once the planner has pulled it
  *	  up.  As long as something in the database can hold or return a pseudo_role, no role is
@@ -93,8 +94,8 @@ returns_type(Oid funcid, Oid type, Oid array_type)
 {
 	Oid			result = get_func_rettype(funcid);
 
-	/* A record is whatever its function makes it. */
-	return result == type || result == array_type || result == RECORDOID;
+	/* A record is whatever its function makes it, and a default may make a polymorphic result one. */
+	return result == type || result == array_type || result == RECORDOID || IsPolymorphicType(result);
 }
 
 /* Can what depends on the type, or on its array type, hold a value or hand one out? */
@@ -171,16 +172,18 @@ typedef struct CallSearch
 	Oid			role_type;
 } CallSearch;
 
-/* Is this a statement's call that passes a role on which is no literal in a call of ours? */
+/*
+ * Does a call pass a role on which is no literal in a call of ours?  Other functions than ours may take one in
+ * what an author has stored, but not in a statement.
+ */
 static bool
 passes_role(const FuncExpr *call, const CallSearch *search)
 {
 	ListCell   *cell;
-	bool		ours;
+	bool		ours = get_func_support(call->funcid) == search->support;
 
-	if (call->location < 0)
+	if (call->location < 0 && !ours)
 		return false;
-	ours = get_func_support(call->funcid) == search->support;
 	foreach(cell, call->args)
 	{
 		Node	   *arg = lfirst(cell);

@@ -356,6 +356,7 @@ SELECT t.refused(s) FROM unnest(ARRAY[
   $$CREATE FUNCTION t.x() RETURNS pseudo_role LANGUAGE sql BEGIN ATOMIC SELECT 'regress_pseudo_officer'::pseudo_role; END$$,
   $$CREATE FUNCTION t.x() RETURNS pseudo_role[] LANGUAGE sql AS 'SELECT NULL::pseudo_role[]'$$,
   $$CREATE FUNCTION t.x() RETURNS SETOF record LANGUAGE sql BEGIN ATOMIC SELECT 'regress_pseudo_officer'::pseudo_role; END$$,
+  $$CREATE FUNCTION t.x(r anyelement DEFAULT 'regress_pseudo_officer'::pseudo_role) RETURNS anyelement LANGUAGE sql AS 'SELECT r'$$,
   $$CREATE FUNCTION t.x(a int, OUT b int, OUT r pseudo_role) LANGUAGE sql BEGIN ATOMIC SELECT 1, 'regress_pseudo_officer'::pseudo_role; END$$]) s;
 -- An argument hands out nothing, nor does a record of other types.
 SELECT t.refused(s) FROM unnest(ARRAY[$$CREATE FUNCTION t.x(r pseudo_role, v text) RETURNS text LANGUAGE sql AS 'SELECT v'$$,
@@ -367,6 +368,19 @@ SELECT lab.refused();
 ROLLBACK;
 DROP FUNCTION t.refused, t.handed_out;
 DROP TABLE t.seen;
+-- A stored call whose role is made by a function, which may have the rights of its author, is no better than one in a statement.
+SET ROLE regress_pseudo_officer;
+CREATE FUNCTION t.cast_to(v text, anyelement) RETURNS anyelement LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER AS $$ BEGIN RETURN v; END $$;
+CREATE VIEW t.made AS SELECT pseudo.pseudonymize_as(t.cast_to('regress_pseudo_officer', NULL::pseudo_role), 'guess');
+CREATE VIEW t.chosen AS SELECT pseudo.pseudonymize_as(CASE WHEN region = 0 THEN 'current_user' ELSE 'regress_pseudo_officer'::pseudo_role END, 'guess') FROM t.masked;
+GRANT SELECT ON t.made, t.chosen TO regress_pseudo_analyst;
+SET ROLE regress_pseudo_analyst;
+SELECT t.err('SELECT * FROM t.made');
+SELECT t.err('SELECT * FROM t.chosen');
+SELECT t.err($$SELECT pseudonymize_as(t.cast_to('regress_pseudo_officer', NULL::pseudo_role), 'guess')$$);
+RESET ROLE;
+DROP VIEW t.made, t.chosen;
+DROP FUNCTION t.cast_to;
 -- A superuser's or author's column of the type is still no literal in a call of the reader's.
 SET ROLE regress_pseudo_officer;
 SET search_path = lab, pseudo;
