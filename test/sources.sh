@@ -84,7 +84,7 @@ check_failures() {
 # switches the user, writes without a check, or looks rights up for another role; but not where it is defined.
 check_rights() {
 	local bad=0 found=$build/rights.txt
-	(cd "$root" && grep -roE --include='*.[ch]' '\b(SetUserIdAnd\w+|SetSessionAuthorization|SetCurrentRoleId|SECURITY_(LOCAL|RESTRICTED|NOFORCE)\w+|BOOTSTRAP_SUPERUSERID|CatalogTuple\w+|CatalogTuplesMulti\w+|(simple_)?heap_(insert|update|delete|multi_insert|inplace_update)|table_tuple_(insert|update|delete)\w*|pseudo_call_prepare_role|pseudo_role_check)\b' src |
+	(cd "$root" && grep -roE --include='*.[ch]' '\b(SetUserIdAnd\w+|SetSessionAuthorization|SetCurrentRoleId|SECURITY_(LOCAL|RESTRICTED|NOFORCE)\w+|BOOTSTRAP_SUPERUSERID|CatalogTuple\w+|CatalogTuplesMulti\w+|(simple_)?heap_(insert|update|delete|multi_insert|inplace_update)|table_tuple_(insert|update|delete|lock)\w*|pseudo_call_prepare_role|pseudo_role_check)\b' src |
 		sort | uniq -c | sed -E 's/^ *([0-9]+) ([^:]*):(.*)/\2 \3 \1/' |
 		grep -vE '^src/functions/(call\.[ch] pseudo_call_prepare_role|pseudo_role\.[ch] pseudo_role_check) 1$') > "$found"
 	diff <(grep -v '^#' "$root/test/rights.txt" | grep . | LC_ALL=C sort) <(LC_ALL=C sort "$found") || bad=1

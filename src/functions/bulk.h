@@ -25,7 +25,7 @@
 /* Advisory locks that no SQL function takes: their class, and what they are on. */
 #define PSEUDO_LOCK_CLASS	0x50534455
 #define PSEUDO_LOCK_LEAF	3	/* a table that is being converted */
-#define PSEUDO_LOCK_PROGRESS	4	/* its row in pseudo_progress */
+#define PSEUDO_LOCK_PROGRESS	5	/* its row in pseudo_progress */
 
 /* A table without partitions, or one that is a partition itself. */
 typedef struct BulkLeaf

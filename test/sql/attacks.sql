@@ -217,6 +217,21 @@ SET ROLE regress_pseudo_heir;
 SELECT t.err($$SELECT pseudo.pseudonymize_as('regress_pseudo_officer', 'guess')$$);
 SELECT t.err($$SELECT pseudo.pseudonymize_as('current_user', 'guess')$$);
 RESET ROLE;
+-- Not refused, but found: an overload takes the untyped literal of an author who does not write the schema.
+RESET ROLE;
+SET ROLE regress_pseudo_analyst;
+CREATE FUNCTION lab.pseudonymize_as(text, text) RETURNS text LANGUAGE sql AS $$ SELECT 'overloaded' $$;
+RESET ROLE;
+SET search_path = pseudo, lab;
+SELECT pseudonymize_as('regress_pseudo_officer', 'x'), pseudo.pseudonymize_as('regress_pseudo_officer', 'x') = pseudonymize('x', true);
+SELECT p.oid::regprocedure AS function, p.proowner::regrole AS owner
+    FROM pg_proc p
+    WHERE p.proname IN (SELECT f.proname FROM pg_proc f JOIN pg_depend d ON d.objid = f.oid AND d.classid = 'pg_proc'::regclass
+                            JOIN pg_extension e ON e.oid = d.refobjid AND d.deptype = 'e' WHERE e.extname = 'pseudo')
+      AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+                          WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e' AND e.extname = 'pseudo');
+DROP FUNCTION lab.pseudonymize_as(text, text);
+SET search_path = lab, pseudo;
 -- What can be read through the views: no hidden row, no plaintext, by functions and casts that leak.
 SET ROLE regress_pseudo_analyst;
 CREATE FUNCTION lab.leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE WARNING 'sees %', $1; RETURN true; END $$;
