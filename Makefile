@@ -76,20 +76,31 @@ PROVE_TESTS = test/t/*.pl
 WITH_AWS ?= yes
 AWS_OBJS = \
 	src/aws/agent.o \
-	src/aws/assume_role.o \
-	src/aws/client.o \
+	src/aws/aws.o \
+	src/aws/chain.o \
 	src/aws/config.o \
 	src/aws/credentials.o \
+	src/aws/curl_memory.o \
 	src/aws/endpoint.o \
 	src/aws/errors.o \
+	src/aws/exchange.o \
 	src/aws/http.o \
 	src/aws/imds.o \
+	src/aws/kms.o \
+	src/aws/load.o \
 	src/aws/module.o \
-	src/aws/secrets_manager.o \
+	src/aws/secret.o \
+	src/aws/service.o \
 	src/aws/settings.o \
 	src/aws/sigv4.o \
+	src/aws/source_container.o \
+	src/aws/source_environment.o \
+	src/aws/source_instance.o \
+	src/aws/source_profile.o \
 	src/aws/store.o \
-	src/aws/trust.o
+	src/aws/sts.o \
+	src/aws/trust.o \
+	src/aws/url.o
 
 EXTRA_CLEAN = build tmp_check log results $(AWS_OBJS) pseudo_aws$(DLSUFFIX)
 

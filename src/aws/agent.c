@@ -11,35 +11,30 @@
 
 #include <unistd.h>
 
-#include "client.h"
-#include "credentials.h"
-#include "errors.h"
-#include "secrets_manager.h"
+#include "agent.h"
+#include "exchange.h"
 #include "settings.h"
 
 #define TOKEN_FILE	"/var/run/awssmatoken"	/* where its installation puts it */
 
 /* The URL that asks for the secret. */
 static const char *
-make_url(PseudoAws *aws)
+agent_url(PseudoAws *aws)
 {
 	const PseudoOptions *options = aws->options;
 	const char *agent = pseudo_option(options, "agent");
 	const char *stage = pseudo_option(options, "version_stage");
-	Size		len = strlen(agent);
 
-	while (agent[len - 1] == '/')
-		len--;
-	return psprintf("%.*s/secretsmanager/get?secretId=%s%s%s%s", (int) len, agent,
-					pseudo_aws_percent_encode(aws->arena, pseudo_option(options, "secret_id")),
+	return psprintf("%s/secretsmanager/get?secretId=%s%s%s%s", pseudo_aws_without_slashes(agent),
+					pseudo_aws_percent_encode(aws->arena, pseudo_option(options, "secret_id"), ""),
 					stage ? "&versionStage=" : "",
-					stage ? pseudo_aws_percent_encode(aws->arena, stage) : "",
+					stage ? pseudo_aws_percent_encode(aws->arena, stage, "") : "",
 					options->fresh ? "&refreshNow=true" : "");
 }
 
 /* A token without white space around it; what else it is not fit for, the agent says. */
 static const char *
-trim(PseudoAws *aws, const char *token)
+trim_token(PseudoAws *aws, const char *token)
 {
 	token += strspn(token, " \t\r\n");
 	return pseudo_arena_copy(aws->arena, token, strcspn(token, " \t\r\n"));
@@ -69,13 +64,13 @@ find_token(PseudoAws *aws, const char *value, const char **token)
 		if (problem)
 			return fail_token(aws, problem);
 	}
-	*token = trim(aws, *token);
+	*token = trim_token(aws, *token);
 	return true;
 }
 
 /* Ask the agent with a token; *refused is set where it does not know it. */
 static bool
-ask(PseudoAws *aws, const char *token, PseudoAwsSecret *secret, bool *refused)
+ask_with_token(PseudoAws *aws, const char *token, PseudoAwsSecret *secret, bool *refused)
 {
 	const char *headers[] = {
 		pseudo_arena_printf(aws->arena, "X-Aws-Parameters-Secrets-Token: %s", token), NULL
@@ -85,7 +80,7 @@ ask(PseudoAws *aws, const char *token, PseudoAwsSecret *secret, bool *refused)
 		.agent = true,
 		.action = "GetSecretValue",
 		.method = "GET",
-		.url = make_url(aws),
+		.url = agent_url(aws),
 		.headers = headers
 	};
 	bool		ok = pseudo_aws_exchange(aws, &x);
@@ -94,7 +89,7 @@ ask(PseudoAws *aws, const char *token, PseudoAwsSecret *secret, bool *refused)
 	return ok && pseudo_aws_read_value(aws, x.answer, secret);
 }
 
-/* See secrets_manager.h. */
+/* See agent.h. */
 bool
 pseudo_aws_ask_agent(PseudoAws *aws, PseudoAwsSecret *secret)
 {
@@ -114,7 +109,7 @@ pseudo_aws_ask_agent(PseudoAws *aws, PseudoAwsSecret *secret)
 			continue;
 		if (!find_token(aws, value, &token))
 			return false;
-		if (ask(aws, token, secret, &refused))
+		if (ask_with_token(aws, token, secret, &refused))
 			return true;
 		/* The others may hold what is meant for AWS or for the container's endpoint. */
 		if (!refused || i == 0)
@@ -123,5 +118,5 @@ pseudo_aws_ask_agent(PseudoAws *aws, PseudoAwsSecret *secret)
 	/* What the agent has said is more than that there is no file. */
 	if (refused && access(TOKEN_FILE, R_OK) != 0)
 		return false;
-	return find_token(aws, "file://" TOKEN_FILE, &token) && ask(aws, token, secret, &refused);
+	return find_token(aws, "file://" TOKEN_FILE, &token) && ask_with_token(aws, token, secret, &refused);
 }

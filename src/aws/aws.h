@@ -46,11 +46,26 @@ typedef struct PseudoAws
 	const char *imds_token;		/* the instance metadata session, in the arena; NULL: none yet; see imds.c */
 } PseudoAws;
 
+/* An environment variable that is set and not empty, or NULL. */
+extern const char *pseudo_aws_env(const char *name);
+
 /* Words as a sentence: a capital and a full stop. */
 extern const char *pseudo_aws_sentence(const char *words);
 
-/* An environment variable that is set and not empty, or NULL. */
-extern const char *pseudo_aws_env(const char *name);
+/* A palloc'ed copy of a text, max bytes at most, of which only printable ASCII is left; "" for NULL. */
+extern char *pseudo_aws_clean(const char *text, Size max);
+
+/* Returns true if a text is visible ASCII, which a header can hold, and not empty. */
+extern bool pseudo_aws_is_visible(const char *text);
+
+/* A URL without the slashes at its end, palloc'ed. */
+extern const char *pseudo_aws_without_slashes(const char *url);
+
+/* The region in an ARN (arn:aws:secretsmanager:eu-west-1:...), palloc'ed; NULL: no ARN, or it names none. */
+extern const char *pseudo_aws_arn_region(const char *arn);
+
+/* A string as RFC 3986 encodes it, in the arena; the characters in keep stay as they are, too. */
+extern const char *pseudo_aws_percent_encode(PseudoArena *arena, const char *string, const char *keep);
 
 /*
  * Parse a JSON answer; the tree lives as long as aws->context.  NULL where it is
@@ -58,13 +73,27 @@ extern const char *pseudo_aws_env(const char *name);
  */
 extern PseudoJson *pseudo_aws_json(PseudoAws *aws, const char *data, Size len);
 
-/* A string field of an object, copied to the arena, or NULL where there is none or it is no string. */
+/* A string field of an object, or NULL where there is none or it is no string; the same, copied to the arena. */
+extern const PseudoSpan *pseudo_aws_json_span(const PseudoJson *object, const char *name);
 extern const char *pseudo_aws_json_string(PseudoAws *aws, const PseudoJson *object, const char *name);
 
-/* Append a string to a JSON text, with its quotes.  For what is not secret. */
-extern void pseudo_aws_append_json(StringInfo buf, const char *string);
+/* Decode base64 into the arena; returns NULL where it is none. */
+extern char *pseudo_aws_decode_base64(PseudoAws *aws, const PseudoSpan *text, Size *len);
 
-/* A string as RFC 3986 encodes it for queries and forms, in the arena. */
-extern const char *pseudo_aws_percent_encode(PseudoArena *arena, const char *string);
+/* The text of the first element of this name in an XML answer, in the arena, or NULL. */
+extern const char *pseudo_aws_xml(PseudoAws *aws, const char *xml, const char *name);
+
+/*
+ * Read an open file whole, a zero after it, into the arena.  Returns NULL, or in words what is wrong: it is no regular file, larger
+ * than max bytes, or has a zero byte in it.
+ */
+extern const char *pseudo_aws_read_file(PseudoAws *aws, int fd, const char *path, Size max,
+										char **data);
+
+/* Read a small file that holds a token into *token, in the arena.  Returns NULL, or in words what is wrong. */
+extern const char *pseudo_aws_read_token(PseudoAws *aws, const char *path, const char **token);
+
+/* Wait, open to interrupts. */
+extern void pseudo_aws_pause(int64 ms);
 
 #endif							/* PSEUDO_AWS_H */

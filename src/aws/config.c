@@ -5,6 +5,8 @@
  * A file is read into the arena, for it may hold secret keys, and cut into strings
  * where it is.  What both files say is one list, the last setting first: so the
  * last of two wins, and the credentials file over the config file, which is read before it.
+ * The grammar is some 120 lines; aws-c-sdkutils, which has it too, brings all of the SDK's runtime.
+ *
  * A file that is there and cannot be read, or a profile that is named and is not there, ends every
  * call of AWS: to go on without would mean another identity, or a public endpoint.
  */
@@ -12,7 +14,6 @@
 
 #include <fcntl.h>
 #include <pwd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "storage/fd.h"
@@ -269,36 +270,6 @@ parse_file(PseudoAws *aws, const char *path, char *data, PseudoAwsConfigFile fil
 	aws->config->last = p.last;
 }
 
-/* Read an open file into the arena; NULL with errno set, or 0 where it is no text of at most FILE_MAX bytes. */
-static char *
-read_file(PseudoAws *aws, int fd)
-{
-	struct stat st;
-	char	   *data;
-	Size		len = 0;
-
-	if (fstat(fd, &st) != 0)
-		return NULL;
-	errno = 0;
-	if (st.st_size > FILE_MAX)
-		return NULL;
-	data = pseudo_arena_alloc(aws->arena, st.st_size + 1);
-	for (;;)
-	{
-		ssize_t		got = read(fd, data + len, st.st_size - len);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return NULL;
-		if (got == 0)
-			break;
-		len += got;
-	}
-	errno = 0;
-	return strlen(data) == len ? data : NULL;
-}
-
 /* The home directory: HOME, else the server's user's own; NULL where there is none. */
 static const char *
 home_directory(void)
@@ -332,8 +303,9 @@ static void
 load_file(PseudoAws *aws, const char *variable, const char *usual, PseudoAwsConfigFile file)
 {
 	const char *path = file_path(variable, usual);
-	int			fd;
+	const char *problem;
 	char	   *data;
+	int			fd;
 
 	if (path == NULL)
 		return;
@@ -349,14 +321,12 @@ load_file(PseudoAws *aws, const char *variable, const char *usual, PseudoAwsConf
 			set_problem(aws, psprintf("could not open file \"%s\": %s", path, pg_strerror(errno)));
 		return;
 	}
-	data = read_file(aws, fd);
-	if (data)
-		parse_file(aws, path, data, file);
-	else if (errno != 0)
-		set_problem(aws, psprintf("could not read file \"%s\": %s", path, pg_strerror(errno)));
-	else
-		set_problem(aws, psprintf("file \"%s\" is no text of at most %d bytes", path, FILE_MAX));
+	problem = pseudo_aws_read_file(aws, fd, path, FILE_MAX, &data);
 	CloseTransientFile(fd);
+	if (problem)
+		set_problem(aws, problem);
+	else
+		parse_file(aws, path, data, file);
 }
 
 /* Read both files, where they are not read yet. */

@@ -8,8 +8,8 @@
 
 #include "config.h"
 #include "endpoint.h"
-#include "http.h"
 #include "imds.h"
+#include "url.h"
 
 #define REGION_MAX	63			/* bytes: a region is a label of a host name */
 
@@ -78,7 +78,7 @@ pseudo_aws_partition(const char *region)
  * us: a slip in the host's settings must not drop keys.  Returns false.
  */
 static bool
-fail_setting(PseudoAws *aws, const char *message, const char *hint)
+fail_endpoint(PseudoAws *aws, const char *message, const char *hint)
 {
 	return pseudo_fail(aws->failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_INVALID_PARAMETER_VALUE,
 					   message, NULL, hint);
@@ -93,7 +93,7 @@ check_region(PseudoAws *aws, const char *region, const char *where)
 	if (len > 0 && len <= REGION_MAX &&
 		strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") == len)
 		return true;
-	return fail_setting(aws, psprintf("invalid AWS region in %s", where),
+	return fail_endpoint(aws, psprintf("invalid AWS region in %s", where),
 						"A region is a name such as eu-west-1.");
 }
 
@@ -105,26 +105,6 @@ set_region(PseudoAws *aws, const char *region, const char *where)
 		return false;
 	aws->region = region;
 	return true;
-}
-
-/* The region in the secret's ARN (arn:aws:secretsmanager:eu-west-1:...); NULL where there is none. */
-static const char *
-arn_region(PseudoAws *aws)
-{
-	const char *arn = pseudo_option(aws->options, "secret_id");
-	Size		len;
-
-	if (arn == NULL || strncmp(arn, "arn:", 4) != 0)
-		return NULL;
-	for (int i = 0; i < 3; i++)
-	{
-		arn = strchr(arn, ':');
-		if (arn == NULL)
-			return NULL;
-		arn++;
-	}
-	len = strcspn(arn, ":");
-	return len > 0 ? pnstrdup(arn, len) : NULL;
 }
 
 /* The region of the instance that the server runs on; NULL with *problem set. */
@@ -156,7 +136,7 @@ bool
 pseudo_aws_find_region(PseudoAws *aws)
 {
 	const char *option = pseudo_option(aws->options, "region");
-	const char *arn = arn_region(aws);
+	const char *arn = pseudo_aws_arn_region(pseudo_option(aws->options, "secret_id"));
 	const char *profile = pseudo_aws_config_profile(aws);
 	const char *problem = NULL;
 	const char *region;
@@ -206,25 +186,21 @@ configured_url(PseudoAws *aws, PseudoAwsService service, const char **where)
 
 /* A configured URL without slashes at its end; NULL, with the failure filled in, where it will not do. */
 static const char *
-check_url(PseudoAws *aws, const char *url, const char *where)
+check_configured_url(PseudoAws *aws, const char *url, const char *where)
 {
-	Size		len = strlen(url);
-
-	if (pseudo_http_host(url) == NULL || strpbrk(url, "?#@ \t\r\n\\"))
+	if (pseudo_url_host(url) == NULL || strpbrk(url, "?#@ \t\r\n\\"))
 	{
-		fail_setting(aws, psprintf("invalid URL in %s", where),
+		fail_endpoint(aws, psprintf("invalid URL in %s", where),
 					 "Give a URL such as https://host, without user, query and fragment.");
 		return NULL;
 	}
-	if (pg_strncasecmp(url, "https://", 8) != 0 && !pseudo_http_is_loopback(url))
+	if (pg_strncasecmp(url, "https://", 8) != 0 && !pseudo_url_is_loopback(url))
 	{
-		fail_setting(aws, psprintf("the URL in %s is not encrypted", where),
+		fail_endpoint(aws, psprintf("the URL in %s is not encrypted", where),
 					 "Give a URL with https; http is for the host itself alone (localhost, 127.0.0.1).");
 		return NULL;
 	}
-	while (url[len - 1] == '/')
-		len--;
-	return pnstrdup(url, len);
+	return pseudo_aws_without_slashes(url);
 }
 
 /* The URL by which AWS itself offers a service in a region. */
@@ -255,7 +231,7 @@ pseudo_aws_endpoint(PseudoAws *aws, PseudoAwsService service, const char *region
 	const char *url = configured_url(aws, service, &where);
 
 	if (url)
-		return check_url(aws, url, where);
+		return check_configured_url(aws, url, where);
 	if (!check_region(aws, region, psprintf("the request to %s", services[service].name)))
 		return NULL;
 	return partition_url(aws, service, region);

@@ -91,9 +91,9 @@ static const struct
 	{"ValidationException", PSEUDO_AWS_BAD_REQUEST}
 };
 
-/* See errors.h. */
-const char *
-pseudo_aws_who(const PseudoAwsExchange *x)
+/* The name of who was asked, for messages. */
+static const char *
+who_was_asked(const PseudoAwsExchange *x)
 {
 	if (x->agent)
 		return "AWS Secrets Manager Agent";
@@ -104,23 +104,9 @@ pseudo_aws_who(const PseudoAwsExchange *x)
 
 /* Does a text hold another? */
 static bool
-has(const char *text, const char *part)
+contains(const char *text, const char *part)
 {
 	return strstr(text, part) != NULL;
-}
-
-/* A text of AWS's, cut, printable ASCII only; "" for NULL. */
-static char *
-clean(const char *text, Size max)
-{
-	char	   *copy = text ? pnstrdup(text, max) : pstrdup("");
-
-	for (char *p = copy; *p; p++)
-	{
-		if (*p < ' ' || *p > '~')
-			*p = '?';
-	}
-	return copy;
 }
 
 /* A code without what some services write around it: "com.amazonaws.kms#X", "X:http://...". */
@@ -130,7 +116,7 @@ clean_code(const char *text)
 	const char *code = text ? strrchr(text, '#') : NULL;
 
 	code = code ? code + 1 : text;
-	return clean(code, code ? Min(strcspn(code, ":"), MAX_CODE) : 0);
+	return pseudo_aws_clean(code, code ? Min(strcspn(code, ":"), MAX_CODE) : 0);
 }
 
 /* Read x->error from an answer: JSON, or XML, which STS and AWS's front doors write. */
@@ -158,11 +144,11 @@ read_error(PseudoAws *aws, PseudoAwsExchange *x)
 		code = pseudo_http_header(&x->response, "x-amzn-ErrorType");
 	x->error.code = clean_code(code);
 	/* The first line: in the others some services show what was signed, the token too. */
-	x->error.message = clean(message, message ? Min(strcspn(message, "\r\n"), MAX_WORDS) : 0);
+	x->error.message = pseudo_aws_clean(message, message ? Min(strcspn(message, "\r\n"), MAX_WORDS) : 0);
 	len = strlen(x->error.message);
 	if (len > 0 && x->error.message[len - 1] == '.')
 		x->error.message = pnstrdup(x->error.message, len - 1);
-	x->error.request_id = clean(pseudo_http_header(&x->response, "x-amzn-RequestId"), MAX_CODE);
+	x->error.request_id = pseudo_aws_clean(pseudo_http_header(&x->response, "x-amzn-RequestId"), MAX_CODE);
 	x->error.status = x->response.status;
 }
 
@@ -186,7 +172,7 @@ is_skewed(const PseudoAws *aws, const PseudoAwsExchange *x, PseudoAwsErrorKind k
 	const char *message = x->error.message;
 	int64		skew;
 
-	if (has(message, "Signature expired") || has(message, "Signature not yet current"))
+	if (contains(message, "Signature expired") || contains(message, "Signature not yet current"))
 		return true;
 	if (strcmp(x->error.code, "RequestExpired") != 0 && kind != PSEUDO_AWS_BAD_CREDENTIALS)
 		return false;
@@ -223,14 +209,14 @@ kind_of(const PseudoAws *aws, const PseudoAwsExchange *x)
 	}
 	if (is_skewed(aws, x, kind))
 		return PSEUDO_AWS_SKEWED;
-	if (kind == PSEUDO_AWS_NOT_FOUND && has(message, "secret value for"))
+	if (kind == PSEUDO_AWS_NOT_FOUND && contains(message, "secret value for"))
 		return PSEUDO_AWS_NO_VERSION;
 	if (kind == PSEUDO_AWS_BAD_REQUEST &&
-		(has(message, "marked for deletion") || has(message, "marked deleted") ||
-		 has(message, "scheduled for deletion")))
+		(contains(message, "marked for deletion") || contains(message, "marked deleted") ||
+		 contains(message, "scheduled for deletion")))
 		return PSEUDO_AWS_DELETED;
 	if (kind == PSEUDO_AWS_BAD_REQUEST && x->service == PSEUDO_AWS_SECRETS_MANAGER &&
-		(has(message, "replica secret") || has(message, "primary region")))
+		(contains(message, "replica secret") || contains(message, "primary region")))
 		return PSEUDO_AWS_REPLICA;
 	return kind;
 }
@@ -246,7 +232,7 @@ resource(const PseudoAws *aws, const PseudoAwsExchange *x)
 
 /* What was asked, of whom, and how it ended, for a failure's detail. */
 static const char *
-explain(const PseudoAws *aws, const PseudoAwsExchange *x)
+explain_request(const PseudoAws *aws, const PseudoAwsExchange *x)
 {
 	const char *name = resource(aws, x);
 	StringInfoData buf;
@@ -293,7 +279,7 @@ policy_resource(const PseudoAws *aws, const PseudoAwsExchange *x, bool key)
 	if (x->service == PSEUDO_AWS_SECRETS_MANAGER && !key)
 		return strncmp(name, "arn:", 4) == 0 ? name :
 			psprintf("arn:%s:secretsmanager:%s:%s:secret:%s-??????", partition, region, owner, name);
-	if (x->service == PSEUDO_AWS_SECRETS_MANAGER || has(name, "alias/"))
+	if (x->service == PSEUDO_AWS_SECRETS_MANAGER || contains(name, "alias/"))
 		name = "KEY-ID";
 	return strncmp(name, "arn:", 4) == 0 ? name :
 		psprintf("arn:%s:kms:%s:%s:key/%s", partition, region, owner, name);
@@ -327,11 +313,11 @@ hint_denied(const PseudoAws *aws, const PseudoAwsExchange *x, bool key)
 
 	for (int i = 0; i < (int) lengthof(policies); i++)
 	{
-		if (has(x->error.message, policies[i].type))
+		if (contains(x->error.message, policies[i].type))
 			return psprintf("%s must allow %s:%s, too: %s.", policies[i].whose, service, action,
 							policies[i].remedy);
 	}
-	if (has(x->error.message, "explicit deny"))
+	if (contains(x->error.message, "explicit deny"))
 		return psprintf("A policy denies %s:%s explicitly, which no other can allow: correct that one.",
 						service, action);
 	return psprintf("Allow %s %s:%s%s by a policy with the statement "
@@ -370,7 +356,7 @@ hint_no_version(const PseudoAws *aws)
 static bool
 is_about_key(const char *message)
 {
-	return (has(message, "KMS") || has(message, "kms:")) && !has(message, "perform: secretsmanager:");
+	return (contains(message, "KMS") || contains(message, "kms:")) && !contains(message, "perform: secretsmanager:");
 }
 
 /* What is done about a kind: the class, the SQLSTATE, and a hint that is the same for all. */
@@ -420,7 +406,7 @@ is_agent_cut_off(const PseudoAwsExchange *x)
 
 /* The hint for a kind of error, or NULL. */
 static const char *
-hint(const PseudoAws *aws, const PseudoAwsExchange *x, PseudoAwsErrorKind kind)
+choose_hint(const PseudoAws *aws, const PseudoAwsExchange *x, PseudoAwsErrorKind kind)
 {
 	if (is_agent_cut_off(x))
 		return "The agent runs, but does not reach AWS: check its network (route, VPC endpoint, proxy), its region and its credentials; its log says more.";
@@ -449,12 +435,12 @@ pseudo_aws_judge_error(PseudoAws *aws, PseudoAwsExchange *x)
 	read_error(aws, x);
 	kind = x->kind = kind_of(aws, x);
 	if (*x->error.code == '\0')
-		message = psprintf("%s answered with HTTP status %d", pseudo_aws_who(x), x->error.status);
+		message = psprintf("%s answered with HTTP status %d", who_was_asked(x), x->error.status);
 	else
-		message = psprintf("%s: %s%s%s", pseudo_aws_who(x), x->error.code,
+		message = psprintf("%s: %s%s%s", who_was_asked(x), x->error.code,
 						   *x->error.message ? ": " : "", x->error.message);
 	(void) pseudo_fail(aws->failure, kinds[kind].class, kinds[kind].sqlstate, message,
-					   explain(aws, x), hint(aws, x, kind));
+					   explain_request(aws, x), choose_hint(aws, x, kind));
 	return kind;
 }
 
@@ -462,7 +448,7 @@ pseudo_aws_judge_error(PseudoAws *aws, PseudoAwsExchange *x)
 bool
 pseudo_aws_judge_silence(PseudoAws *aws, const PseudoAwsExchange *x)
 {
-	const char *who = pseudo_aws_who(x);
+	const char *who = who_was_asked(x);
 	const char *problem = x->response.problem ? x->response.problem : "no answer";
 	const char *check = x->agent ? "Is the agent running, at the URL in the option \"agent\"?" :
 		"Check the network, the route or VPC endpoint, the proxy (HTTPS_PROXY, NO_PROXY) and the options \"endpoint\" and \"ca_file\".";
@@ -472,23 +458,23 @@ pseudo_aws_judge_silence(PseudoAws *aws, const PseudoAwsExchange *x)
 		case PSEUDO_HTTP_REFUSED_URL:
 			(void) pseudo_fail(aws->failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_INVALID_PARAMETER_VALUE,
 							   psprintf("the URL of %s cannot be used: %s", who, problem),
-							   explain(aws, x), "A URL begins with https; or with http, for a loopback address.");
+							   explain_request(aws, x), "A URL begins with https; or with http, for a loopback address.");
 			return false;
 		case PSEUDO_HTTP_TOO_LARGE:
 			(void) pseudo_fail(aws->failure, PSEUDO_FAIL_BAD_DOCUMENT, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 							   psprintf("%s: %s", who, problem),
-							   explain(aws, x), NULL);
+							   explain_request(aws, x), NULL);
 			return false;
 		case PSEUDO_HTTP_UNREACHABLE:
 			(void) pseudo_fail(aws->failure, PSEUDO_FAIL_TRANSIENT,
 							   ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
 							   psprintf("could not reach %s: %s", who, problem),
-							   explain(aws, x), check);
+							   explain_request(aws, x), check);
 			return true;
 		case PSEUDO_HTTP_TIMED_OUT:
 			(void) pseudo_fail(aws->failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_CONNECTION_FAILURE,
 							   psprintf("%s did not answer in time: %s", who, problem),
-							   explain(aws, x), check);
+							   explain_request(aws, x), check);
 			return true;
 		default:
 			return !pseudo_aws_fail_answer(aws, x, problem);
@@ -500,6 +486,6 @@ bool
 pseudo_aws_fail_answer(PseudoAws *aws, const PseudoAwsExchange *x, const char *fault)
 {
 	return pseudo_fail(aws->failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_CONNECTION_FAILURE,
-					   psprintf("the answer of %s is broken: %s", pseudo_aws_who(x), fault),
-					   explain(aws, x), kinds[PSEUDO_AWS_FOREIGN].hint);
+					   psprintf("the answer of %s is broken: %s", who_was_asked(x), fault),
+					   explain_request(aws, x), kinds[PSEUDO_AWS_FOREIGN].hint);
 }

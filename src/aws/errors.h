@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-#include "client.h"
+#include "exchange.h"
 
 /*
  * Read x->error from an answer whose status is not 200, fill in aws->failure, and
@@ -23,8 +23,5 @@ extern bool pseudo_aws_fail_answer(PseudoAws *aws, const PseudoAwsExchange *x, c
 
 /* Seconds that AWS's clock, by the answer's Date header, is ahead of ours; false: no such header. */
 extern bool pseudo_aws_clock_skew(const PseudoAwsExchange *x, int64 *skew);
-
-/* The name of who was asked, for messages. */
-extern const char *pseudo_aws_who(const PseudoAwsExchange *x);
 
 #endif							/* PSEUDO_AWS_ERRORS_H */

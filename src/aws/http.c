@@ -9,10 +9,7 @@
  */
 #include "postgres.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <stdlib.h>
 
 #include <curl/curl.h>
 
@@ -24,34 +21,20 @@
 
 #include "../compat.h"
 #include "../keyring/clock.h"
+#include "aws.h"
+#include "curl_memory.h"
 #include "http.h"
+#include "url.h"
 
 #define MAX_HEADERS		16384	/* bytes of an answer's headers */
-#define MAX_HOST		256		/* bytes of a host's name, with a zero */
 #define MIN_ROOM		16384	/* bytes that a buffer begins with */
+#define MAX_WORDS		512		/* bytes of what libcurl says */
 #define SLICE			20		/* milliseconds between looks at interrupts */
 
 /* Options of libcurl that its header may be too old for; the library may be newer. */
 #define OPTION_QUICK_EXIT		((CURLoption) (CURLOPTTYPE_LONG + 322)) /* CURLOPT_QUICK_EXIT, 7.87.0 */
 #define MULTI_QUICK_EXIT		((CURLMoption) (CURLOPTTYPE_LONG + 21)) /* CURLMOPT_QUICK_EXIT, 8.20.0 */
 #define MULTI_QUICK_EXIT_SINCE	0x081400
-
-/* Where a host is. */
-typedef enum Reach
-{
-	REACH_REMOTE,
-	REACH_LINK,					/* a link-local or metadata address */
-	REACH_LOOPBACK
-} Reach;
-
-/* A URL, as libcurl reads it. */
-typedef struct Url
-{
-	bool		tls;			/* https, not http */
-	char		host[MAX_HOST]; /* in brackets where it is an IPv6 address */
-	char		port[8];		/* empty where it is the scheme's own */
-	Reach		reach;
-} Url;
 
 /* What libcurl has given us, in wiped memory. */
 typedef struct Buffer
@@ -77,291 +60,14 @@ typedef struct Http
 	int64		deadline;		/* likewise */
 	const char *ca_file;
 	PseudoTrust *trust;
-	Url			url;
+	PseudoUrl	url;
 	const char *name;			/* of the host, with its port, for messages */
 	char		error[CURL_ERROR_SIZE]; /* libcurl's words */
 } Http;
 
-/* Report that memory ran out. */
-static void
-out_of_memory(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OUT_OF_MEMORY),
-			 errmsg("out of memory"),
-			 errdetail("Failed while sending an HTTP request.")));
-}
-
-/* A palloc'ed copy of which only printable ASCII is left. */
-static char *
-clean(const char *text)
-{
-	char	   *copy = pstrdup(text);
-
-	for (char *c = copy; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	return copy;
-}
-
-/*
- * The allocator: a block's size stands before it, so that it can be wiped.  Resolver threads
- * use it too.
- */
-#define BLOCK_HEADER	16		/* bytes, which keep malloc()'s alignment */
-
-/* It gave nothing.  libcurl says "out of memory" also of an answer that is too large for it. */
-static volatile sig_atomic_t exhausted = false;
-
-/* It has been asked: libcurl uses it. */
-static volatile sig_atomic_t asked = false;
-
-/* As malloc(). */
-static void *
-wiping_malloc(size_t size)
-{
-	char	   *block = NULL;
-
-	asked = true;
-	if (size <= SIZE_MAX - BLOCK_HEADER)
-		block = malloc(BLOCK_HEADER + size);
-	if (block == NULL)
-	{
-		exhausted = true;
-		return NULL;
-	}
-	*(size_t *) block = size;
-	return block + BLOCK_HEADER;
-}
-
-/* As free(), after wiping. */
-static void
-wiping_free(void *ptr)
-{
-	char	   *block;
-
-	if (ptr == NULL)
-		return;
-	block = (char *) ptr - BLOCK_HEADER;
-	explicit_bzero(ptr, *(size_t *) block);
-	free(block);
-}
-
-/* As realloc(), but the old block is wiped. */
-static void *
-wiping_realloc(void *ptr, size_t size)
-{
-	size_t		old = ptr ? *(size_t *) ((char *) ptr - BLOCK_HEADER) : 0;
-	void	   *new = wiping_malloc(size);
-
-	if (new == NULL)
-		return NULL;
-	if (ptr)
-		memcpy(new, ptr, Min(old, size));
-	wiping_free(ptr);
-	return new;
-}
-
-/* As calloc(). */
-static void *
-wiping_calloc(size_t count, size_t size)
-{
-	void	   *ptr = NULL;
-
-	if (size == 0 || count <= SIZE_MAX / size)
-		ptr = wiping_malloc(count * size);
-	if (ptr)
-		memset(ptr, 0, count * size);
-	return ptr;
-}
-
-/* As strdup(). */
-static char *
-wiping_strdup(const char *string)
-{
-	size_t		size = strlen(string) + 1;
-	char	   *copy = wiping_malloc(size);
-
-	if (copy)
-		memcpy(copy, string, size);
-	return copy;
-}
-
-/*
- * Initialise libcurl, once a backend.  OpenSSL must be what it uses: the option that wipes
- * plaintext is set on its SSL_CTX.
- */
-static void
-init_curl(void)
-{
-	static bool done = false;
-	const char *tls;
-	CURLcode	code;
-
-	if (done)
-		return;
-	tls = curl_version_info(CURLVERSION_NOW)->ssl_version;
-	if (tls == NULL || strncmp(tls, "OpenSSL/", strlen("OpenSSL/")) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("libcurl is built with %s, not with OpenSSL", tls ? tls : "no TLS"),
-				 errhint("Install the libcurl that is built with OpenSSL.")));
-	code = curl_global_init_mem(CURL_GLOBAL_DEFAULT, wiping_malloc, wiping_free,
-								wiping_realloc, wiping_strdup, wiping_calloc);
-	if (code == CURLE_OUT_OF_MEMORY)
-		out_of_memory();
-	if (code != CURLE_OK)
-		elog(ERROR, "could not initialize libcurl: %s", curl_easy_strerror(code));
-	done = true;
-
-	/* Where another module was first, libcurl has kept that one's allocator. */
-	asked = false;
-	curl_slist_free_all(curl_slist_append(NULL, ""));
-	if (!asked)
-		ereport(WARNING,
-				(errmsg("credentials and keys may stay in this session's memory"),
-				 errdetail("Another module has initialized libcurl, so it does not wipe what it frees."),
-				 errhint("Load pseudo_aws first, or do without the other module.")));
-}
-
-/* Where an IPv4 address is. */
-static Reach
-reach_of_ipv4(const uint8 *address)
-{
-	if (address[0] == 127)
-		return REACH_LOOPBACK;
-	if (address[0] == 169 && address[1] == 254)
-		return REACH_LINK;
-	return REACH_REMOTE;
-}
-
-/* Where a host is: an address without brackets, or a name. */
-static Reach
-reach_of(const char *host)
-{
-	static const uint8 metadata[] = {0xfd, 0x00, 0x0e, 0xc2};	/* fd00:ec2::/32 */
-	uint8		v4[4];
-	struct in6_addr v6;
-
-	if (pg_strcasecmp(host, "localhost") == 0)
-		return REACH_LOOPBACK;
-	if (inet_pton(AF_INET, host, v4) == 1)
-		return reach_of_ipv4(v4);
-	if (inet_pton(AF_INET6, host, &v6) != 1)
-		return REACH_REMOTE;
-	if (IN6_IS_ADDR_V4MAPPED(&v6))
-		return reach_of_ipv4(v6.s6_addr + 12);
-	if (IN6_IS_ADDR_LOOPBACK(&v6))
-		return REACH_LOOPBACK;
-	if (IN6_IS_ADDR_LINKLOCAL(&v6) || memcmp(v6.s6_addr, metadata, sizeof(metadata)) == 0)
-		return REACH_LINK;
-	return REACH_REMOTE;
-}
-
-/* Copy a part of a URL; one that does not fit is no part of a good URL. */
-static CURLUcode
-url_part(CURLU *handle, CURLUPart what, unsigned int flags, char *copy, Size size)
-{
-	char	   *part = NULL;
-	CURLUcode	code = curl_url_get(handle, what, &part, flags);
-
-	if (code == CURLUE_OK && strlcpy(copy, part, size) >= size)
-		code = CURLUE_MALFORMED_INPUT;
-	curl_free(part);
-	return code;
-}
-
-/* Read a URL that libcurl has parsed: http or https, with a host, without a user. */
-static CURLUcode
-read_url(CURLU *handle, Url *url)
-{
-	char		text[MAX_HOST];
-	CURLUcode	code = url_part(handle, CURLUPART_SCHEME, 0, text, sizeof(text));
-
-	if (code != CURLUE_OK)
-		return code;
-	url->tls = strcmp(text, "https") == 0;
-	if (!url->tls && strcmp(text, "http") != 0)
-		return CURLUE_UNSUPPORTED_SCHEME;
-	code = url_part(handle, CURLUPART_USER, 0, text, sizeof(text));
-	if (code == CURLUE_NO_USER)
-		code = url_part(handle, CURLUPART_PASSWORD, 0, text, sizeof(text));
-	if (code != CURLUE_NO_PASSWORD)
-		return code == CURLUE_OK ? CURLUE_USER_NOT_ALLOWED : code;
-	code = url_part(handle, CURLUPART_PORT, CURLU_NO_DEFAULT_PORT, url->port, sizeof(url->port));
-	if (code != CURLUE_OK && code != CURLUE_NO_PORT)
-		return code;
-	code = url_part(handle, CURLUPART_HOST, 0, url->host, sizeof(url->host));
-	if (code != CURLUE_OK || url->host[0] == '\0')
-		return code == CURLUE_OK ? CURLUE_NO_HOST : code;
-
-	strlcpy(text, url->host + (url->host[0] == '['), sizeof(text));
-	text[strcspn(text, "]")] = '\0';
-	url->reach = reach_of(text);
-	return CURLUE_OK;
-}
-
-/*
- * Parse a URL as libcurl does when it connects, so that nothing it says can be taken in
- * two ways.  False: it is none that we use.
- */
-static bool
-parse_url(const char *text, Url *url)
-{
-	CURLU	   *handle;
-	CURLUcode	code;
-
-	init_curl();
-	memset(url, 0, sizeof(*url));
-	handle = curl_url();
-	if (handle == NULL)
-		out_of_memory();
-	code = curl_url_set(handle, CURLUPART_URL, text, 0);
-	if (code == CURLUE_OK)
-		code = read_url(handle, url);
-	curl_url_cleanup(handle);
-	if (code == CURLUE_OUT_OF_MEMORY)
-		out_of_memory();
-	return code == CURLUE_OK;
-}
-
-/* The host with its port, as the Host header has it. */
-static char *
-host_header(const Url *url)
-{
-	return psprintf("%s%s%s", url->host, url->port[0] ? ":" : "", url->port);
-}
-
-/* See http.h. */
-char *
-pseudo_http_host(const char *url)
-{
-	Url			parsed;
-
-	return parse_url(url, &parsed) ? host_header(&parsed) : NULL;
-}
-
-/* See http.h. */
-bool
-pseudo_http_is_loopback(const char *url)
-{
-	Url			parsed;
-
-	return parse_url(url, &parsed) && parsed.reach == REACH_LOOPBACK;
-}
-
-/* See http.h. */
-bool
-pseudo_http_is_local(const char *url)
-{
-	Url			parsed;
-
-	return parse_url(url, &parsed) && parsed.reach != REACH_REMOTE;
-}
-
 /* Append to a buffer without throwing; false where there is no room. */
 static bool
-append(Buffer *buffer, const char *data, Size len)
+http_append(Buffer *buffer, const char *data, Size len)
 {
 	if (len > buffer->max - buffer->len)
 	{
@@ -371,7 +77,7 @@ append(Buffer *buffer, const char *data, Size len)
 	if (len > buffer->room - buffer->len)
 	{
 		Size		room = Max(Max(buffer->room * 2, buffer->len + len), MIN_ROOM);
-		char	   *grown = wiping_realloc(buffer->data, room);
+		char	   *grown = pseudo_curl_realloc(buffer->data, room);
 
 		if (grown == NULL)
 			return false;
@@ -389,7 +95,7 @@ take_body(char *data, size_t size, size_t count, void *arg)
 {
 	Http	   *http = arg;
 
-	return append(&http->body, data, size * count) ? size * count : 0;
+	return http_append(&http->body, data, size * count) ? size * count : 0;
 }
 
 /* libcurl's callback: a line of the header.  A status line begins anew: after 100 Continue. */
@@ -406,12 +112,12 @@ take_header(char *data, size_t size, size_t count, void *arg)
 	}
 	if (len > 0 && (data[0] == '\r' || data[0] == '\n'))
 		return len;				/* the empty line at the end */
-	return append(&http->head, data, len) ? len : 0;
+	return http_append(&http->head, data, len) ? len : 0;
 }
 
 /* Memory context callback: free all that a request holds. */
 static void
-release(void *arg)
+http_release(void *arg)
 {
 	Http	   *http = arg;
 
@@ -422,13 +128,13 @@ release(void *arg)
 	if (http->multi)
 		(void) curl_multi_cleanup(http->multi);
 	curl_slist_free_all(http->headers);
-	wiping_free(http->head.data);
-	wiping_free(http->body.data);
+	pseudo_curl_free(http->head.data);
+	pseudo_curl_free(http->body.data);
 }
 
 /* A request without anything set, in a context of its own. */
 static Http *
-create(const PseudoHttpRequest *request, const Url *url)
+http_create(const PseudoHttpRequest *request, const PseudoUrl *url)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pseudo HTTP request",
 												  ALLOCSET_SMALL_SIZES);
@@ -442,7 +148,7 @@ create(const PseudoHttpRequest *request, const Url *url)
 	http->ca_file = request->ca_file;
 	http->trust = request->trust;
 	http->url = *url;
-	http->callback.func = release;
+	http->callback.func = http_release;
 	http->callback.arg = http;
 	MemoryContextRegisterResetCallback(context, &http->callback);
 	return http;
@@ -453,7 +159,7 @@ static void
 check_set(CURLcode code, const char *option)
 {
 	if (code == CURLE_OUT_OF_MEMORY)
-		out_of_memory();
+		pseudo_curl_out_of_memory();
 	if (code != CURLE_OK)
 		elog(ERROR, "libcurl does not take %s: %s", option, curl_easy_strerror(code));
 }
@@ -479,7 +185,7 @@ set_transport(Http *http, const PseudoHttpRequest *request)
 #endif
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
-	if (http->url.reach != REACH_REMOTE || request->metadata)
+	if (http->url.reach != PSEUDO_REACH_REMOTE || request->metadata)
 		SET(CURLOPT_PROXY, ""); /* none, whatever the environment says */
 	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(CURLOPT_TIMEOUT_MS, left);
@@ -504,7 +210,7 @@ add_header(Http *http, const char *header)
 	struct curl_slist *longer = curl_slist_append(http->headers, header);
 
 	if (longer == NULL)
-		out_of_memory();
+		pseudo_curl_out_of_memory();
 	http->headers = longer;
 }
 
@@ -551,14 +257,14 @@ set_quick_exit(CURLM *multi)
 
 /* Make libcurl's handles. */
 static void
-prepare(Http *http, const PseudoHttpRequest *request)
+http_prepare(Http *http, const PseudoHttpRequest *request)
 {
-	exhausted = false;
-	http->name = clean(host_header(&http->url));
+	pseudo_curl_begin();
+	http->name = pseudo_aws_clean(pseudo_url_host_header(&http->url), MAX_WORDS);
 	http->multi = curl_multi_init();
 	http->easy = curl_easy_init();
 	if (http->multi == NULL || http->easy == NULL)
-		out_of_memory();
+		pseudo_curl_out_of_memory();
 	set_quick_exit(http->multi);
 	set_transport(http, request);
 	if (http->url.tls)
@@ -572,7 +278,7 @@ static void
 check_multi(CURLMcode code)
 {
 	if (code == CURLM_OUT_OF_MEMORY)
-		out_of_memory();
+		pseudo_curl_out_of_memory();
 	if (code != CURLM_OK)
 		elog(ERROR, "libcurl failed: %s", curl_multi_strerror(code));
 }
@@ -582,7 +288,7 @@ check_multi(CURLMcode code)
  * thread, which inherits that: PostgreSQL's handlers must run in its own thread.
  */
 static bool
-step(Http *http)
+http_step(Http *http)
 {
 	sigset_t	all;
 	sigset_t	old;
@@ -599,7 +305,7 @@ step(Http *http)
 
 /* What libcurl says of a request that has ended. */
 static CURLcode
-result(Http *http)
+http_result(Http *http)
 {
 	CURLMsg    *message;
 	int			left;
@@ -612,14 +318,14 @@ result(Http *http)
 
 /*
  * Run a request to its end.  A cancel is thrown between two steps, where libcurl is not
- * running; an interrupt that is none lets the request go on.
+ * running; other interrupts let the request go on.
  */
 static CURLcode
-run(Http *http)
+http_run(Http *http)
 {
 	check_multi(curl_multi_add_handle(http->multi, http->easy));
 	pgstat_report_wait_start(pseudo_wait_event(PSEUDO_WAIT_HTTP));
-	while (step(http))
+	while (http_step(http))
 	{
 		int64		left = http->deadline - pseudo_now_ms();
 
@@ -631,12 +337,12 @@ run(Http *http)
 		CHECK_FOR_INTERRUPTS();
 	}
 	pgstat_report_wait_end();
-	return result(http);
+	return http_result(http);
 }
 
 /* Fill in how a request ended without an answer. */
 static void
-fail(PseudoHttpResponse *response, PseudoHttpOutcome outcome, char *problem)
+http_fail(PseudoHttpResponse *response, PseudoHttpOutcome outcome, char *problem)
 {
 	response->outcome = outcome;
 	response->problem = problem;
@@ -668,7 +374,7 @@ explain_connect(Http *http)
 	if (strchr(http->error, '@'))	/* a proxy's user */
 		return psprintf("could not connect to \"%s\": the proxy's URL is not supported", http->name);
 	if (error == 0 || strstr(http->error, http->url.host) == NULL)
-		return psprintf("could not connect to \"%s\": %s", http->name, clean(http->error));
+		return psprintf("could not connect to \"%s\": %s", http->name, pseudo_aws_clean(http->error, MAX_WORDS));
 	return psprintf("could not connect to \"%s\": %s", http->name, strerror((int) error));
 }
 
@@ -678,7 +384,7 @@ explain_unreachable(Http *http, CURLcode code, PseudoHttpResponse *response)
 {
 	/* of a proxy that it cannot parse libcurl shows all, a password too */
 	const char *words = http->error[0] && code != CURLE_COULDNT_RESOLVE_PROXY && strchr(http->error, '@') == NULL ?
-		clean(http->error) : curl_easy_strerror(code);
+		pseudo_aws_clean(http->error, MAX_WORDS) : curl_easy_strerror(code);
 	char	   *problem;
 
 	if (code == CURLE_COULDNT_RESOLVE_HOST)
@@ -694,38 +400,38 @@ explain_unreachable(Http *http, CURLcode code, PseudoHttpResponse *response)
 		problem = psprintf("could not set up TLS with \"%s\": %s", http->name, words);
 	else
 		problem = psprintf("could not reach \"%s\": %s", http->name, words);
-	fail(response, PSEUDO_HTTP_UNREACHABLE, problem);
+	http_fail(response, PSEUDO_HTTP_UNREACHABLE, problem);
 }
 
 /* Fill in why there is no answer. */
 static void
-explain(Http *http, CURLcode code, PseudoHttpResponse *response)
+http_explain(Http *http, CURLcode code, PseudoHttpResponse *response)
 {
 	long		proxy_status = 0;
 
 	(void) curl_easy_getinfo(http->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
-	if (exhausted)
-		out_of_memory();
+	if (pseudo_curl_exhausted())
+		pseudo_curl_out_of_memory();
 	else if (http->head.overflow || code == CURLE_OUT_OF_MEMORY)
-		fail(response, PSEUDO_HTTP_BROKEN,
+		http_fail(response, PSEUDO_HTTP_BROKEN,
 			 psprintf("the header of the answer of \"%s\" is larger than %d KiB", http->name,
 					  MAX_HEADERS / 1024));
 	else if (http->body.overflow || code == CURLE_FILESIZE_EXCEEDED)
-		fail(response, PSEUDO_HTTP_TOO_LARGE,
+		http_fail(response, PSEUDO_HTTP_TOO_LARGE,
 			 psprintf("the answer of \"%s\" is larger than %d MiB", http->name,
 					  PSEUDO_HTTP_MAX_BODY / (1024 * 1024)));
 	else if (code == CURLE_OPERATION_TIMEDOUT)
-		fail(response, PSEUDO_HTTP_TIMED_OUT, explain_timeout(http));
+		http_fail(response, PSEUDO_HTTP_TIMED_OUT, explain_timeout(http));
 	else if (proxy_status != 0 && proxy_status / 100 != 2)
-		fail(response, PSEUDO_HTTP_UNREACHABLE,
+		http_fail(response, PSEUDO_HTTP_UNREACHABLE,
 			 psprintf("the proxy does not connect to \"%s\": HTTP status %ld", http->name,
 					  proxy_status));
 	else if (code == CURLE_PARTIAL_FILE || code == CURLE_GOT_NOTHING ||
 			 code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
-		fail(response, PSEUDO_HTTP_BROKEN,
+		http_fail(response, PSEUDO_HTTP_BROKEN,
 			 psprintf("the answer of \"%s\" was cut off", http->name));
 	else if (code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL)
-		fail(response, PSEUDO_HTTP_BROKEN,
+		http_fail(response, PSEUDO_HTTP_BROKEN,
 			 psprintf("the answer of \"%s\" is no HTTP", http->name));
 	else
 		explain_unreachable(http, code, response);
@@ -733,7 +439,7 @@ explain(Http *http, CURLcode code, PseudoHttpResponse *response)
 
 /* Copy an answer to the arena. */
 static void
-take_answer(Http *http, PseudoArena *arena, PseudoHttpResponse *response)
+http_take_answer(Http *http, PseudoArena *arena, PseudoHttpResponse *response)
 {
 	const Buffer *head = &http->head;
 	const Buffer *body = &http->body;
@@ -749,17 +455,17 @@ take_answer(Http *http, PseudoArena *arena, PseudoHttpResponse *response)
 
 /* May a request be sent to this URL?  Plain http goes no further than the host itself. */
 static bool
-check_url(const PseudoHttpRequest *request, Url *url, PseudoHttpResponse *response)
+http_check_url(const PseudoHttpRequest *request, PseudoUrl *url, PseudoHttpResponse *response)
 {
-	if (!parse_url(request->url, url))
-		fail(response, PSEUDO_HTTP_REFUSED_URL,
+	if (!pseudo_url_parse(request->url, url))
+		http_fail(response, PSEUDO_HTTP_REFUSED_URL,
 			 pstrdup("the URL is not valid, not of https, or names a user"));
-	else if (!url->tls && url->reach != REACH_LOOPBACK && !request->metadata)
-		fail(response, PSEUDO_HTTP_REFUSED_URL,
-			 psprintf("plain http to \"%s\" is not allowed", clean(url->host)));
+	else if (!url->tls && url->reach != PSEUDO_REACH_LOOPBACK && !request->metadata)
+		http_fail(response, PSEUDO_HTTP_REFUSED_URL,
+			 psprintf("plain http to \"%s\" is not allowed", pseudo_aws_clean(url->host, MAX_WORDS)));
 	else if (request->deadline <= pseudo_now_ms())
-		fail(response, PSEUDO_HTTP_TIMED_OUT,
-			 psprintf("no time left to ask \"%s\"", clean(url->host)));
+		http_fail(response, PSEUDO_HTTP_TIMED_OUT,
+			 psprintf("no time left to ask \"%s\"", pseudo_aws_clean(url->host, MAX_WORDS)));
 	else
 		return true;
 	return false;
@@ -767,20 +473,20 @@ check_url(const PseudoHttpRequest *request, Url *url, PseudoHttpResponse *respon
 
 /* Send a request once and fill in the response. */
 static CURLcode
-send_once(PseudoArena *arena, const PseudoHttpRequest *request, const Url *url,
+send_once(PseudoArena *arena, const PseudoHttpRequest *request, const PseudoUrl *url,
 		  PseudoHttpResponse *response)
 {
-	Http	   *http = create(request, url);
+	Http	   *http = http_create(request, url);
 	volatile CURLcode code = CURLE_OK;
 
 	PG_TRY();
 	{
-		prepare(http, request);
-		code = run(http);
+		http_prepare(http, request);
+		code = http_run(http);
 		if (code == CURLE_OK)
-			take_answer(http, arena, response);
+			http_take_answer(http, arena, response);
 		else
-			explain(http, code, response);
+			http_explain(http, code, response);
 	}
 	PG_FINALLY();
 	{
@@ -795,10 +501,10 @@ void
 pseudo_http_perform(PseudoArena *arena, const PseudoHttpRequest *request,
 					PseudoHttpResponse *response)
 {
-	Url			url;
+	PseudoUrl	url;
 
 	memset(response, 0, sizeof(*response));
-	if (!check_url(request, &url, response))
+	if (!http_check_url(request, &url, response))
 		return;
 	if (send_once(arena, request, &url, response) == CURLE_PEER_FAILED_VERIFICATION &&
 		pseudo_trust_widen(request->trust))

@@ -61,11 +61,4 @@ extern void pseudo_http_perform(PseudoArena *arena, const PseudoHttpRequest *req
 /* A header's value, palloc'ed, or NULL; names compare without case. */
 extern char *pseudo_http_header(const PseudoHttpResponse *response, const char *name);
 
-/* The host of a URL as the Host header has it (with a port that is not the scheme's own), palloc'ed; NULL: no http(s) URL. */
-extern char *pseudo_http_host(const char *url);
-
-/* Is the host of a URL a loopback address, or localhost?  Link-local or loopback? */
-extern bool pseudo_http_is_loopback(const char *url);
-extern bool pseudo_http_is_local(const char *url);
-
 #endif							/* PSEUDO_HTTP_H */

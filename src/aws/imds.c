@@ -11,28 +11,25 @@
 #include "http.h"
 #include "imds.h"
 #include "settings.h"
+#include "url.h"
 
 #define ATTEMPTS		2		/* of a request, where none are set */
 #define TOKEN_HEADER	"X-aws-ec2-metadata-token"
 
 /* Where the service is, without slashes at the end. */
 static const char *
-endpoint(PseudoAws *aws)
+imds_endpoint(PseudoAws *aws)
 {
 	const char *where;
 	const char *url = pseudo_aws_setting(aws, "AWS_EC2_METADATA_SERVICE_ENDPOINT",
 										 "ec2_metadata_service_endpoint", &where);
 	const char *mode = pseudo_aws_setting(aws, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
 										  "ec2_metadata_service_endpoint_mode", &where);
-	Size		len;
 
 	if (url == NULL)
 		return mode && pg_strcasecmp(mode, "IPv6") == 0 ?
 			"http://[fd00:ec2::254]" : "http://169.254.169.254";
-	len = strlen(url);
-	while (len > 0 && url[len - 1] == '/')
-		len--;
-	return pnstrdup(url, len);
+	return pseudo_aws_without_slashes(url);
 }
 
 /*
@@ -40,7 +37,7 @@ endpoint(PseudoAws *aws)
  * not repeated, unless attempts are set: a host without the service pays for one wait.
  */
 static void
-perform(PseudoAws *aws, const char *method, const char *url, const char *header,
+imds_perform(PseudoAws *aws, const char *method, const char *url, const char *header,
 		PseudoHttpResponse *response)
 {
 	const char *headers[] = {header, NULL};
@@ -70,7 +67,7 @@ perform(PseudoAws *aws, const char *method, const char *url, const char *header,
 
 /* Was the answer 200, with a body?  If not, *problem says what it was. */
 static bool
-succeeded(const PseudoHttpResponse *response, const char *method, const char *url,
+imds_succeeded(const PseudoHttpResponse *response, const char *method, const char *url,
 		  const char **problem)
 {
 	if (response->outcome != PSEUDO_HTTP_ANSWERED)
@@ -84,36 +81,24 @@ succeeded(const PseudoHttpResponse *response, const char *method, const char *ur
 	return false;
 }
 
-/* Is a token one that a header can hold? */
-static bool
-is_token(const char *token)
-{
-	for (; *token; token++)
-	{
-		if (*token <= ' ' || *token > '~')
-			return false;
-	}
-	return true;
-}
-
 /* Get a session token, where there is none yet. */
 static bool
-get_token(PseudoAws *aws, const char *base, const char **problem)
+imds_get_token(PseudoAws *aws, const char *base, const char **problem)
 {
 	const char *url = psprintf("%s/latest/api/token", base);
 	PseudoHttpResponse response;
 
 	if (aws->imds_token)
 		return true;
-	perform(aws, "PUT", url, TOKEN_HEADER "-ttl-seconds: 21600", &response);
-	if (!succeeded(&response, "PUT", url, problem))
+	imds_perform(aws, "PUT", url, TOKEN_HEADER "-ttl-seconds: 21600", &response);
+	if (!imds_succeeded(&response, "PUT", url, problem))
 	{
 		if (response.outcome == PSEUDO_HTTP_UNREACHABLE || response.outcome == PSEUDO_HTTP_TIMED_OUT)
 			*problem = psprintf("%s (in a container on EC2 the likely cause is the hop limit: set HttpPutResponseHopLimit of the instance to 2)",
 								*problem);
 		return false;
 	}
-	if (!is_token(response.body))
+	if (!pseudo_aws_is_visible(response.body))
 	{
 		*problem = psprintf("PUT %s was answered with no token", url);
 		return false;
@@ -127,7 +112,7 @@ const char *
 pseudo_aws_imds_get(PseudoAws *aws, const char *path, const char **problem)
 {
 	const char *disabled = pseudo_aws_env("AWS_EC2_METADATA_DISABLED");
-	const char *base = endpoint(aws);
+	const char *base = imds_endpoint(aws);
 	const char *url = psprintf("%s%s", base, path);
 	PseudoHttpResponse response;
 
@@ -136,20 +121,20 @@ pseudo_aws_imds_get(PseudoAws *aws, const char *path, const char **problem)
 		*problem = "switched off by AWS_EC2_METADATA_DISABLED";
 		return NULL;
 	}
-	if (pseudo_http_host(base) == NULL)
+	if (pseudo_url_host(base) == NULL)
 	{
 		*problem = "AWS_EC2_METADATA_SERVICE_ENDPOINT, or the profile's setting, is no http or https URL";
 		return NULL;
 	}
 	for (int attempt = 0; attempt < 2; attempt++)
 	{
-		if (!get_token(aws, base, problem))
+		if (!imds_get_token(aws, base, problem))
 			return NULL;
-		perform(aws, "GET", url,
+		imds_perform(aws, "GET", url,
 				pseudo_arena_printf(aws->arena, TOKEN_HEADER ": %s", aws->imds_token), &response);
 		if (response.outcome != PSEUDO_HTTP_ANSWERED || response.status != 401)
 			break;
 		aws->imds_token = NULL; /* it has expired */
 	}
-	return succeeded(&response, "GET", url, problem) ? response.body : NULL;
+	return imds_succeeded(&response, "GET", url, problem) ? response.body : NULL;
 }

@@ -5,6 +5,9 @@
  * The functions follow the steps of AWS's description: the canonical request, the
  * string to sign, the signing key, the signature.  All strings are in the arena, for
  * the session token is in them; the derived keys are on the stack and wiped.
+ *
+ * Not libcurl's own (CURLOPT_AWS_SIGV4, 7.75): we take older ones, it leaves headers unsigned or signs what it does not send until
+ * 8.10, and it signs by this host's clock, which may have to be corrected.
  */
 #include "postgres.h"
 
@@ -21,7 +24,7 @@
 
 /* HMAC-SHA256 of a string; mac may be key. */
 static bool
-hmac(uint8 mac[SHA256_DIGEST_LENGTH], const void *key, Size key_len, const char *string)
+sigv4_hmac(uint8 mac[SHA256_DIGEST_LENGTH], const void *key, Size key_len, const char *string)
 {
 	unsigned char result[SHA256_DIGEST_LENGTH] = {0};
 	bool		ok = HMAC(EVP_sha256(), key, (int) key_len, (const unsigned char *) string,
@@ -54,26 +57,6 @@ sha256_hex(PseudoArena *arena, const char *data, Size len)
 	return to_hex(arena, digest);
 }
 
-/* The path as the canonical request has it: encoded once more than it is sent. */
-static char *
-canonical_path(PseudoArena *arena, const char *path)
-{
-	char	   *result = pseudo_arena_alloc(arena, 3 * strlen(path) + 1);
-	char	   *end = result;
-
-	for (; *path; path++)
-	{
-		unsigned char c = *path;
-
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-			strchr("/-_.~", c))
-			*end++ = c;
-		else
-			end += sprintf(end, "%%%02X", c);
-	}
-	return result;
-}
-
 /* "name:value\n", or nothing where there is no value. */
 static const char *
 canonical_header(PseudoArena *arena, const char *name, const char *value)
@@ -88,7 +71,7 @@ canonical_request(PseudoArena *arena, const PseudoSigv4Request *request, const c
 {
 	return pseudo_arena_printf(arena, "%s\n%s\n\n%s%s%s%s%s\n%s\n%s",
 							   request->method,
-							   canonical_path(arena, request->path),
+							   pseudo_aws_percent_encode(arena, request->path, "/"),	/* once more than it is sent */
 							   canonical_header(arena, "content-type", request->content_type),
 							   canonical_header(arena, "host", request->host),
 							   canonical_header(arena, "x-amz-date", date),
@@ -105,11 +88,11 @@ signature(PseudoArena *arena, const PseudoSigv4Request *request, const char *day
 {
 	char	   *start = pseudo_arena_printf(arena, "AWS4%s", secret);
 	uint8		key[SHA256_DIGEST_LENGTH];
-	bool		ok = hmac(key, start, strlen(start), day) &&
-		hmac(key, key, sizeof(key), request->region) &&
-		hmac(key, key, sizeof(key), request->service) &&
-		hmac(key, key, sizeof(key), "aws4_request") &&
-		hmac(key, key, sizeof(key), string_to_sign);
+	bool		ok = sigv4_hmac(key, start, strlen(start), day) &&
+		sigv4_hmac(key, key, sizeof(key), request->region) &&
+		sigv4_hmac(key, key, sizeof(key), request->service) &&
+		sigv4_hmac(key, key, sizeof(key), "aws4_request") &&
+		sigv4_hmac(key, key, sizeof(key), string_to_sign);
 
 	if (!ok)
 	{
@@ -134,7 +117,7 @@ format_time(PseudoArena *arena, int64 seconds, const char *format)
 
 /* The headers to send. */
 static const char *const *
-make_headers(PseudoArena *arena, const PseudoSigv4Request *request, const char *date,
+sigv4_headers(PseudoArena *arena, const PseudoSigv4Request *request, const char *date,
 			 const char *token, const char *authorization)
 {
 	const char **headers = pseudo_arena_alloc(arena, (HEADERS_MAX + 1) * sizeof(char *));
@@ -168,7 +151,7 @@ pseudo_sigv4_sign(PseudoArena *arena, const PseudoSigv4Request *request,
 	const char *to_sign = pseudo_arena_printf(arena, ALGORITHM "\n%s\n%s\n%s", date, scope,
 											  sha256_hex(arena, canonical, strlen(canonical)));
 
-	return make_headers(arena, request, date, token,
+	return sigv4_headers(arena, request, date, token,
 						pseudo_arena_printf(arena, "Authorization: " ALGORITHM
 											" Credential=%s/%s, SignedHeaders=%s, Signature=%s",
 											credentials->access_key_id, scope, names,

@@ -12,10 +12,14 @@
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 
-#include "client.h"
-#include "secrets_manager.h"
+#include "module.h"
+#include "secret.h"
+#include "service.h"
 
 #define MAX_ROUNDS		5
 #define MIN_ROUND		100		/* milliseconds that a round is taken to last, at least */
@@ -37,7 +41,7 @@ typedef struct Store
 
 /* Call an action of Secrets Manager. */
 static PseudoJson *
-call(Store *store, const char *action, const char *body, Size len, PseudoAwsError *error)
+store_call(Store *store, const char *action, const char *body, Size len, PseudoAwsError *error)
 {
 	return pseudo_aws_call(&store->aws, PSEUDO_AWS_SECRETS_MANAGER, action, body, len, error);
 }
@@ -55,29 +59,21 @@ begin_body(Store *store, StringInfo body)
 {
 	initStringInfo(body);
 	appendStringInfoString(body, "{\"SecretId\": ");
-	pseudo_aws_append_json(body, pseudo_option(store->aws.options, "secret_id"));
+	escape_json(body, pseudo_option(store->aws.options, "secret_id"));
 }
 
 /* Make a new id for a version: a random UUID. */
 static void
 make_token(Store *store)
 {
-	uint8		bytes[16];
-	char	   *to = store->token;
+	Datum		uuid = OidFunctionCall0(F_GEN_RANDOM_UUID);
 
-	if (!pg_strong_random(bytes, sizeof(bytes)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
-	bytes[6] = (bytes[6] & 0x0f) | 0x40;	/* version 4 */
-	bytes[8] = (bytes[8] & 0x3f) | 0x80;	/* of RFC 9562's variant */
-	for (int i = 0; i < 16; i++)
-		to += sprintf(to, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", bytes[i]);
+	strlcpy(store->token, DatumGetCString(DirectFunctionCall1(uuid_out, uuid)), sizeof(store->token));
 }
 
-/* The document as a JSON string, in the arena. */
+/* The document as a JSON string, in the arena: escape_json() would leave it in palloc'ed memory. */
 static const char *
-quote(PseudoArena *arena, const PseudoDocument *document)
+quote_document(PseudoArena *arena, const PseudoDocument *document)
 {
 	static const char hex[] = "0123456789abcdef";
 	char	   *quoted = pseudo_arena_alloc(arena, 6 * document->len + 3);
@@ -114,9 +110,9 @@ put_version(Store *store, PseudoAwsError *error)
 	appendStringInfo(&start, ", \"ClientRequestToken\": \"%s\", \"VersionStages\": [\"pseudo-%s\"], \"SecretString\": ",
 					 store->token, store->token);
 	body = pseudo_arena_printf(store->aws.arena, "%s%s}", start.data,
-							   quote(store->aws.arena, &store->new));
+							   quote_document(store->aws.arena, &store->new));
 	store->labelled = true;
-	return call(store, "PutSecretValue", body, strlen(body), error) != NULL;
+	return store_call(store, "PutSecretValue", body, strlen(body), error) != NULL;
 }
 
 /* Move AWSCURRENT from the version that was read, if there was one, to ours. */
@@ -130,10 +126,10 @@ move_current(Store *store, const char *from, PseudoAwsError *error)
 	if (from)
 	{
 		appendStringInfoString(&body, ", \"RemoveFromVersionId\": ");
-		pseudo_aws_append_json(&body, from);
+		escape_json(&body, from);
 	}
 	appendStringInfo(&body, ", \"MoveToVersionId\": \"%s\"}", store->token);
-	return call(store, "UpdateSecretVersionStage", body.data, body.len, error) != NULL;
+	return store_call(store, "UpdateSecretVersionStage", body.data, body.len, error) != NULL;
 }
 
 /* Take our own label away; the version keeps AWSCURRENT where it has it, else AWS deletes it in time. */
@@ -148,7 +144,7 @@ remove_label(Store *store)
 	store->labelled = false;
 	give_time(store, CLEANUP_TIME);
 	HOLD_INTERRUPTS();
-	if (call(store, "UpdateSecretVersionStage", body.data, body.len, NULL) == NULL)
+	if (store_call(store, "UpdateSecretVersionStage", body.data, body.len, NULL) == NULL)
 		ereport(LOG,
 				(errcode(store->failure.sqlstate),
 				 errmsg("keyring \"%s\": could not remove the staging label \"pseudo-%s\" from the secret: %s",
@@ -182,7 +178,7 @@ was_stored(Store *store)
 	begin_body(store, &body);
 	appendStringInfoChar(&body, '}');
 	give_time(store, store->aws.options->timeout);
-	secret = call(store, "DescribeSecret", body.data, body.len, NULL);
+	secret = store_call(store, "DescribeSecret", body.data, body.len, NULL);
 	if (secret == NULL)
 		pseudo_aws_report(&store->aws, "It is not known whether the change was stored: see pseudo_keyrings after pseudo_refresh_keyring(), before you repeat it.");
 	return is_current(secret, store->token);
@@ -265,7 +261,7 @@ play(Store *store)
 
 /* Clean up after an error, a cancel, or where the session ends in the middle. */
 static void
-clean_up(int code pg_attribute_unused(), Datum arg)
+store_clean_up(int code pg_attribute_unused(), Datum arg)
 {
 	Store	   *store = (Store *) DatumGetPointer(arg);
 	MemoryContext old = MemoryContextSwitchTo(store->aws.context);
@@ -278,7 +274,7 @@ clean_up(int code pg_attribute_unused(), Datum arg)
 	MemoryContextDelete(store->aws.context);
 }
 
-/* See secrets_manager.h. */
+/* See module.h. */
 PseudoDocument
 pseudo_aws_store(const PseudoOptions *options,
 				 PseudoDocument (*change) (const PseudoDocument *old, void *arg),
@@ -295,14 +291,14 @@ pseudo_aws_store(const PseudoOptions *options,
 						options->server, stage),
 				 errhint("Keys are stored under AWSCURRENT: change them by a server without the option \"version_stage\".")));
 	pseudo_aws_begin(&store.aws, options, &store.failure);
-	PG_ENSURE_ERROR_CLEANUP(clean_up, PointerGetDatum(&store));
+	PG_ENSURE_ERROR_CLEANUP(store_clean_up, PointerGetDatum(&store));
 	{
 		MemoryContextSwitchTo(store.aws.context);
 		play(&store);
 		MemoryContextSwitchTo(caller);
 		*version = pstrdup(store.token);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(clean_up, PointerGetDatum(&store));
+	PG_END_ENSURE_ERROR_CLEANUP(store_clean_up, PointerGetDatum(&store));
 	MemoryContextDelete(store.aws.context);
 	return store.new;
 }

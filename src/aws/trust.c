@@ -75,7 +75,7 @@ find_directory(void)
 
 /* Memory context callback: free the store. */
 static void
-release(void *arg)
+trust_release(void *arg)
 {
 	X509_STORE_free(((PseudoTrust *) arg)->store);
 }
@@ -86,7 +86,7 @@ pseudo_trust_create(MemoryContext context)
 {
 	PseudoTrust *trust = MemoryContextAllocZero(context, sizeof(PseudoTrust));
 
-	trust->callback.func = release;
+	trust->callback.func = trust_release;
 	trust->callback.arg = trust;
 	MemoryContextRegisterResetCallback(context, &trust->callback);
 	trust->directory = find_directory();

@@ -1,6 +1,6 @@
 /*
- * client.c
- *		A call of an AWS API: signed, sent, tried again, its errors put into words.
+ * exchange.c
+ *		A question to an AWS API: signed, sent, tried again, its errors put into words.
  *
  * Retries are those of the SDKs' standard mode (its rules of November 2026), but measured to a deadline: where the next
  * attempt would begin after it, the last error is the answer, at once; and what an attempt that ran
@@ -11,14 +11,12 @@
 #include <time.h>
 
 #include "common/pg_prng.h"
-#include "miscadmin.h"
-#include "storage/latch.h"
 
-#include "../compat.h"
 #include "credentials.h"
 #include "errors.h"
 #include "settings.h"
 #include "sigv4.h"
+#include "url.h"
 
 /* Milliseconds: before the second attempt at most, of other errors and of throttling; before any; what AWS may ask for beside. */
 #define BACK_OFF			50
@@ -36,22 +34,6 @@ typedef enum Verdict
 	RENEW_CREDENTIALS,
 	CORRECT_CLOCK
 } Verdict;
-
-/* See client.h. */
-void
-pseudo_aws_pause(int64 ms)
-{
-	int64		end = pseudo_now_ms() + ms;
-	int64		left;
-
-	while ((left = end - pseudo_now_ms()) > 0)
-	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) left, pseudo_wait_event(PSEUDO_WAIT_RETRY));
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-}
 
 /* The pause that AWS asks for, in milliseconds, or 0. */
 static int64
@@ -91,12 +73,12 @@ url_path(const char *url)
 
 /* The headers of a question, signed now where they are to be signed. */
 static const char *const *
-make_headers(PseudoAws *aws, const PseudoAwsExchange *x)
+request_headers(PseudoAws *aws, const PseudoAwsExchange *x)
 {
 	PseudoSigv4Request request = {
 		.method = x->method,
 		.path = url_path(x->url),
-		.host = pseudo_http_host(x->url),
+		.host = pseudo_url_host(x->url),
 		.region = x->region,
 		.service = pseudo_aws_service_name(x->service),
 		.content_type = x->content_type,
@@ -113,12 +95,12 @@ make_headers(PseudoAws *aws, const PseudoAwsExchange *x)
 
 /* Make an attempt; connecting may take half of the time that is left. */
 static void
-attempt(PseudoAws *aws, PseudoAwsExchange *x)
+send_attempt(PseudoAws *aws, PseudoAwsExchange *x)
 {
 	PseudoHttpRequest request = {
 		.method = x->method,
 		.url = x->url,
-		.headers = make_headers(aws, x),
+		.headers = request_headers(aws, x),
 		.body = x->body,
 		.body_len = x->len,
 		.user_agent = aws->settings->user_agent,
@@ -139,7 +121,7 @@ attempt(PseudoAws *aws, PseudoAwsExchange *x)
  * an attempt before met, to which one that was not answered in time adds no more than that.
  */
 static Verdict
-judge(PseudoAws *aws, PseudoAwsExchange *x, bool explained)
+judge_attempt(PseudoAws *aws, PseudoAwsExchange *x, bool explained)
 {
 	if (x->response.outcome == PSEUDO_HTTP_TIMED_OUT && explained)
 	{
@@ -178,14 +160,14 @@ judge(PseudoAws *aws, PseudoAwsExchange *x, bool explained)
 
 /* Get other credentials, once; returns false where there are none that AWS may take. */
 static bool
-renew(PseudoAws *aws, PseudoAwsExchange *x)
+renew_credentials(PseudoAws *aws, PseudoAwsExchange *x)
 {
-	PseudoAwsRenew source = x->renew;
+	PseudoAwsGetCredentials get = x->renew;
 
 	x->renew = NULL;
-	if (source)
-		x->credentials = source(aws, x->renew_arg);
-	return source && x->credentials;
+	if (get)
+		x->credentials = get(aws, true, x->renew_arg);
+	return get && x->credentials;
 }
 
 /* Set our clock by AWS's, once; returns false where that was done, or the answer does not say the time. */
@@ -210,7 +192,7 @@ prepare_next(PseudoAws *aws, PseudoAwsExchange *x, Verdict verdict, int *failure
 				back_off(aws, &x->response,
 						 verdict == TRY_AGAIN ? BACK_OFF : BACK_OFF_THROTTLED, *failures);
 		case RENEW_CREDENTIALS:
-			if (renew(aws, x))
+			if (renew_credentials(aws, x))
 				return true;
 			pseudo_aws_forget();
 			return false;
@@ -224,7 +206,7 @@ prepare_next(PseudoAws *aws, PseudoAwsExchange *x, Verdict verdict, int *failure
 	}
 }
 
-/* See client.h. */
+/* See exchange.h. */
 bool
 pseudo_aws_exchange(PseudoAws *aws, PseudoAwsExchange *x)
 {
@@ -236,143 +218,12 @@ pseudo_aws_exchange(PseudoAws *aws, PseudoAwsExchange *x)
 	{
 		Verdict		verdict;
 
-		attempt(aws, x);
-		verdict = judge(aws, x, explained);
+		send_attempt(aws, x);
+		verdict = judge_attempt(aws, x, explained);
 		if (verdict == DONE)
 			return true;
 		explained |= x->response.outcome != PSEUDO_HTTP_TIMED_OUT;
 		if (!prepare_next(aws, x, verdict, &failures, &corrected))
 			return false;
 	}
-}
-
-/* Find aws->credentials anew; see client.h. */
-static const PseudoAwsCredentials *
-renew_credentials(PseudoAws *aws, void *arg pg_attribute_unused())
-{
-	return pseudo_aws_find_credentials(aws, true) ? &aws->credentials : NULL;
-}
-
-/* See client.h. */
-PseudoJson *
-pseudo_aws_call(PseudoAws *aws, PseudoAwsService service, const char *action,
-				const char *body, Size len, PseudoAwsError *error)
-{
-	PseudoAwsExchange x = {
-		.service = service,
-		.action = action,
-		.method = "POST",
-		.content_type = "application/x-amz-json-1.1",
-		.target = psprintf("%s.%s", service == PSEUDO_AWS_KMS ? "TrentService" : "secretsmanager",
-						   action),
-		.body = body,
-		.len = len,
-		.credentials = &aws->credentials,
-		.renew = renew_credentials
-	};
-	const char *endpoint;
-	bool		ok;
-
-	if (error)
-		memset(error, 0, sizeof(PseudoAwsError));
-	if (!pseudo_aws_read_settings(aws))
-		return NULL;
-	if (aws->region == NULL && !pseudo_aws_find_region(aws))
-		return NULL;
-	if (aws->credentials.access_key_id == NULL && !pseudo_aws_find_credentials(aws, false))
-		return NULL;
-	endpoint = pseudo_aws_endpoint(aws, service, aws->region);
-	if (endpoint == NULL)
-		return NULL;
-	x.region = aws->region;
-	x.url = psprintf("%s/", endpoint);
-	ok = pseudo_aws_exchange(aws, &x);
-	if (error && !ok)
-		*error = x.error;
-	return ok ? x.answer : NULL;
-}
-
-/* The action that a form names. */
-static const char *
-form_action(const char *form)
-{
-	const char *action = strstr(form, "Action=");
-
-	return action ? pnstrdup(action + 7, strcspn(action + 7, "&")) : "";
-}
-
-/* See client.h. */
-const char *
-pseudo_aws_call_sts(PseudoAws *aws, const char *region, const char *form,
-					const PseudoAwsCredentials *credentials, PseudoAwsRenew renew, void *arg)
-{
-	static const char *const unsigned_headers[] = {
-		"Content-Type: application/x-www-form-urlencoded; charset=utf-8", NULL
-	};
-	PseudoAwsExchange x = {
-		.service = PSEUDO_AWS_STS,
-		.action = form_action(form),
-		.region = region,
-		.method = "POST",
-		.content_type = "application/x-www-form-urlencoded; charset=utf-8",
-		.body = form,
-		.len = strlen(form),
-		.credentials = credentials,
-		.renew = renew,
-		.renew_arg = arg,
-		.headers = unsigned_headers,
-		.xml = true
-	};
-	const char *endpoint = pseudo_aws_endpoint(aws, PSEUDO_AWS_STS, region);
-
-	if (endpoint == NULL)
-		return NULL;
-	x.url = psprintf("%s/", endpoint);
-	return pseudo_aws_exchange(aws, &x) ? x.response.body : NULL;
-}
-
-/* Decode the five entities that XML has by itself, in place. */
-static void
-decode_entities(char *text)
-{
-	static const char *const entities[] = {"&lt;", "&gt;", "&quot;", "&apos;", "&amp;"};
-	static const char plain[] = "<>\"'&";
-	char	   *to = text;
-
-	while (*text)
-	{
-		Size		step = 1;
-		char		c = *text;
-
-		for (int i = 0; i < (int) lengthof(entities) && c == '&'; i++)
-		{
-			if (strncmp(text, entities[i], strlen(entities[i])) != 0)
-				continue;
-			c = plain[i];
-			step = strlen(entities[i]);
-			break;
-		}
-		*to++ = c;
-		text += step;
-	}
-	*to = '\0';
-}
-
-/* See client.h. */
-const char *
-pseudo_aws_xml(PseudoAws *aws, const char *xml, const char *name)
-{
-	const char *start = strstr(xml, psprintf("<%s>", name));
-	const char *end;
-	char	   *text;
-
-	if (start == NULL)
-		return NULL;
-	start += strlen(name) + 2;
-	end = strstr(start, psprintf("</%s>", name));
-	if (end == NULL)
-		return NULL;
-	text = pseudo_arena_copy(aws->arena, start, end - start);
-	decode_entities(text);
-	return text;
 }

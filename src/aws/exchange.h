@@ -1,12 +1,13 @@
 /*
- * client.h
- *		A call of an AWS API: signed, sent, tried again, its errors put into words.
+ * exchange.h
+ *		A question to an AWS API: signed, sent, tried again, its errors put into words.
  */
-#ifndef PSEUDO_AWS_CLIENT_H
-#define PSEUDO_AWS_CLIENT_H
+#ifndef PSEUDO_AWS_EXCHANGE_H
+#define PSEUDO_AWS_EXCHANGE_H
 
 #include "postgres.h"
 
+#include "credentials.h"
 #include "endpoint.h"
 #include "http.h"
 
@@ -40,12 +41,6 @@ typedef struct PseudoAwsError
 	int			status;			/* of HTTP */
 } PseudoAwsError;
 
-/*
- * Newer credentials from where others were, which AWS has called expired; NULL with aws->failure filled in
- * where there are none.  None of those that are kept serve.
- */
-typedef const PseudoAwsCredentials *(*PseudoAwsRenew) (PseudoAws *aws, void *arg);
-
 /* A question, and what became of it. */
 typedef struct PseudoAwsExchange
 {
@@ -60,7 +55,7 @@ typedef struct PseudoAwsExchange
 	const char *body;			/* may be NULL */
 	Size		len;			/* bytes */
 	const PseudoAwsCredentials *credentials;	/* to sign with, or NULL */
-	PseudoAwsRenew renew;		/* gets others, once, where AWS calls these expired; NULL: there are none */
+	PseudoAwsGetCredentials renew;	/* gets others, once, where AWS calls these expired; NULL: there are none */
 	void	   *renew_arg;
 	const char *const *headers; /* where it is not signed */
 	bool		xml;			/* the answer is no JSON */
@@ -78,26 +73,4 @@ typedef struct PseudoAwsExchange
  */
 extern bool pseudo_aws_exchange(PseudoAws *aws, PseudoAwsExchange *x);
 
-/* Wait, open to interrupts. */
-extern void pseudo_aws_pause(int64 ms);
-
-/*
- * Call an action of Secrets Manager or KMS (JSON 1.1) by pseudo_aws_exchange().
- * body is JSON, len bytes, in the arena where it is secret.  Returns the answer's object; or NULL with aws->failure filled in, and
- * *error where AWS answered with one (else error->code is NULL).  error may be NULL.
- */
-extern PseudoJson *pseudo_aws_call(PseudoAws *aws, PseudoAwsService service, const char *action,
-								   const char *body, Size len, PseudoAwsError *error);
-
-/*
- * Post a form to STS (Query protocol, version 2011-06-15), signed with credentials, which renew() renews, or unsigned where
- * they are NULL; retried as above.  Returns the answer's XML in the arena, or NULL with aws->failure filled in.
- */
-extern const char *pseudo_aws_call_sts(PseudoAws *aws, const char *region, const char *form,
-									   const PseudoAwsCredentials *credentials,
-									   PseudoAwsRenew renew, void *arg);
-
-/* The text of the first element of this name in an XML answer, in the arena, or NULL. */
-extern const char *pseudo_aws_xml(PseudoAws *aws, const char *xml, const char *name);
-
-#endif							/* PSEUDO_AWS_CLIENT_H */
+#endif							/* PSEUDO_AWS_EXCHANGE_H */

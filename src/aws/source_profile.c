@@ -1,6 +1,6 @@
 /*
- * assume_role.c
- *		The credentials that a profile leads to, and those of roles, which STS gives.
+ * source_profile.c
+ *		The credentials that a profile of the shared files leads to.
  *
  * Within one profile the order is botocore's: a role assumed with those of another profile or
  * source, a role for a web identity's token, SSO (which we do not do), the keys of the credentials file, a
@@ -8,19 +8,18 @@
  */
 #include "postgres.h"
 
-#include "assume_role.h"
-#include "client.h"
 #include "config.h"
+#include "source.h"
+#include "sts.h"
 #include "../keyring/process.h"
 
 #define MAX_ROLES	5			/* profiles that lead on to one another */
 #define MAX_OUTPUT	65536		/* bytes that a credential_process writes */
-#define SESSION_NAME	"pseudo"	/* of a role's session, where none is set */
 
 /* The profiles that have led here, each by its role. */
 typedef struct Trail
 {
-	const char *profiles[MAX_ROLES];
+	const char *profiles[MAX_ROLES + 1];
 	int			n;
 } Trail;
 
@@ -41,126 +40,43 @@ profile_failed(PseudoAws *aws, const char *profile, const char *why, const char 
 	return pseudo_aws_source_failed(aws, source_name(profile), why, hint);
 }
 
-/* A form with one more parameter, unless its value is NULL. */
-static const char *
-with_parameter(PseudoAws *aws, const char *form, const char *name, const char *value)
+/* The role that a profile has, which its trail ends with. */
+static PseudoAwsRole
+profile_role(PseudoAws *aws, const Trail *trail)
 {
-	if (value == NULL)
-		return form;
-	return pseudo_arena_printf(aws->arena, "%s&%s=%s", form, name,
-							   pseudo_aws_percent_encode(aws->arena, value));
+	const char *profile = trail->profiles[trail->n - 1];
+	PseudoAwsRole role = {
+		.source = source_name(profile),
+		.region = pseudo_aws_sts_region(aws, trail->profiles, trail->n),
+		.arn = pseudo_aws_config_get(aws, profile, "role_arn"),
+		.session = pseudo_aws_config_get(aws, profile, "role_session_name")
+	};
+
+	return role;
 }
 
-/* The form of an action of STS that gives the credentials of a role. */
-static const char *
-role_form(PseudoAws *aws, const char *action, const char *role, const char *session)
+/* A trail with one more profile at its end. */
+static Trail
+longer_trail(const Trail *trail, const char *profile)
 {
-	const char *form = pseudo_arena_printf(aws->arena, "Action=%s&Version=2011-06-15", action);
+	Trail		longer = *trail;
 
-	form = with_parameter(aws, form, "RoleArn", role);
-	return with_parameter(aws, form, "RoleSessionName", session ? session : SESSION_NAME);
-}
-
-/*
- * The region to call STS in, or NULL: the environment's, the profile's that asks for the role or that of the one that led to
- * it; the secret's only where nothing else is said.
- */
-static const char *
-sts_region(PseudoAws *aws, const char *profile, const Trail *trail)
-{
-	const char *region = pseudo_aws_env("AWS_REGION");
-
-	if (region == NULL)
-		region = pseudo_aws_env("AWS_DEFAULT_REGION");
-	if (region == NULL)
-		region = pseudo_aws_config_get(aws, profile, "region");
-	for (int i = trail->n - 1; i >= 0 && region == NULL; i--)
-		region = pseudo_aws_config_get(aws, trail->profiles[i], "region");
-	return region ? region : aws->region;
-}
-
-/* Call STS in a region, and take the credentials of its answer. */
-static PseudoAwsFound
-call_sts(PseudoAws *aws, const char *source, const char *region, const char *form,
-		 const PseudoAwsCredentials *credentials, PseudoAwsRenew renew, void *arg,
-		 PseudoAwsCredentials *found)
-{
-	const char *problem;
-	const char *xml;
-
-	if (region == NULL || region[strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-")] != '\0')
-		return pseudo_aws_source_failed(aws, source, "there is no region, such as eu-west-1, to call AWS STS in",
-										"Set the option \"region\", or the profile's region.");
-	xml = pseudo_aws_call_sts(aws, region, form, credentials, renew, arg);
-	if (xml == NULL)
-		return pseudo_aws_source_named(aws, source);
-	problem = pseudo_aws_take(aws, found,
-							  pseudo_aws_xml(aws, xml, "AccessKeyId"),
-							  pseudo_aws_xml(aws, xml, "SecretAccessKey"),
-							  pseudo_aws_xml(aws, xml, "SessionToken"),
-							  pseudo_aws_xml(aws, xml, "Expiration"));
-	if (problem)
-		return pseudo_aws_source_failed(aws, source,
-										psprintf("in the answer of AWS STS %s", problem), NULL);
-	return PSEUDO_AWS_FOUND;
-}
-
-/* The credentials of a role for the token in a file, which is read each time. */
-static PseudoAwsFound
-ask_web_identity(PseudoAws *aws, const char *source, const char *region, const char *role,
-				 const char *session, const char *path, PseudoAwsCredentials *found)
-{
-	const char *form = role_form(aws, "AssumeRoleWithWebIdentity", role, session);
-	const char *made_for = pseudo_arena_printf(aws->arena, "%s %s", path, form);
-	const char *token;
-	const char *problem;
-	PseudoAwsFound result;
-
-	if (pseudo_aws_kept(aws, made_for, found))
-		return PSEUDO_AWS_FOUND;
-	problem = pseudo_aws_read_token(aws, path, &token);
-	if (problem)
-		return pseudo_aws_source_failed(aws, source, problem, NULL);
-	form = with_parameter(aws, form, "WebIdentityToken", token);
-	result = call_sts(aws, source, region, form, NULL, NULL, NULL, found);
-	if (result == PSEUDO_AWS_FOUND)
-		pseudo_aws_keep(aws, made_for, found);
-	return result;
-}
-
-/* See assume_role.h. */
-PseudoAwsFound
-pseudo_aws_from_web_identity(PseudoAws *aws, PseudoAwsCredentials *found, const char **why)
-{
-	const char *path = pseudo_aws_env("AWS_WEB_IDENTITY_TOKEN_FILE");
-	const char *role = pseudo_aws_env("AWS_ROLE_ARN");
-	const Trail trail = {0};
-
-	if (path == NULL)
-	{
-		*why = "AWS_WEB_IDENTITY_TOKEN_FILE is not set";
-		return PSEUDO_AWS_ABSENT;
-	}
-	if (role == NULL)
-		return pseudo_aws_source_failed(aws, "web identity",
-										"AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not",
-										"Correct the server's environment, and restart it.");
-	return ask_web_identity(aws, "web identity",
-							sts_region(aws, pseudo_aws_config_profile(aws), &trail), role,
-							pseudo_aws_env("AWS_ROLE_SESSION_NAME"), path, found);
+	longer.profiles[longer.n++] = profile;
+	return longer;
 }
 
 /* The credentials of a profile's role for its web identity's token. */
 static PseudoAwsFound
 ask_token_profile(PseudoAws *aws, const char *profile, const Trail *trail, PseudoAwsCredentials *found)
 {
-	const char *role = pseudo_aws_config_get(aws, profile, "role_arn");
+	Trail		longer = longer_trail(trail, profile);
+	PseudoAwsRole role = profile_role(aws, &longer);
 
-	if (role == NULL)
+	if (role.arn == NULL)
 		return profile_failed(aws, profile, "it has a web_identity_token_file, but no role_arn", NULL);
-	return ask_web_identity(aws, source_name(profile), sts_region(aws, profile, trail), role,
-							pseudo_aws_config_get(aws, profile, "role_session_name"),
-							pseudo_aws_config_get(aws, profile, "web_identity_token_file"), found);
+	return pseudo_aws_assume_role_with_token(aws, &role,
+											 pseudo_aws_config_get(aws, profile, "web_identity_token_file"),
+											 found);
 }
 
 /* The credentials that a profile's credential_source names. */
@@ -261,39 +177,23 @@ typedef struct RoleSource
 	PseudoAwsCredentials credentials;
 } RoleSource;
 
-/* Find the credentials that a profile's role is assumed with. */
-static PseudoAwsFound
-ask_role_source(PseudoAws *aws, RoleSource *source)
-{
-	const char *name = pseudo_aws_config_get(aws, source->profile, "credential_source");
-
-	if (name)
-		return ask_credential_source(aws, source->profile, name, &source->credentials);
-	return ask_source_profile(aws, source->profile,
-							  pseudo_aws_config_get(aws, source->profile, "source_profile"),
-							  &source->trail, &source->credentials);
-}
-
-/* Find them anew, where STS calls them expired; see client.h. */
+/* Get the credentials that a profile's role is assumed with; see credentials.h. */
 static const PseudoAwsCredentials *
-renew_role_source(PseudoAws *aws, void *arg)
+get_role_source(PseudoAws *aws, bool renew, void *arg)
 {
 	RoleSource *source = arg;
+	const char *name = pseudo_aws_config_get(aws, source->profile, "credential_source");
+	PseudoAwsFound result;
 
-	pseudo_aws_forget();
-	return ask_role_source(aws, source) == PSEUDO_AWS_FOUND ? &source->credentials : NULL;
-}
-
-/* The form that asks for a profile's role. */
-static const char *
-assume_role_form(PseudoAws *aws, const char *profile)
-{
-	const char *form = role_form(aws, "AssumeRole", pseudo_aws_config_get(aws, profile, "role_arn"),
-								 pseudo_aws_config_get(aws, profile, "role_session_name"));
-
-	form = with_parameter(aws, form, "ExternalId", pseudo_aws_config_get(aws, profile, "external_id"));
-	return with_parameter(aws, form, "DurationSeconds",
-						  pseudo_aws_config_get(aws, profile, "duration_seconds"));
+	if (renew)
+		pseudo_aws_forget();
+	if (name)
+		result = ask_credential_source(aws, source->profile, name, &source->credentials);
+	else
+		result = ask_source_profile(aws, source->profile,
+									pseudo_aws_config_get(aws, source->profile, "source_profile"),
+									&source->trail, &source->credentials);
+	return result == PSEUDO_AWS_FOUND ? &source->credentials : NULL;
 }
 
 /* The credentials of a profile's role, assumed with those that the profile leads to. */
@@ -301,25 +201,16 @@ static PseudoAwsFound
 ask_role_profile(PseudoAws *aws, const char *profile, const Trail *trail, PseudoAwsCredentials *found)
 {
 	const char *problem = role_problem(aws, profile, trail);
-	RoleSource	source = {.profile = profile,.trail = *trail};
-	const char *made_for;
-	const char *form;
-	PseudoAwsFound result;
+	RoleSource	source = {.profile = profile};
+	PseudoAwsRole role;
 
 	if (problem)
 		return profile_failed(aws, profile, problem, NULL);
-	source.trail.profiles[source.trail.n++] = profile;
-	form = assume_role_form(aws, profile);
-	made_for = pseudo_arena_printf(aws->arena, "profile %s %s", profile, form);
-	if (pseudo_aws_kept(aws, made_for, found))
-		return PSEUDO_AWS_FOUND;
-	result = ask_role_source(aws, &source);
-	if (result == PSEUDO_AWS_FOUND)
-		result = call_sts(aws, source_name(profile), sts_region(aws, profile, trail), form,
-						  &source.credentials, renew_role_source, &source, found);
-	if (result == PSEUDO_AWS_FOUND)
-		pseudo_aws_keep(aws, made_for, found);
-	return result;
+	source.trail = longer_trail(trail, profile);
+	role = profile_role(aws, &source.trail);
+	role.external_id = pseudo_aws_config_get(aws, profile, "external_id");
+	role.duration = pseudo_aws_config_get(aws, profile, "duration_seconds");
+	return pseudo_aws_assume_role(aws, &role, get_role_source, &source, found);
 }
 
 /* The keys that a file has for a profile, with no other's session token. */
@@ -344,7 +235,7 @@ take_keys(PseudoAws *aws, PseudoAwsConfigFile file, const char *profile, PseudoA
  * in.  The command is copied, for a child does not see what is in the arena.
  */
 static const char *
-run_process(PseudoAws *aws, const char *command, Size *len)
+run_credential_process(PseudoAws *aws, const char *command, Size *len)
 {
 	char	   *output = pseudo_process_run("credential_process", pstrdup(command), aws->deadline,
 											MAX_OUTPUT, len, aws->failure);
@@ -379,7 +270,7 @@ ask_process(PseudoAws *aws, const char *profile, PseudoAwsCredentials *found)
 
 	if (pseudo_aws_kept(aws, made_for, found))
 		return PSEUDO_AWS_FOUND;
-	output = run_process(aws, command, &len);
+	output = run_credential_process(aws, command, &len);
 	if (output == NULL)
 		return pseudo_aws_source_named(aws, source_name(profile));
 	json = pseudo_aws_json(aws, output, len);
@@ -449,7 +340,7 @@ ask_profile(PseudoAws *aws, const char *profile, const Trail *trail, PseudoAwsCr
 	return PSEUDO_AWS_ABSENT;
 }
 
-/* See assume_role.h.  That a profile which is named is there was checked. */
+/* See source.h. */
 PseudoAwsFound
 pseudo_aws_from_profile(PseudoAws *aws, PseudoAwsCredentials *found, const char **why)
 {
