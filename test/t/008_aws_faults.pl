@@ -70,7 +70,8 @@ is($node->safe_psql('postgres', "SELECT pseudo.reidentify('$pseudonym', keyring 
 #
 # Faults: each in a session of its own, so without old keys
 #
-aws_keyring($node, 'faulty', endpoint => $endpoint->url, timeout => '2s');	# which shortens the pauses
+aws_keyring($node, 'faulty', endpoint => $endpoint->url, timeout => '2s');
+aws_keyring($node, 'patient', endpoint => $endpoint->url, timeout => '20s');	# time for three attempts, with the pauses that throttling takes
 aws_keyring($node, 'hasty', endpoint => $endpoint->url, timeout => '1200ms');
 
 # The name of a fault, what the endpoint answers, the SQLSTATE, the requests, what else the error says; options: the keyring.
@@ -110,9 +111,9 @@ fault('an error that nobody knows', aws_error('BrandNewException', 'Something ne
 fault('no code at all', { status => 400, body => 'what' }, '\w{5}', 1, qr/400/);
 fault('403 of a proxy', { status => 403, type => 'text/html', body => '<html>no</html>' }, '\w{5}', 1, qr/403/);
 
-fault("$_->[0] $_->[1]", aws_error($_->[1], 'Slow down', $_->[0]), '08006', 3, qr/$_->[1]/)
+fault("$_->[0] $_->[1]", aws_error($_->[1], 'Slow down', $_->[0]), '08006', 3, qr/$_->[1]/, keyring => 'patient')
   for [ 400, 'ThrottlingException' ], [ 400, 'RequestLimitExceeded' ], [ 500, 'InternalServiceError' ], [ 503, 'ServiceUnavailable' ];
-fault($_, { status => $_, type => 'text/html', body => '<html>sorry</html>' }, '08006', 3, qr/$_/) for 429, 500, 502, 503, 504;
+fault($_, { status => $_, type => 'text/html', body => '<html>sorry</html>' }, '08006', 3, qr/$_/, keyring => 'patient') for 429, 500, 502, 503, 504;
 fault('redirect', { status => $_, headers => { Location => $endpoint->url . '/elsewhere' } }, '08006', 1) for 301, 307;
 is($endpoint->count(path => 'elsewhere'), 0, 'redirect: not followed');
 
@@ -132,7 +133,7 @@ fault('an empty document', secret('{}'), '22023', 1);
 # What an earlier attempt met is over: nothing of it is said, nor read where it was.
 for (aws_error('ThrottlingException', 'Slow down'), { close => 1 }, { status => 503, type => 'text/html', body => 'sorry' })
 {
-	unlike(fault('a failure, then a document with a fault', [ $_, secret('{"S3cret": 1}') ], '22023', 2, qr/the document is not a keyring/), qr/^(DETAIL|HINT):/m, 'a failure, then a document with a fault: nothing of the first');
+	unlike(fault('a failure, then a document with a fault', [ $_, secret('{"S3cret": 1}') ], '22023', 2, qr/the document is not a keyring/, keyring => 'patient'), qr/^(DETAIL|HINT):/m, 'a failure, then a document with a fault: nothing of the first');
 }
 my ($log) = slurp_file($node->logfile) =~ /(S3cret)/;
 is($log, undef, 'what was wrong with a document or an answer is not shown');
@@ -157,7 +158,7 @@ fault('clock skew by its own code', aws_error('RequestTimeTooSkewed', 'The diffe
 # Retries that help.
 $endpoint->rules([ { %get, answer => [ aws_error('ThrottlingException'), { close => 1 }, secret($document) ] } ]);
 $endpoint->forget;
-is((said(ask_keyring('faulty')))[0], "$pseudonym\n", 'the third attempt may be the good one');
+is((said(ask_keyring('patient')))[0], "$pseudonym\n", 'the third attempt may be the good one');
 is($endpoint->count, 3, 'and is the third');
 
 #
