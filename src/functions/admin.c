@@ -136,6 +136,7 @@ typedef struct Change
 	PseudoNewKey new_key;
 	uint32		id;				/* in, or out for ADD_KEY */
 	PseudoKeyStatus status;
+	bool		made;			/* out: there was something to store */
 } Change;
 
 /*
@@ -177,21 +178,35 @@ change_document(const PseudoDocument *old, void *arg)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("could not change the keyring: %s", fault)));
+	change->made = true;
 	return new;
 }
 
-/* Change a keyring's document where it is stored, use it here, tell the others. */
+/*
+ * Change a keyring's document where it is stored, use it here, tell the others: at once, and also where an
+ * error comes when there was something to store, for it may have been stored.
+ */
 static void
 change_keyring(ForeignServer *server, Change *change)
 {
 	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
+	uint32		hashvalue = GetSysCacheHashValue1(FOREIGNSERVEROID,
+												  ObjectIdGetDatum(server->serverid));
 	PseudoDocument stored;
 	char	   *version;
 
 	options->provider->check_store_right(options);
 	change->serverid = server->serverid;
-	stored = options->provider->change(options, change_document, change, &version);
-	broadcast_now(GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid)));
+	PG_TRY();
+	{
+		stored = options->provider->change(options, change_document, change, &version);
+	}
+	PG_FINALLY();
+	{
+		if (change->made)
+			broadcast_now(hashvalue);
+	}
+	PG_END_TRY();
 	pseudo_cache_install(server, &stored, version);
 	broadcast(server);			/* standbys learn of it by a commit only */
 }

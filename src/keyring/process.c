@@ -47,6 +47,7 @@ typedef struct Pipe
 	char	   *data;
 	Size		size;			/* bytes of data */
 	Size		len;			/* of them filled; what does not fit is lost */
+	int			error;			/* errno of a read that failed, or 0 */
 } Pipe;
 
 /* A command that runs. */
@@ -196,7 +197,9 @@ read_pipe(Pipe *p)
 
 	if (got > 0 && keep)
 		p->len += got;
-	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK))
+	if (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+		p->error = errno;
+	if (got == 0 || p->error != 0)
 		close_pipe(p);
 	return got > 0;
 }
@@ -387,6 +390,9 @@ finish(Process *p, PseudoFailure *failure)
 	int			status = stop(p);
 
 	drain_pipe(&p->out);
+	if (p->out.error != 0)
+		return fail(p, failure, ERRCODE_IO_ERROR,
+					psprintf("could not read the output of %s: %s", p->what, pg_strerror(p->out.error)));
 	if (p->out.len == p->out.size)
 		return fail(p, failure, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 					psprintf("%s wrote more than %zu bytes", p->what, p->out.size - 1));

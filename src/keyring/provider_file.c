@@ -365,7 +365,9 @@ take_lock(const char *path, int timeout)
 	while (flock(fd, LOCK_EX | LOCK_NB) != 0)
 	{
 		if (errno != EWOULDBLOCK && errno != EINTR)
-			report_errno("lock", lock);
+			ereport(ERROR,
+					(errcode(ERRCODE_IO_ERROR), /* errcode_for_file_access() does not know ENOLCK */
+					 errmsg("could not lock file \"%s\": %m", lock)));
 		INSTR_TIME_SET_CURRENT(now);
 		INSTR_TIME_SUBTRACT(now, start);
 		if (INSTR_TIME_GET_MILLISEC(now) >= timeout)
