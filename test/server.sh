@@ -125,6 +125,17 @@ section_tap() {
 	run_tap TAP PSEUDO_RESTORE_INTO= "${files[@]}"
 }
 
+# Modules whose calls of the system and of libraries fail in turn: test/faults/fault.c.
+section_faults() {
+	local suite_log=$build/faults-build.log bad=0
+	copy_tree
+	mkdir "$work/modules"
+	make -s -C "$root/test/faults" PG_CONFIG="$PG_CONFIG" OUT="$work/modules" > "$suite_log" 2>&1 || bad=1
+	chmod -R a+rX "$work/modules"
+	count "faults, modules" $((1 - bad)) $bad "$suite_log"
+	[ $bad -ne 0 ] || run_tap faults PSEUDO_FAULTS="$work/modules" test/faults/faults.pl
+}
+
 # The tour, in a cluster of its own.
 section_tour() {
 	local suite_log=$build/tour.log status
