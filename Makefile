@@ -56,6 +56,7 @@ OBJS = \
 	src/functions/pseudo_role.o \
 	src/functions/pseudonymize.o \
 	src/functions/reidentify.o \
+	src/functions/replica.o \
 	src/functions/repseudonymize.o \
 	src/functions/spelling.o \
 	src/functions/support.o \

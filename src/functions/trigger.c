@@ -12,12 +12,15 @@
 
 #include "access/htup_details.h"
 #include "commands/trigger.h"
+#include "replication/logicalworker.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "../compat.h"
 #include "bulk_written.h"
 #include "citus.h"
+#include "replica.h"
 #include "spelling.h"
 #include "trigger.h"
 #include "trigger_rows.h"
@@ -35,9 +38,13 @@ typedef struct TriggerState
 	bool		has_others;		/* where it is known: see pseudo_unique_has_others() */
 	bool		is_unique_known;
 	PseudoUnique *unique;		/* where it is known; NULL where nothing compares the columns */
+	bool		is_apply;		/* a subscription writes */
 	int			ncolumns;
 	PseudoColumn columns[FLEXIBLE_ARRAY_MEMBER];
 } TriggerState;
+
+/* The triggers (OIDs) that this session has checked with warnings, which come once. */
+static List *checked_triggers = NIL;
 
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_trigger);
 
@@ -79,6 +86,49 @@ check_citus(const TriggerData *data, const PseudoTriggerArguments *arguments)
 				 errhint("Give the trigger the argument deterministic=true, or pseudonymize the value in the INSERT.")));
 }
 
+/* Warn of what a subscription will make of a table. */
+static void
+warn_of_subscription(const TriggerData *data, const TriggerState *state)
+{
+	Relation	rel = data->tg_relation;
+
+	if (!pseudo_replica_is_subscribed(rel))
+		return;
+	if (data->tg_trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN)
+		ereport(WARNING,
+				(errmsg("trigger \"%s\" of relation \"%s\" does not fire for what a subscription writes",
+						data->tg_trigger->tgname, RelationGetRelationName(rel)),
+				 errdetail("What comes from the publisher is not pseudonymized."),
+				 errhint("Use ALTER TABLE ... ENABLE ALWAYS TRIGGER %s.",
+						 quote_identifier(data->tg_trigger->tgname))));
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		if (pseudo_replica_finds_by(rel, state->columns[i].attno))
+			ereport(WARNING,
+					(errmsg("a subscription finds rows of relation \"%s\" by column \"%s\", which is pseudonymized here",
+							RelationGetRelationName(rel), state->columns[i].name),
+					 errdetail("Rows that the publisher updates or deletes would not be found."),
+					 errhint("Give both sides a replica identity without this column, a primary key for example.")));
+	}
+}
+
+/* Warn of what will go wrong quietly; once a session for each trigger. */
+static void
+check_quiet_faults(const TriggerData *data, const TriggerState *state)
+{
+	MemoryContext caller;
+
+	if (list_member_oid(checked_triggers, data->tg_trigger->tgoid))
+		return;
+	for (int i = 0; state->arguments.is_deterministic && i < state->ncolumns; i++)
+		pseudo_column_warn_equality(&state->columns[i], data->tg_relation);
+	if (!state->is_apply)
+		warn_of_subscription(data, state);
+	caller = MemoryContextSwitchTo(TopMemoryContext);
+	checked_triggers = lappend_oid(checked_triggers, data->tg_trigger->tgoid);
+	MemoryContextSwitchTo(caller);
+}
+
 /* The trigger's state, made on its first row. */
 static TriggerState *
 get_state(FunctionCallInfo fcinfo)
@@ -102,6 +152,8 @@ get_state(FunctionCallInfo fcinfo)
 	state->ncolumns = list_length(arguments.columns);
 	pseudo_columns_find(state->columns, data->tg_relation, arguments.columns);
 	check_citus(data, &arguments);
+	state->is_apply = IsLogicalWorker() && pseudo_replica_is_subscribed(data->tg_relation);
+	check_quiet_faults(data, state);
 	pseudo_rows_begin(&state->rows, data, &state->arguments, state->columns, state->ncolumns, mcxt);
 	MemoryContextSwitchTo(caller);
 	fcinfo->flinfo->fn_extra = state;
@@ -137,12 +189,39 @@ is_old(const TriggerData *data, const PseudoColumn *column, Datum value)
 	return !isnull && pseudo_column_same(old, value);
 }
 
+/* Refuse to change what a subscription finds its rows by: the publisher's UPDATE or DELETE would find none. */
+static void
+check_apply(const TriggerData *data, const PseudoColumn *column)
+{
+	Relation	rel = data->tg_relation;
+
+	if (pseudo_replica_finds_by(rel, column->attno))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a subscription finds rows of relation \"%s\" by column \"%s\", which is pseudonymized here",
+						RelationGetRelationName(rel), column->name),
+				 errdetail("Rows that the publisher updates or deletes would not be found, and the subscription would not say so."),
+				 errhint("Give both sides a replica identity without this column, a primary key for example. "
+						 "Where the publication has only INSERTs, say so with ALTER TABLE ... REPLICA IDENTITY NOTHING on the subscriber. "
+						 "Until then the subscription tries again; ALTER SUBSCRIPTION ... DISABLE stops it.")));
+}
+
+/* What to do about a value that looks like a pseudonym. */
+static int
+hint_existing(const TriggerState *state)
+{
+	if (state->is_apply)
+		return errhint("A subscription that brings pseudonyms, or rows that have them already, needs existing=keep in the trigger, or one that it does not fire: ALTER TABLE ... ENABLE TRIGGER. "
+					   "Until then it tries again; ALTER SUBSCRIPTION ... DISABLE stops it.");
+	if (state->arguments.existing == PSEUDO_EXISTING_KEEP)
+		return errhint("With existing=keep, only a role with the privileges of the table's owner may write pseudonyms.");
+	return errhint("Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.");
+}
+
 /* Report a value that would perhaps be encrypted twice; it is not shown. */
 static void __attribute__((noreturn))
 report_existing(TriggerData *data, TriggerState *state, const PseudoColumn *column, const text *value)
 {
-	bool		keep = state->arguments.existing == PSEUDO_EXISTING_KEEP;
-
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("new value for column \"%s\" of relation \"%s\" looks like a pseudonym",
@@ -151,21 +230,21 @@ report_existing(TriggerData *data, TriggerState *state, const PseudoColumn *colu
 			 errdetail("Canonical base64 text of at least %d bytes is not pseudonymized again.",
 					   PSEUDO_OVERHEAD) :
 			 errdetail("It has white space or quotes in it, lacks padding, or is spelled as in a URL."),
-			 keep ?
-			 errhint("With existing=keep, only a role with the privileges of the table's owner may write pseudonyms.") :
-			 errhint("Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value."),
+			 hint_existing(state),
 			 err_generic_string(PG_DIAG_COLUMN_NAME, column->name)));
 }
 
 /* Report a pseudonym that existing=keep does not keep. */
 static void __attribute__((noreturn))
-report_not_authentic(TriggerData *data, const PseudoColumn *column)
+report_not_authentic(TriggerData *data, const TriggerState *state, const PseudoColumn *column)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("new value for column \"%s\" of relation \"%s\" looks like a pseudonym and does not authenticate",
 					column->name, RelationGetRelationName(data->tg_relation)),
 			 errdetail("It was made with another key or context, or it has been changed."),
+			 state->is_apply ?
+			 errhint("Give the trigger the publisher's context and keyring. Until then the subscription tries again; ALTER SUBSCRIPTION ... DISABLE stops it.") : 0,
 			 err_generic_string(PG_DIAG_COLUMN_NAME, column->name)));
 }
 
@@ -211,7 +290,7 @@ stays(FunctionCallInfo fcinfo, TriggerState *state, const PseudoColumn *column,
 		!has_privs_of_role(GetUserId(), data->tg_relation->rd_rel->relowner))
 		report_existing(data, state, column, pseudonym);
 	if (!pseudo_open(get_call(fcinfo, state), pseudonym, true, &opened))
-		report_not_authentic(data, column);
+		report_not_authentic(data, state, column);
 	pfree(opened.value);
 	return true;
 }
@@ -235,6 +314,8 @@ convert(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *column,
 	if ((pseudo_looks_like_pseudonym(plain) || pseudo_is_misspelled(plain)) &&
 		stays(fcinfo, state, column, *value, plain, moved))
 		return false;
+	if (unlikely(state->is_apply))
+		check_apply(data, column);
 	plain = pseudo_seal_value(get_call(fcinfo, state), plain, state->arguments.is_deterministic);
 	*value = pseudo_column_put(column, data->tg_relation, plain, fcinfo->flinfo->fn_mcxt);
 	return true;
