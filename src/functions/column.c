@@ -12,6 +12,7 @@
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "nodes/primnodes.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
@@ -242,14 +243,19 @@ is_wide_key(const PseudoColumn *column, Relation index, int no)
 	return !compares_bytes(column, function);
 }
 
-/* Is a column in an expression or the predicate of an index? */
+/* Is a column in an expression or the predicate of an index?  A predicate may ask whether it is NULL. */
 static bool
 is_in_expression(const PseudoColumn *column, Relation index)
 {
 	Bitmapset  *used = NULL;
+	ListCell   *cell;
 
 	pull_varattnos((Node *) RelationGetIndexExpressions(index), 1, &used);
-	pull_varattnos((Node *) RelationGetIndexPredicate(index), 1, &used);
+	foreach(cell, RelationGetIndexPredicate(index))
+	{
+		if (!IsA(lfirst(cell), NullTest))
+			pull_varattnos(lfirst(cell), 1, &used);
+	}
 	return bms_is_member(column->attno - FirstLowInvalidHeapAttributeNumber, used) ||
 		bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
 }
