@@ -191,7 +191,7 @@ open_progress(Oid called)
 
 /* Begin a scan of all rows, or of the one of a relation where key is given. */
 static SysScanDesc
-begin_scan(Relation rel, ScanKeyData *key, Oid relid)
+begin_progress_scan(Relation rel, ScanKeyData *key, Oid relid)
 {
 	ScanKeyInit(key, PROGRESS_RELATION + 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
 	return systable_beginscan(rel, pseudo_primary_key_index(rel), true, GetActiveSnapshot(),
@@ -200,7 +200,7 @@ begin_scan(Relation rel, ScanKeyData *key, Oid relid)
 
 /* Lock the newest version of a row, into the slot; false where it is gone, or locked and not waited for. */
 static bool
-lock_row(Relation rel, ItemPointer tid, TupleTableSlot *slot, LockTupleMode mode, LockWaitPolicy wait)
+lock_progress_row(Relation rel, ItemPointer tid, TupleTableSlot *slot, LockTupleMode mode, LockWaitPolicy wait)
 {
 	TM_FailureData failure;
 
@@ -214,10 +214,10 @@ static bool
 find_row(Relation rel, Oid relid, TupleTableSlot *slot)
 {
 	ScanKeyData key;
-	SysScanDesc scan = begin_scan(rel, &key, relid);
+	SysScanDesc scan = begin_progress_scan(rel, &key, relid);
 	HeapTuple	tuple = systable_getnext(scan);
 	bool		found = HeapTupleIsValid(tuple) &&
-		lock_row(rel, &tuple->t_self, slot, LockTupleNoKeyExclusive, LockWaitBlock);
+		lock_progress_row(rel, &tuple->t_self, slot, LockTupleNoKeyExclusive, LockWaitBlock);
 
 	systable_endscan(scan);
 	return found;
@@ -228,7 +228,7 @@ static void
 delete_orphans(Relation rel, TupleTableSlot *slot)
 {
 	ScanKeyData key;
-	SysScanDesc scan = begin_scan(rel, &key, InvalidOid);
+	SysScanDesc scan = begin_progress_scan(rel, &key, InvalidOid);
 	HeapTuple	tuple;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -237,7 +237,7 @@ delete_orphans(Relation rel, TupleTableSlot *slot)
 		Datum		relid = heap_getattr(tuple, PROGRESS_RELATION + 1, RelationGetDescr(rel), &isnull);
 
 		if (!SearchSysCacheExists1(RELOID, relid) &&
-			lock_row(rel, &tuple->t_self, slot, LockTupleExclusive, LockWaitSkip))
+			lock_progress_row(rel, &tuple->t_self, slot, LockTupleExclusive, LockWaitSkip))
 			CatalogTupleDelete(rel, &slot->tts_tid);
 		ExecClearTuple(slot);
 	}

@@ -16,8 +16,8 @@
 typedef struct PseudoRole
 {
 	Oid			oid;			/* InvalidOid: the current user */
-	bool		is_stored;		/* read from a stored expression; else the current
-								 * user must be this role */
+	bool		is_stored;		/* read from a stored expression; else the
+								 * current user must be this role */
 } PseudoRole;
 
 /*

@@ -94,7 +94,10 @@ returns_type(Oid funcid, Oid type, Oid array_type)
 {
 	Oid			result = get_func_rettype(funcid);
 
-	/* A record is whatever its function makes it, and a default may make a polymorphic result one. */
+	/*
+	 * A record is whatever its function makes it, and a default may make a
+	 * polymorphic result one.
+	 */
 	return result == type || result == array_type || result == RECORDOID || IsPolymorphicType(result);
 }
 
@@ -141,7 +144,7 @@ find_holder(Oid referenced, Oid extension, Oid type, Oid array_type, ObjectAddre
 
 /* Check that nothing but literals of calls can give a role to a call.  Errors: 55000. */
 static void
-check_sealed(Oid funcid, Oid type)
+check_nothing_hands_out(Oid funcid, Oid type)
 {
 	Oid			extension;
 	Oid			array_type;
@@ -220,7 +223,7 @@ find_mark(const SupportRequestSimplify *request, const Const *role)
 	search.role_type = role->consttype;
 	if (has_such_call((Node *) request->root->parse, &search))
 		pseudo_role_report_not_literal();
-	check_sealed(request->fcall->funcid, role->consttype);
+	check_nothing_hands_out(request->fcall->funcid, role->consttype);
 	return PSEUDO_ROLE_STORED;
 }
 
