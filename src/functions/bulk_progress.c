@@ -357,26 +357,57 @@ pseudo_bulk_notice(Bulk *bulk)
 					(long long) Max(progress.left, 0))));
 }
 
+/* A number of things, for a message. */
+static char *
+count_of(int64 n, const char *one, const char *many)
+{
+	return psprintf("%lld %s", (long long) n, n == 1 ? one : many);
+}
+
+/* Warn of rows that a conversion would have to leave out, as another row has their values under another key. */
+static void
+warn_of_twins(Bulk *bulk)
+{
+	StringInfoData names;
+	ListCell   *cell;
+
+	initStringInfo(&names);
+	foreach(cell, bulk->twin_indexes)
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+						 pseudo_bulk_relation_name(lfirst_oid(cell)));
+	ereport(WARNING,
+			(errmsg_plural("%lld row of %s has values that another row has under another key",
+						   "%lld rows of %s have values that other rows have under another key",
+						   (unsigned long) bulk->counters.twins,
+						   (long long) bulk->counters.twins, bulk->name),
+			 errdetail("They could not be converted: they would be equal in %s.", names.data),
+			 errhint("Delete one row of each value first.")));
+}
+
 /* See bulk.h. */
 void
 pseudo_bulk_summary(Bulk *bulk)
 {
 	double		seconds = pseudo_bulk_elapsed(&bulk->start);
 	Progress	progress = measure(bulk);
+	BulkCounters *counters = &bulk->counters;
+	char	   *detail;
 
+	detail = bulk->operation == BULK_PSEUDONYMIZE ?
+		psprintf("%s already.", count_of(counters->already, "value was a pseudonym", "values were pseudonyms")) :
+		psprintf("%s the primary key already, %s, %s not authenticate.",
+				 count_of(counters->already, "value has", "values have"),
+				 count_of(counters->plain, "is no pseudonym", "are no pseudonyms"),
+				 count_of(counters->unreadable, "does", "do"));
 	ereport(NOTICE,
-			(errmsg("%s: %lld values in %lld rows %s, of %lld rows read in %.1f s (%lld a second)",
-					bulk->name, (long long) bulk->counters.converted, (long long) bulk->counters.rows,
+			(errmsg("%s: %s in %s %s, of %s read in %.1f s (%lld a second)", bulk->name,
+					count_of(counters->converted, "value", "values"),
+					count_of(counters->rows, "row", "rows"),
 					bulk->dry_run ? "would be converted" : "converted",
-					(long long) progress.done, seconds, (long long) progress.rate),
-			 bulk->counters.unreadable > 0 ?
-			 errdetail("%lld values were left as they are, %lld are no pseudonyms, and %lld do not authenticate.",
-					   (long long) bulk->counters.already, (long long) bulk->counters.plain,
-					   (long long) bulk->counters.unreadable) :
-			 bulk->operation == BULK_REPSEUDONYMIZE ?
-			 errdetail("%lld values have the primary key already, %lld are no pseudonyms.",
-					   (long long) bulk->counters.already, (long long) bulk->counters.plain) :
-			 errdetail("%lld values were pseudonyms already.", (long long) bulk->counters.already),
-			 bulk->counters.converted > 0 && !bulk->dry_run ?
-			 errhint("Dead rows, WAL, backups and replicas still hold what was there before: VACUUM the table, and see doc/tables.md.") : 0));
+					count_of(progress.done, "row", "rows"), seconds, (long long) progress.rate),
+			 errdetail_internal("%s", detail),
+			 counters->converted > 0 && !bulk->dry_run ?
+			 errhint("Dead rows, WAL, backups and replicas still hold what was there before: VACUUM the table, and see \"What still holds the plaintext then?\" in the documentation.") : 0));
+	if (counters->twins > 0)
+		warn_of_twins(bulk);
 }

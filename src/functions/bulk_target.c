@@ -59,18 +59,22 @@ place_of_rows(char kind)
 static void
 check_citus(Bulk *bulk, Relation rel)
 {
+	bool		differs = bulk->operation == BULK_PSEUDONYMIZE && !bulk->is_deterministic;
 	PseudoCitus citus;
 
 	pseudo_citus_find(&citus, rel);
-	if (citus.kind == PSEUDO_CITUS_NONE || citus.is_shard)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("\"%s\" is a %s of Citus, and its rows are in its shards",
-					RelationGetRelationName(rel), pseudo_citus_kind_name(citus.kind)),
-			 citus.kind == PSEUDO_CITUS_REFERENCE && bulk->operation == BULK_PSEUDONYMIZE && !bulk->is_deterministic ?
-			 errhint("CALL this on every placement of its shard, with deterministic => true: random pseudonyms would differ on each node.") :
-			 errhint("CALL this on every placement of its shards, which are tables of the nodes: citus_shards lists them.")));
+	if (citus.kind == PSEUDO_CITUS_REFERENCE && differs)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("\"%s\" is a reference table of Citus, and the random pseudonyms of its copies would differ",
+						RelationGetRelationName(rel)),
+				 errhint("Use deterministic => true.")));
+	if (citus.kind != PSEUDO_CITUS_NONE && !citus.is_shard)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("\"%s\" is a %s of Citus, and its rows are in its shards",
+						RelationGetRelationName(rel), pseudo_citus_kind_name(citus.kind)),
+				 errhint("CALL this for each placement of its shards, on the node where that is; citus_shards lists them.")));
 }
 
 /* Refuse what is no table, or one whose rows are elsewhere. */
@@ -215,7 +219,9 @@ static void
 check_foreign_keys(Bulk *bulk, const BulkTarget *target)
 {
 	static const char *const sql =
-		"SELECT conname FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' AND ("
+		"SELECT COALESCE((SELECT p.conname FROM pg_catalog.pg_constraint p"
+		" WHERE p.oid OPERATOR(pg_catalog.=) c.conparentid), conname)"
+		" FROM pg_catalog.pg_constraint c WHERE contype OPERATOR(pg_catalog.=) 'f' AND ("
 		"conrelid OPERATOR(pg_catalog.=) $1 AND conkey OPERATOR(pg_catalog.&&) $2 OR "
 		"confrelid OPERATOR(pg_catalog.=) $1 AND confkey OPERATOR(pg_catalog.&&) $2 AND "
 		"($3 OR confupdtype OPERATOR(pg_catalog.<>) 'c')) LIMIT 1";
@@ -456,6 +462,8 @@ pseudo_bulk_check(Bulk *bulk)
 
 	check_kind(bulk, root);
 	find_columns(bulk, root, &target);
+	for (int i = 0; bulk->operation == BULK_PSEUDONYMIZE && bulk->is_deterministic && i < target.ncolumns; i++)
+		pseudo_column_warn_equality(&target.columns[i], root);
 	check_lookalikes(bulk);
 	foreach(cell, find_all_inheritors(bulk->relid, AccessShareLock, NULL))
 	{

@@ -234,6 +234,8 @@ convert_row(Trial *trial, TupleTableSlot *slot)
 			value = pseudo_seal_value(&bulk->call, value, bulk->is_deterministic);
 		else if (pseudo_open(&bulk->call, value, false, &opened))
 			value = pseudo_reseal(&bulk->call, value, &opened);
+		if (column->limit >= 0 && VARSIZE_ANY_EXHDR(value) > (size_t) column->limit)
+			pseudo_column_report_narrow(column, target->rel, VARSIZE_ANY_EXHDR(value));
 		trial->is_converted = true;
 		trial->row->tts_values[column->attno - 1] =
 			pseudo_column_put(column, target->rel, value, bulk->mcxt);
@@ -243,9 +245,24 @@ convert_row(Trial *trial, TupleTableSlot *slot)
 	return is_changed;
 }
 
+/* Report a CHECK constraint that refuses a row. */
+static void __attribute__((noreturn))
+report_check(Trial *trial, TupleTableSlot *old, const Expression *check)
+{
+	ExprContext *context = GetPerTupleExprContext(trial->estate);
+
+	context->ecxt_scantuple = old;
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("check constraint \"%s\" of relation \"%s\" would refuse a pseudonym",
+					check->name, RelationGetRelationName(trial->target->rel)),
+			 ExecCheck(check->state, context) ? 0 : errdetail("It refuses the row as it is, too."),
+			 errtableconstraint(trial->target->rel, check->name)));
+}
+
 /* Compute the generated columns, and ask the CHECK constraints. */
 static void
-try_expressions(Trial *trial)
+try_expressions(Trial *trial, TupleTableSlot *old)
 {
 	ExprContext *context = GetPerTupleExprContext(trial->estate);
 	TupleTableSlot *row = trial->row;
@@ -263,11 +280,7 @@ try_expressions(Trial *trial)
 		Expression *check = lfirst(cell);
 
 		if (!ExecCheck(check->state, context))
-			ereport(ERROR,
-					(errcode(ERRCODE_CHECK_VIOLATION),
-					 errmsg("check constraint \"%s\" of relation \"%s\" would refuse a pseudonym",
-							check->name, RelationGetRelationName(trial->target->rel)),
-					 errtableconstraint(trial->target->rel, check->name)));
+			report_check(trial, old, check);
 	}
 }
 
@@ -318,7 +331,7 @@ try_rows(Trial *trial)
 		if (convert_row(trial, slot))
 		{
 			trial->is_converted = true;
-			try_expressions(trial);
+			try_expressions(trial, slot);
 			try_indexes(trial);
 			trial->is_converted = false;
 		}
