@@ -127,6 +127,7 @@ check_rights(Relation rel)
 static void
 find_columns(Bulk *bulk, Relation rel, BulkTarget *target)
 {
+	memset(target, 0, sizeof(BulkTarget));
 	target->rel = rel;
 	target->ncolumns = list_length(bulk->columns);
 	target->columns = palloc(target->ncolumns * sizeof(PseudoColumn));

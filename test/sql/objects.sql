@@ -17,7 +17,7 @@ SELECT format('%s(%s) %s%s%s%s%s%s%s', p.proname, pg_get_function_identity_argum
   FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
   JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
  WHERE e.extname = 'pseudo' ORDER BY p.proname COLLATE "C", pg_get_function_identity_arguments(p.oid) COLLATE "C";
--- Everything else.  The type of the view, of the table and of its rows come with them.
+-- Everything else, without the types that come with it: of rows and arrays.
 CREATE VIEW t.objects AS
 SELECT (SELECT identity FROM pg_identify_object(d.classid, d.objid, 0)) AS identity, d.classid::regclass::text AS class, acl.acl
   FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
@@ -26,7 +26,8 @@ SELECT (SELECT identity FROM pg_identify_object(d.classid, d.objid, 0)) AS ident
              UNION ALL SELECT fdwacl, 'F', fdwowner FROM pg_foreign_data_wrapper WHERE d.classid = tableoid AND oid = d.objid) o (acl, kind, owner) ON true
   LEFT JOIN LATERAL (SELECT string_agg(CASE a.grantee WHEN 0 THEN 'PUBLIC' WHEN o.owner THEN 'owner' ELSE a.grantee::regrole::text END || '=' || a.privilege_type, ',' ORDER BY a.grantee, a.privilege_type)
              FROM aclexplode(coalesce(o.acl, acldefault(o.kind::"char", o.owner))) a WHERE a.privilege_type <> 'MAINTAIN') acl (acl) ON true
- WHERE e.extname = 'pseudo' AND d.deptype = 'e' AND d.classid <> 'pg_proc'::regclass;
+ WHERE e.extname = 'pseudo' AND d.deptype = 'e' AND d.classid <> 'pg_proc'::regclass
+   AND NOT EXISTS (SELECT FROM pg_type WHERE d.classid = tableoid AND d.objid = oid AND (typrelid <> 0 OR typelem <> 0));
 SELECT * FROM t.objects ORDER BY class COLLATE "C", identity COLLATE "C";
 DROP VIEW t.objects;
 SELECT c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid) AS triggers, (SELECT string_agg(r.rulename, ',') FROM pg_rewrite r WHERE r.ev_class = c.oid) AS rules
