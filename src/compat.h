@@ -156,7 +156,7 @@ typedef enum PseudoWait
 	PSEUDO_WAIT_COMMAND,		/* a command's document */
 	PSEUDO_WAIT_HTTP,			/* an answer of AWS, an agent or a host's service */
 	PSEUDO_WAIT_RETRY,			/* the next attempt at one of these */
-	PSEUDO_WAIT_FILE_LOCK,		/* the lock on a keyring's file */
+	PSEUDO_WAIT_FILE,			/* the lock on a keyring's file, or the end of writing to it */
 	PSEUDO_WAIT_BULK_RETRY		/* the next attempt at a batch of rows */
 } PseudoWait;
 
@@ -166,7 +166,7 @@ pseudo_wait_event(PseudoWait wait)
 {
 #if PG_VERSION_NUM >= 170000
 	static const char *const names[] = {
-		"PseudoCommand", "PseudoHttp", "PseudoRetry", "PseudoFileLock", "PseudoBulkRetry"
+		"PseudoCommand", "PseudoHttp", "PseudoRetry", "PseudoFile", "PseudoBulkRetry"
 	};
 	static uint32 events[lengthof(names)];
 

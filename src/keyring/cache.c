@@ -11,6 +11,7 @@
 
 #include <openssl/crypto.h>
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/pg_foreign_server.h"
 #include "common/pg_prng.h"
@@ -32,6 +33,7 @@
 #define FIRST_RETRY		1000	/* milliseconds after the first transient failure */
 #define MAX_RETRY		60000
 #define SHORT_TIMEOUT	1000	/* milliseconds for a provider while old keys can serve */
+#define LOST_PAUSE		60000	/* milliseconds in which all backends ask again after lost messages */
 
 /* Why a keyring is loaded. */
 typedef enum LoadReason
@@ -47,6 +49,8 @@ typedef struct CacheEntry
 	uint32		hashvalue;		/* of the server in its syscache */
 	uint64		changes;		/* counted by the callback */
 	uint64		seen;			/* changes, when last loaded */
+	bool		reset;			/* set by the callback: messages were lost, perhaps about this */
+	bool		doubtful;		/* the same, and the next load has to make up for it */
 	PseudoKeyring *keyring;		/* NULL: none */
 	char	   *version;		/* in TopMemoryContext */
 	char	   *error;			/* of the last failed attempt, likewise */
@@ -54,7 +58,7 @@ typedef struct CacheEntry
 	char	   *error_hint;		/* likewise */
 	int			error_sqlstate;
 	TimestampTz error_statement;	/* when the statement began that met it */
-	char	   *options;		/* identity() of the server that it was loaded from */
+	char	   *options;		/* pseudo_options_identity() of the server that it was loaded from */
 	TimestampTz loaded_at;
 	int64		next_ms;		/* no load before, unless something changed, or there are
 								 * no keys and a new statement asks; monotonic
@@ -62,6 +66,7 @@ typedef struct CacheEntry
 	int64		failing_ms;		/* the first of the failures in a row */
 	int64		early_ms;		/* no early refresh before */
 	int64		refused_ms;		/* the first of the refusals in a row */
+	int64		wipe_ms;		/* keys that nobody used are not kept after this */
 	int			refusals;		/* in a row */
 	int			failures;		/* of any kind in a row, loads that were cancelled too */
 } CacheEntry;
@@ -70,8 +75,13 @@ uint64		pseudo_generation = 1;
 
 static HTAB *entries = NULL;
 static bool weak_warned = false;
+static bool sweep_needed = false;	/* a server may have been dropped */
+static int64 first_wipe_ms = PG_INT64_MAX;	/* the first wipe_ms of all entries with keys */
 
-/* Invalidation callback: note which servers changed; free nothing here. */
+/*
+ * Invalidation callback: note which servers changed; free nothing here.  The hash value 0 says that
+ * messages were lost, because there were too many at once: any server may have changed, or none.
+ */
 static void
 server_changed(Datum arg pg_attribute_unused(), int cacheid pg_attribute_unused(),
 			   uint32 hashvalue)
@@ -80,10 +90,13 @@ server_changed(Datum arg pg_attribute_unused(), int cacheid pg_attribute_unused(
 	CacheEntry *entry;
 
 	pseudo_generation++;
+	sweep_needed = true;
 	hash_seq_init(&scan, entries);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
-		if (hashvalue == 0 || entry->hashvalue == hashvalue)
+		if (hashvalue == 0)
+			entry->reset = true;
+		else if (entry->hashvalue == hashvalue)
 			entry->changes++;
 	}
 }
@@ -94,21 +107,6 @@ rights_changed(Datum arg pg_attribute_unused(), int cacheid pg_attribute_unused(
 			   uint32 hashvalue pg_attribute_unused())
 {
 	pseudo_generation++;
-}
-
-/* See cache.h. */
-void
-pseudo_cache_init(void)
-{
-	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(CacheEntry)};
-
-	entries = hash_create("pseudo keyrings", 8, &ctl, HASH_ELEM | HASH_BLOBS);
-	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, server_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, rights_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(PROCOID, rights_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHOID, rights_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, rights_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(DATABASEOID, rights_changed, (Datum) 0);	/* who is pg_database_owner */
 }
 
 /* See cache.h. */
@@ -185,50 +183,74 @@ keep_failure(CacheEntry *entry, const PseudoFailure *failure)
 	entry->error_statement = GetCurrentStatementStartTimestamp();
 }
 
-/* The options that say which keyring it is, and not how long it serves, as text. */
-static char *
-identity(ForeignServer *server)
-{
-	List	   *list = NIL;
-	ListCell   *cell;
-
-	foreach(cell, server->options)
-	{
-		DefElem    *def = lfirst(cell);
-
-		if (strcmp(def->defname, "refresh_interval") != 0 &&
-			strcmp(def->defname, "stale_limit") != 0 && strcmp(def->defname, "timeout") != 0)
-			list = lappend(list, def);
-	}
-	return nodeToString(list);
-}
-
 /* Is an entry's keyring the one that the server's options name now? */
 static bool
 has_options(CacheEntry *entry, ForeignServer *server)
 {
-	return entry->options && strcmp(entry->options, identity(server)) == 0;
+	return entry->options && strcmp(entry->options, pseudo_options_identity(server->options)) == 0;
 }
 
-/* Free the entries of servers that have been dropped. */
+/* Forget an entry. */
+static void
+remove_entry(CacheEntry *entry)
+{
+	drop_keys(entry);
+	keep_string(&entry->version, NULL);
+	keep_failure(entry, NULL);
+	keep_string(&entry->options, NULL);
+	hash_search(entries, &entry->serverid, HASH_REMOVE, NULL);
+}
+
+/* Forget the servers that have been dropped, and wipe keys that nobody used for too long. */
 static void
 sweep(void)
 {
+	int64		now = pseudo_now_ms();
 	HASH_SEQ_STATUS scan;
 	CacheEntry *entry;
 
+	sweep_needed = false;		/* a message that comes meanwhile asks for another */
+	first_wipe_ms = PG_INT64_MAX;
 	hash_seq_init(&scan, entries);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
-		if (entry->changes == entry->seen ||
-			SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(entry->serverid)))
-			continue;
-		drop_keys(entry);
-		keep_string(&entry->version, NULL);
-		keep_failure(entry, NULL);
-		keep_string(&entry->options, NULL);
-		hash_search(entries, &entry->serverid, HASH_REMOVE, NULL);
+		if ((entry->reset || entry->changes != entry->seen) &&
+			!SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(entry->serverid)))
+			remove_entry(entry);
+		else if (entry->keyring && now >= entry->wipe_ms)
+			drop_keys(entry);
+		else if (entry->keyring)
+			first_wipe_ms = Min(first_wipe_ms, entry->wipe_ms);
 	}
+}
+
+/*
+ * Transaction callback: a session that uses no keyring any more keeps no keys that are nobody's.  This is
+ * the first moment at which the catalogs can be read after a message has come.
+ */
+static void
+transaction_ends(XactEvent event, void *arg pg_attribute_unused())
+{
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE)
+		return;
+	if (sweep_needed || (first_wipe_ms != PG_INT64_MAX && pseudo_now_ms() >= first_wipe_ms))
+		sweep();
+}
+
+/* See cache.h. */
+void
+pseudo_cache_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(CacheEntry)};
+
+	entries = hash_create("pseudo keyrings", 8, &ctl, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, server_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, rights_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, rights_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, rights_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, rights_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(DATABASEOID, rights_changed, (Datum) 0);	/* who is pg_database_owner */
+	RegisterXactCallback(transaction_ends, NULL);
 }
 
 /* The entry of a server, made where there is none. */
@@ -260,6 +282,8 @@ jittered(int64 interval_ms)
 static void
 warn_weak(const char *server, PseudoKeyring *keyring)
 {
+	if (IsParallelWorker())		/* which is a session of its own in this only */
+		return;
 	for (int i = 0; i < keyring->nkeys && !weak_warned; i++)
 	{
 		PseudoKey  *key = &keyring->keys[i];
@@ -312,6 +336,14 @@ warn_lost(const char *server, PseudoKeyring *old, const char *old_version,
 	}
 }
 
+/* Keep an entry's keys no longer than until then, where nobody uses them. */
+static void
+wipe_after(CacheEntry *entry, int64 wipe_ms)
+{
+	entry->wipe_ms = wipe_ms;
+	first_wipe_ms = Min(first_wipe_ms, wipe_ms);
+}
+
 /*
  * Put a new keyring into an entry; takes it over.  Everything that can fail
  * for lack of memory comes first.
@@ -330,7 +362,7 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 		old_version = entry->version ? pstrdup(entry->version) : NULL;
 		same_options = has_options(entry, server);
 		if (!same_options)
-			keep_string(&entry->options, identity(server));
+			keep_string(&entry->options, pseudo_options_identity(server->options));
 		keep_string(&entry->version, version);
 		keep_failure(entry, NULL);
 	}
@@ -345,6 +377,8 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	entry->keyring = keyring;
 	entry->loaded_at = GetCurrentTimestamp();
 	entry->next_ms = now + jittered((int64) options->refresh_interval * 1000);
+	entry->doubtful = false;
+	wipe_after(entry, now + ((int64) options->refresh_interval + options->stale_limit) * 1000);
 	entry->refusals = 0;
 	entry->failures = 0;
 
@@ -409,7 +443,7 @@ load(ForeignServer *server, const PseudoOptions *options, const char *old_versio
 					psprintf("the document is not a keyring: %s", fault), NULL, NULL);
 		return NULL;
 	}
-	if (old_version && strcmp(old_version, *version) == 0)
+	if (IsParallelWorker() || (old_version && strcmp(old_version, *version) == 0))
 		return keyring;
 	PG_TRY();
 	{
@@ -469,6 +503,7 @@ serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
 		drop_keys(entry);
 		return false;
 	}
+	wipe_after(entry, Max(entry->wipe_ms, entry->failing_ms + (int64) options->stale_limit * 1000));
 	report_failure(failure->class == PSEUDO_FAIL_TRANSIENT && reason != LOAD_NOW ? LOG : WARNING,
 				   server, failure);
 	return true;
@@ -493,7 +528,7 @@ reload(CacheEntry *entry, PseudoFailure *failure, LoadReason reason)
 		drop_keys(entry);
 
 	/* Who has been told of a change must not be answered by an older cache. */
-	options->fresh = reason != LOAD_DUE || entry->changes != entry->seen;
+	options->fresh = reason != LOAD_DUE || entry->changes != entry->seen || entry->doubtful;
 	if (entry->keyring && reason != LOAD_NOW)
 		options->timeout = Min(options->timeout, SHORT_TIMEOUT);
 
@@ -533,10 +568,36 @@ failed_just_now(CacheEntry *entry, PseudoFailure *failure)
 	return true;
 }
 
+/*
+ * Messages were lost: find out what they can have said.  What the catalogs say now is certain, so other
+ * options are seen.  A pseudo_refresh_keyring() that was among them is not; it is made up for by
+ * a load, at once where that costs nobody anything, else in the next minute: unrelated DDL
+ * in any database loses messages, and not all backends may ask at the same time then.
+ */
+static void
+check_reset(CacheEntry *entry)
+{
+	ForeignServer *server;
+
+	entry->reset = false;		/* before the catalogs are read */
+	entry->doubtful = true;
+	if (entry->keyring == NULL)
+		return;					/* the next statement asks in any case */
+	server = GetForeignServer(entry->serverid);
+	if (!has_options(entry, server) ||
+		pseudo_options_read(server->servername, server->options)->provider->is_local)
+		entry->changes++;
+	else
+		entry->next_ms = Min(entry->next_ms, pseudo_now_ms() + LOST_PAUSE / 2 +
+							 (int64) (pg_prng_double(&pg_global_prng_state) * LOST_PAUSE / 2));
+}
+
 /* Bring an entry up to date where it has to be; as reload() otherwise. */
 static bool
 update(CacheEntry *entry, PseudoFailure *failure)
 {
+	if (entry->reset)
+		check_reset(entry);
 	if (entry->changes == entry->seen)
 	{
 		if (entry->keyring && pseudo_now_ms() < entry->next_ms)
@@ -554,7 +615,8 @@ pseudo_cache_keyring(Oid serverid)
 	CacheEntry *entry;
 	PseudoFailure failure = pseudo_no_failure();
 
-	sweep();
+	if (sweep_needed)
+		sweep();
 	entry = get_entry(serverid);
 	if (!update(entry, &failure))
 		report_failure(ERROR, GetForeignServer(serverid), &failure);
@@ -639,7 +701,8 @@ pseudo_cache_describe(ForeignServer *server, PseudoCacheState *state)
 	CacheEntry *entry;
 	PseudoFailure failure = pseudo_no_failure();
 
-	sweep();
+	if (sweep_needed)
+		sweep();
 	entry = get_entry(server->serverid);
 	update(entry, &failure);
 	state->keyring = entry->keyring;

@@ -13,7 +13,10 @@
 #include "commands/defrem.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "nodes/parsenodes.h"
+#include "tcop/pquery.h"
 #include "utils/guc.h"
+#include "utils/portal.h"
 
 #include "../compat.h"
 #include "options.h"
@@ -27,10 +30,11 @@
 
 PG_FUNCTION_INFO_V1(pseudo_fdw_validator);
 
-/* The options that every provider takes. */
+/* The options that every provider takes; all but the first say how long a keyring serves. */
 static const char *const common_options[] = {
 	"provider", "refresh_interval", "stale_limit", "timeout", NULL
 };
+static const char *const *const time_options = common_options + 1;
 
 /* Does a NULL-terminated list hold this name? */
 static bool
@@ -161,9 +165,53 @@ pseudo_options_read(const char *server, List *list)
 	return options;
 }
 
+/* See options.h. */
+char *
+pseudo_options_identity(List *list)
+{
+	List	   *kept = NIL;
+	ListCell   *cell;
+
+	foreach(cell, list)
+	{
+		DefElem    *def = lfirst_node(DefElem, cell);
+
+		if (!list_has(time_options, def->defname))
+			kept = lappend(kept, def);
+	}
+	return nodeToString(kept);
+}
+
+/*
+ * Does the command that is running leave a keyring as it is, but for the times?  The owner may do that
+ * without the right to name a file, secret or command.
+ *
+ * A validator learns what the options will be, not what they were, nor of which server.  So the
+ * command itself is looked at: an ALTER SERVER that the client sent, whose executor has checked that the
+ * current user owns the server.  Options like those of some server that they own would not do: they
+ * could make a second one, and keep it when the first is taken from them.  In a function the command
+ * cannot be seen, and the provider's right is asked for.
+ */
+static bool
+only_times_change(List *list)
+{
+	PlannedStmt *planned;
+	ForeignServer *server;
+
+	if (!PortalIsValid(ActivePortal) || list_length(ActivePortal->stmts) != 1)
+		return false;
+	planned = linitial_node(PlannedStmt, ActivePortal->stmts);
+	if (planned->utilityStmt == NULL || !IsA(planned->utilityStmt, AlterForeignServerStmt))
+		return false;
+	server = GetForeignServerByName(((AlterForeignServerStmt *) planned->utilityStmt)->servername, true);
+	return server != NULL &&
+		strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, PSEUDO_WRAPPER) == 0 &&
+		strcmp(pseudo_options_identity(list), pseudo_options_identity(server->options)) == 0;
+}
+
 /*
  * Validator of the wrapper `pseudo`: the options of a server, complete as they
- * will be; no others.
+ * will be; no others.  That they are right, and that the current user may set them.
  * Errors: HV00D unknown option, 22023 invalid value or missing option,
  * 42501 a right that the provider asks for.
  */
@@ -186,6 +234,8 @@ pseudo_fdw_validator(PG_FUNCTION_ARGS)
 	}
 
 	options = pseudo_options_read("", list);
+	if (!only_times_change(list))
+		options->provider->check_set_right(options);
 	options->provider->validate(options);
 	PG_RETURN_VOID();
 }

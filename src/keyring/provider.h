@@ -55,9 +55,14 @@ typedef struct PseudoProvider
 	const char *name;
 	const char *const *option_names;	/* its own, NULL at the end */
 
-	/* Check the options of a CREATE or ALTER SERVER, and the right of the
-	 * current user to set them; ereport()s.  Contacts nothing. */
+	/* Is to load a matter of this host alone, so that all backends may do it at once? */
+	bool		is_local;
+
+	/* Check the options of a CREATE or ALTER SERVER; ereport()s.  Contacts nothing. */
 	void		(*validate) (const PseudoOptions *options);
+
+	/* Check that the current user may set its own options; ereport()s. */
+	void		(*check_set_right) (const PseudoOptions *options);
 
 	/* Check that the current user may store; ereport()s. */
 	void		(*check_store_right) (const PseudoOptions *options);

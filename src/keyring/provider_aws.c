@@ -19,14 +19,14 @@ static const char *const option_names[] = {
 
 /* Only superusers: the server acts with the host's own identity. */
 static void
-check_superuser(void)
+aws_check_set_right(const PseudoOptions *options pg_attribute_unused())
 {
 	if (!superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set the options of an aws keyring"),
 				 errdetail("It is read with the database host's own AWS credentials."),
-				 errhint("A superuser creates the server, and may give it away with ALTER SERVER ... OWNER TO.")));
+				 errhint("A superuser creates the server, and may give it away with ALTER SERVER ... OWNER TO; its owner can change refresh_interval, stale_limit and timeout, but not from within a function.")));
 }
 
 /* Check that an option, where given, is one of characters and of 1 to max bytes. */
@@ -109,7 +109,6 @@ aws_validate(const PseudoOptions *options)
 	static const char lower[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
 	const char *ca_file = pseudo_option(options, "ca_file");
 
-	check_superuser();
 	need_secret_id(options);
 	check_text(options, "secret_id", 2048, psprintf("%s/_+=.@-:", letters),
 			   "Give the name or the ARN of a secret.");
@@ -180,6 +179,7 @@ const PseudoProvider pseudo_provider_aws = {
 	.name = "aws",
 	.option_names = option_names,
 	.validate = aws_validate,
+	.check_set_right = aws_check_set_right,
 	.check_store_right = aws_check_store_right,
 	.load = aws_load,
 	.change = aws_change,

@@ -21,14 +21,14 @@ static const char *const option_names[] = {"command", NULL};
 
 /* Only superusers: the command is whatever they like. */
 static void
-check_superuser(void)
+command_check_set_right(const PseudoOptions *options pg_attribute_unused())
 {
 	if (!superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set the options of a command keyring"),
 				 errdetail("The command runs as the operating-system user of the server."),
-				 errhint("A superuser creates the server, and may give it away with ALTER SERVER ... OWNER TO.")));
+				 errhint("A superuser creates the server, and may give it away with ALTER SERVER ... OWNER TO; its owner can change refresh_interval, stale_limit and timeout, but not from within a function.")));
 }
 
 /* Check the options; see provider.h. */
@@ -37,7 +37,6 @@ command_validate(const PseudoOptions *options)
 {
 	const char *command = pseudo_option(options, "command");
 
-	check_superuser();
 	if (command == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -169,6 +168,7 @@ const PseudoProvider pseudo_provider_command = {
 	.name = "command",
 	.option_names = option_names,
 	.validate = command_validate,
+	.check_set_right = command_check_set_right,
 	.check_store_right = command_check_store_right,
 	.load = command_load,
 	.change = command_change

@@ -3,13 +3,21 @@
  *		The provider `file`: the document in a file of the server's host.
  *
  * The file is as private as the server's TLS key: owned by the server's user or by
- * root, and not for others to read.  It is replaced by renaming, under a lock on
+ * root, and not for others to read.  We replace it by renaming, under a lock on
  * a file beside it, so that a reader sees one document or the other.
+ *
+ * Other tools may write over it in place, and what is read meanwhile can be half of one document and half
+ * of another: a keyring of keys that never were.  So a file counts only if nothing wrote to it while it
+ * was read, nor shortly before: the times of a file come from a clock that ticks every few milliseconds,
+ * so that two writes within a tick cannot be told apart.  On a busy host a tool may also be stopped in
+ * the middle of a write for longer than we wait; there a lease on the file, where the system
+ * has them, says whether anybody has it open to write.
  */
 #include "postgres.h"
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -19,22 +27,27 @@
 #include "catalog/pg_authid.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "portability/instr_time.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
 
 #include "../compat.h"
+#include "clock.h"
 #include "provider.h"
 #include "secret.h"
 
-#define MAX_PATH	(MAXPGPATH - 32)	/* bytes; room for .tmp.<pid> */
-#define LOCK_POLL	20			/* milliseconds between looks at the lock */
+#define MAX_PATH	(MAXPGPATH - 32)	/* bytes; room for .lock and .tmp */
+#define POLL_TIME	20			/* milliseconds between looks at the lock, or at a file in use */
+#define SETTLE_TIME	100			/* milliseconds without a write until a file counts */
+#define SETTLE_TIME_SECONDS	1100	/* the same where a file's time is a whole second: some file
+									 * systems know no parts of it */
 
 #ifdef __APPLE__
 #define STAT_MTIME(st)	((st)->st_mtimespec)
+#define STAT_CTIME(st)	((st)->st_ctimespec)
 #else
 #define STAT_MTIME(st)	((st)->st_mtim)
+#define STAT_CTIME(st)	((st)->st_ctim)
 #endif
 
 static const char *const option_names[] = {"path", NULL};
@@ -43,7 +56,7 @@ static const char *const option_names[] = {"path", NULL};
 typedef struct FileChange
 {
 	char	   *path;			/* of the file itself, links followed */
-	char	   *temporary;		/* path of the new file while it exists, or NULL */
+	const char *temporary;		/* path of the new file while it exists, or NULL */
 	PseudoDocument old;
 	PseudoDocument new;
 	char	   *version;
@@ -53,14 +66,14 @@ typedef struct FileChange
 
 /* Check that the current user has the rights of a predefined role. */
 static void
-check_role(Oid role, const char *name, const char *what)
+check_role(Oid role, const char *name, const char *what, const char *hint)
 {
 	if (!has_privs_of_role(GetUserId(), role))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to %s a keyring's file", what),
 				 errdetail("Only roles with the privileges of the role \"%s\" may do this.", name),
-				 errhint("GRANT %s TO the role.", name)));
+				 errhint("%s", hint)));
 }
 
 /* The option "path", checked. */
@@ -91,15 +104,23 @@ need_path(const PseudoOptions *options)
 static void
 file_validate(const PseudoOptions *options)
 {
-	check_role(ROLE_PG_READ_SERVER_FILES, "pg_read_server_files", "name");
 	(void) need_path(options);
+}
+
+/* Check the right to set them; see provider.h. */
+static void
+file_check_set_right(const PseudoOptions *options pg_attribute_unused())
+{
+	check_role(ROLE_PG_READ_SERVER_FILES, "pg_read_server_files", "name",
+			   "GRANT pg_read_server_files TO the role. An owner without it can change refresh_interval, stale_limit and timeout, but not from within a function.");
 }
 
 /* Check the right to store; see provider.h. */
 static void
 file_check_store_right(const PseudoOptions *options pg_attribute_unused())
 {
-	check_role(ROLE_PG_WRITE_SERVER_FILES, "pg_write_server_files", "store");
+	check_role(ROLE_PG_WRITE_SERVER_FILES, "pg_write_server_files", "store",
+			   "GRANT pg_write_server_files TO the role.");
 }
 
 /* Fill in a failure without a detail; returns false. */
@@ -123,7 +144,7 @@ fail_errno(PseudoFailure *failure, const char *what, const char *path)
 		case ENOENT:
 		case ENOTDIR:
 			return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_UNDEFINED_FILE, message,
-						"Make the first key with pseudo_create_key(), or correct the option \"path\".");
+						"Make the first key with pseudo_create_key(), or, where another node has the keyring, copy its file; or correct the option \"path\".");
 		case EACCES:
 		case EPERM:
 			return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE, message,
@@ -211,21 +232,115 @@ read_all(int fd, char *data, Size size)
 	return (ssize_t) len;
 }
 
-/* Read an open file into document->data, of PSEUDO_DOCUMENT_MAX + 1 bytes. */
+/* Milliseconds until a file counts, 0 where it does. */
+static int64
+settle_time(const struct stat *st)
+{
+	struct timespec mtime = STAT_MTIME(st);
+	int64		settle = mtime.tv_nsec == 0 ? SETTLE_TIME_SECONDS : SETTLE_TIME;
+	struct timespec now;
+	int64		age;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (mtime.tv_sec < now.tv_sec - 60)
+		return 0;
+	if (mtime.tv_sec > now.tv_sec + 60)
+		return settle;			/* some clock is wrong: at least nothing may change meanwhile */
+	age = (int64) (now.tv_sec - mtime.tv_sec) * 1000 + (now.tv_nsec - mtime.tv_nsec) / 1000000;
+	return Min(Max(settle - age, 0), settle);
+}
+
+/* Are two times the same? */
+static bool
+same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/*
+ * Did nothing write to a file between two looks at it?  Where another was renamed over it meanwhile, which
+ * changes its ctime, it has kept what it held.
+ */
+static bool
+is_unchanged(const struct stat *before, const struct stat *after)
+{
+	return before->st_size == after->st_size &&
+		same_time(STAT_MTIME(before), STAT_MTIME(after)) &&
+		(after->st_nlink == 0 || same_time(STAT_CTIME(before), STAT_CTIME(after)));
+}
+
+/* Wait, open to interrupts. */
+static void
+pause_for(int64 milliseconds)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 (long) milliseconds, pseudo_wait_event(PSEUDO_WAIT_FILE));
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* Wait until nothing wrote to the file for a while, by its times at that moment. */
+static void
+wait_until_settled(const struct stat *st)
+{
+	int64		end = pseudo_now_ms() + settle_time(st);
+	int64		left;
+
+	while ((left = end - pseudo_now_ms()) > 0)
+		pause_for(left);
+}
+
+/*
+ * Keep others from opening a file to write while we read it: they wait.  Returns false where one has it
+ * open already.  Leases are Linux's, for files of our own on local file systems; elsewhere the times
+ * alone have to do.
+ */
+static bool
+take_lease(int fd)
+{
+#ifdef F_SETLEASE
+	/* Who wants to write makes the kernel tell us by a signal: one that means nothing, for we are done soon. */
+	(void) fcntl(fd, F_SETSIG, SIGURG);
+	return fcntl(fd, F_SETLEASE, F_RDLCK) == 0 || errno != EAGAIN;
+#else
+	return true;
+#endif
+}
+
+/* Let others write again; to close the file does so, too. */
+static void
+end_lease(int fd)
+{
+#ifdef F_SETLEASE
+	(void) fcntl(fd, F_SETLEASE, F_UNLCK);
+#endif
+}
+
+/*
+ * Read an open file into document->data, of PSEUDO_DOCUMENT_MAX + 1 bytes.  *changed: it changed
+ * meanwhile, so that the result says nothing.
+ */
 static bool
 read_open_file(int fd, const char *path, PseudoDocument *document, char **version,
-			   PseudoFailure *failure)
+			   bool *changed, PseudoFailure *failure)
 {
 	struct stat st;
+	struct stat after;
 	ssize_t		len;
 
 	if (fstat(fd, &st) != 0)
 		return fail_errno(failure, "stat", path);
 	if (!check_file(&st, path, failure))
 		return false;
+	wait_until_settled(&st);
+	*changed = !take_lease(fd);
+	if (*changed)
+		return false;
 	len = read_all(fd, document->data, PSEUDO_DOCUMENT_MAX + 1);
-	if (len < 0)
+	if (len < 0 || fstat(fd, &after) != 0)
 		return fail_errno(failure, "read", path);
+	end_lease(fd);
+	*changed = !is_unchanged(&st, &after);
 	if (len > PSEUDO_DOCUMENT_MAX)
 		return fail(failure, PSEUDO_FAIL_BAD_DOCUMENT, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 					psprintf("file \"%s\" is larger than %d bytes", path, PSEUDO_DOCUMENT_MAX),
@@ -233,29 +348,42 @@ read_open_file(int fd, const char *path, PseudoDocument *document, char **versio
 	if (len == 0)
 		return fail(failure, PSEUDO_FAIL_EMPTY, ERRCODE_INVALID_PARAMETER_VALUE,
 					psprintf("file \"%s\" is empty", path),
-					"Make the first key with pseudo_create_key().");
+					"Make the first key with pseudo_create_key(), or, where another node has the keyring, copy its file.");
 	document->len = (Size) len;
 	*version = file_version(&st);
 	return true;
 }
 
-/* Open a file, without waiting for a FIFO's writer, and read it. */
+/* Open a file, without waiting for a FIFO's writer, and read it, again while others write to it. */
 static bool
-read_file(const char *path, PseudoDocument *document, char **version, PseudoFailure *failure)
+read_file(const char *path, int timeout, PseudoDocument *document, char **version,
+		  PseudoFailure *failure)
 {
-	int			fd = OpenTransientFile(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | PG_BINARY);
+	int64		deadline = pseudo_now_ms() + timeout;
+	bool		changed;
 	bool		ok;
 
-	if (fd < 0)
-		return fail_errno(failure, "open", path);
-	ok = read_open_file(fd, path, document, version, failure);
-	CloseTransientFile(fd);
-	return ok;
+	do
+	{
+		int			fd = OpenTransientFile(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | PG_BINARY);
+
+		if (fd < 0)
+			return fail_errno(failure, "open", path);
+		changed = false;
+		ok = read_open_file(fd, path, document, version, &changed, failure);
+		CloseTransientFile(fd);
+		if (!changed)
+			return ok;
+		pause_for(POLL_TIME);
+	} while (pseudo_now_ms() < deadline);
+	return fail(failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_OBJECT_IN_USE,
+				psprintf("file \"%s\" was being written for %d ms", path, timeout),
+				"Another process writes to it, or has it open to write. Such a tool should write a new file and rename it over this one.");
 }
 
 /* Load a file's document; see provider.h. */
 static PseudoDocument
-load_path(const char *path, char **version, PseudoFailure *failure)
+load_path(const char *path, int timeout, char **version, PseudoFailure *failure)
 {
 	PseudoDocument document = {NULL, 0};
 	char	   *volatile data = pseudo_secret_alloc(PSEUDO_DOCUMENT_MAX + 1);
@@ -263,7 +391,7 @@ load_path(const char *path, char **version, PseudoFailure *failure)
 	document.data = data;
 	PG_TRY();
 	{
-		if (!read_file(path, &document, version, failure))
+		if (!read_file(path, timeout, &document, version, failure))
 		{
 			document.data = NULL;
 			document.len = 0;
@@ -292,7 +420,7 @@ file_load(const PseudoOptions *options, char **version, PseudoFailure *failure)
 			 "option \"path\" is required", NULL);
 		return (PseudoDocument) {NULL, 0};
 	}
-	return load_path(path, version, failure);
+	return load_path(path, options->timeout, version, failure);
 }
 
 /* Report a failed system call on a file. */
@@ -339,14 +467,22 @@ resolve(const char *path)
 	return psprintf("%s%s", strcmp(directory, "/") == 0 ? "" : directory, strrchr(path, '/'));
 }
 
-/* Wait a little for a lock, open to interrupts. */
+/*
+ * Report a failed system call on the way to the new file: what it means, and that all is as it was.
+ */
 static void
-pause_for_lock(void)
+report_store_errno(const char *what, const char *path)
 {
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 LOCK_POLL, pseudo_wait_event(PSEUDO_WAIT_FILE_LOCK));
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
+	int			error = errno;
+	bool		full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+	bool		denied = error == EROFS || error == EACCES || error == EPERM;
+
+	ereport(ERROR,
+			(full ? errcode(ERRCODE_DISK_FULL) : errcode_for_file_access(),
+			 errmsg("could not %s file \"%s\": %m", what, path),
+			 errdetail("The keyring is as it was."),
+			 full ? errhint("There is no room for another file in its directory.") :
+			 denied ? errhint("The keyring's file is replaced by a new one: the user that the server runs as must be able to write to its directory.") : 0));
 }
 
 /* Take the lock on the file beside path, waiting at most timeout milliseconds. */
@@ -356,39 +492,35 @@ take_lock(const char *path, int timeout)
 	char	   *lock = psprintf("%s.lock", path);
 	int			fd = OpenTransientFilePerm(lock, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
 										   S_IRUSR | S_IWUSR);
-	instr_time	start;
-	instr_time	now;
+	int64		deadline = pseudo_now_ms() + timeout;
 
 	if (fd < 0)
-		report_errno("open", lock);
-	INSTR_TIME_SET_CURRENT(start);
+		report_store_errno("create", lock);
 	while (flock(fd, LOCK_EX | LOCK_NB) != 0)
 	{
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			ereport(ERROR,
 					(errcode(ERRCODE_IO_ERROR), /* errcode_for_file_access() does not know ENOLCK */
 					 errmsg("could not lock file \"%s\": %m", lock)));
-		INSTR_TIME_SET_CURRENT(now);
-		INSTR_TIME_SUBTRACT(now, start);
-		if (INSTR_TIME_GET_MILLISEC(now) >= timeout)
+		if (pseudo_now_ms() >= deadline)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("could not lock file \"%s\" within %d ms", lock, timeout),
 					 errdetail("Another session is changing the keyring.")));
-		pause_for_lock();
+		pause_for(POLL_TIME);
 	}
 	return fd;
 }
 
 /* Load what there is to change; nothing where there is no document yet. */
 static void
-load_old(FileChange *c)
+load_old(FileChange *c, int timeout)
 {
 	PseudoFailure failure = pseudo_no_failure();
 	char	   *version;
 	struct stat st;
 
-	c->old = load_path(c->path, &version, &failure);
+	c->old = load_path(c->path, timeout, &version, &failure);
 	if (c->old.data == NULL && failure.class != PSEUDO_FAIL_EMPTY &&
 		failure.sqlstate != ERRCODE_UNDEFINED_FILE)
 		ereport(ERROR,
@@ -420,56 +552,101 @@ write_all(int fd, const char *path, const PseudoDocument *document)
 		{
 			if (errno == 0)
 				errno = ENOSPC;
-			report_errno("write", path);
+			report_store_errno("write", path);
 		}
 		done += put;
 	}
 }
 
-/* Make a directory's entries durable. */
+/* fsync(), which may be interrupted on some file systems. */
+static int
+sync_descriptor(int fd)
+{
+	int			result;
+
+	do
+		result = fsync(fd);
+	while (result != 0 && errno == EINTR);
+	return result;
+}
+
+/*
+ * Make a directory's entries durable.  The new file is in its place by now, so a failure is no
+ * error: the change is made, and must be taken as made.
+ */
 static void
 sync_directory(const char *path)
 {
 	char	   *directory = resolve_directory(path);
 	int			fd = OpenTransientFile(directory, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		report_errno("open", directory);
-	if (fsync(fd) != 0 && errno != EINVAL && errno != EBADF)
-		report_errno("fsync", directory);
-	CloseTransientFile(fd);
+	if (fd < 0 || (sync_descriptor(fd) != 0 && errno != EINVAL && errno != EBADF))
+		ereport(WARNING,
+				(errcode_for_file_access(),
+				 errmsg("could not fsync directory \"%s\": %m", directory),
+				 errdetail("The keyring is changed, but the change may be lost if the host crashes now.")));
+	if (fd >= 0)
+		CloseTransientFile(fd);
 }
 
 /*
- * Put the new document in the place of the old.  fsync() itself: a keyring is no
+ * Set a complete file's time back, so that its readers need not wait: no one writes to it before
+ * it is in its place.  Where that fails, they wait.
+ */
+static void
+settle(int fd)
+{
+	struct timespec times[2];
+	int64		nanoseconds;
+
+	clock_gettime(CLOCK_REALTIME, &times[0]);
+	nanoseconds = (int64) times[0].tv_sec * 1000000000 + times[0].tv_nsec - SETTLE_TIME * 1000000;
+	times[0].tv_sec = nanoseconds / 1000000000;
+	times[0].tv_nsec = Max(nanoseconds % 1000000000, 1);
+	times[1] = times[0];
+	(void) futimens(fd, times);
+}
+
+/*
+ * Make the file that is to be the new one, and close it.  One of a server that was killed in the
+ * middle is in the way, with keys that may have been destroyed since; the name is always
+ * the same, so that it goes with the next change.  fsync() itself: a keyring is no
  * part of the database, and must not be lost where its setting fsync is off.
  */
 static void
-store(FileChange *c)
+write_temporary(FileChange *c, const char *temporary)
 {
-	char	   *temporary = psprintf("%s.tmp.%d", c->path, MyProcPid);
 	struct stat st;
 	int			fd;
 
-	if (unlink(temporary) != 0 && errno != ENOENT)
-		report_errno("remove", temporary);
+	/* A read-only file system says so even where there is no such file; so will the next call. */
+	if (unlink(temporary) != 0 && errno != ENOENT && errno != EROFS)
+		report_store_errno("remove", temporary);
 	fd = OpenTransientFilePerm(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | PG_BINARY,
 							   S_IRUSR | S_IWUSR);
 	if (fd < 0)
-		report_errno("create", temporary);
+		report_store_errno("create", temporary);
 	c->temporary = temporary;
 	write_all(fd, temporary, &c->new);
-	if (fsync(fd) != 0)
-		report_errno("fsync", temporary);
+	settle(fd);
+	if (sync_descriptor(fd) != 0)
+		report_store_errno("fsync", temporary);
 	if (fstat(fd, &st) != 0)
-		report_errno("stat", temporary);
-	if (CloseTransientFile(fd) != 0)
-		report_errno("close", temporary);
+		report_store_errno("stat", temporary);
+	if (CloseTransientFile(fd) != 0 && errno != EINTR)
+		report_store_errno("close", temporary);
 	c->version = file_version(&st);
+}
+
+/* Put the new document in the place of the old. */
+static void
+store(FileChange *c)
+{
+	const char *temporary = psprintf("%s.tmp", c->path);
+
+	write_temporary(c, temporary);
 	if (rename(temporary, c->path) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not rename file \"%s\" to \"%s\": %m", temporary, c->path)));
+		report_store_errno("rename", temporary);
 	c->temporary = NULL;
 	sync_directory(c->path);
 }
@@ -487,7 +664,7 @@ file_change(const PseudoOptions *options,
 	lock = take_lock(c.path, options->timeout);
 	PG_TRY();
 	{
-		load_old(&c);
+		load_old(&c, options->timeout);
 		c.new = c.change(&c.old, c.arg);
 		store(&c);
 	}
@@ -510,7 +687,9 @@ file_change(const PseudoOptions *options,
 const PseudoProvider pseudo_provider_file = {
 	.name = "file",
 	.option_names = option_names,
+	.is_local = true,
 	.validate = file_validate,
+	.check_set_right = file_check_set_right,
 	.check_store_right = file_check_store_right,
 	.load = file_load,
 	.change = file_change

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "access/parallel.h"
 #include "utils/memutils.h"
 
 #include "secret.h"
@@ -51,11 +52,11 @@ hide(void *ptr, Size size)
 #endif
 }
 
-/* Warn, once a backend, that memory could not be locked; frees ptr where the warning is thrown. */
+/* Warn, once a session, that memory could not be locked; frees ptr where the warning is thrown. */
 static void
 warn_unlocked(void *ptr, int error)
 {
-	if (lock_warned)
+	if (lock_warned || IsParallelWorker())
 		return;
 	lock_warned = true;
 	PG_TRY();

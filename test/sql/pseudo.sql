@@ -37,12 +37,12 @@ $$ SELECT replace(line, current_setting('data_directory'), '...') $$;
 -- run a shell command on the server
 CREATE FUNCTION t.run(command text) RETURNS void LANGUAGE plpgsql AS
 $$ BEGIN EXECUTE format('COPY (SELECT) TO PROGRAM %L', 'cat > /dev/null; ' || command); END $$;
--- put a document where the keyring of a name reads it
+-- put a document where the keyring of a name reads it, with the time of an older one, so that nobody waits for it to settle
 CREATE FUNCTION t.put(name text, document bytea) RETURNS void LANGUAGE plpgsql AS
 $$
 BEGIN
   EXECUTE format('COPY (SELECT %L) TO PROGRAM %L', translate(encode(document, 'base64'), E'\n', ''),
-                 format('umask 077; base64 -d > ''%1$s.new'' && mv -f ''%1$s.new'' ''%1$s''', t.path(name)));
+                 format('umask 077; base64 -d > ''%1$s.new'' && touch -d ''1 minute ago'' ''%1$s.new'' && mv -f ''%1$s.new'' ''%1$s''', t.path(name)));
 END
 $$;
 CREATE FUNCTION t.put(name text, document text) RETURNS void LANGUAGE sql AS

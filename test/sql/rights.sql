@@ -318,16 +318,37 @@ RESET ROLE;
 REVOKE pg_read_server_files FROM regress_pseudo_owner;
 SET ROLE regress_pseudo_owner;
 SELECT t.err(format($$ALTER SERVER owned OPTIONS (SET path %L)$$, :'path_b'));
+-- But how long it serves is the owner's to say, by a command of its own.
+ALTER SERVER owned OPTIONS (ADD refresh_interval '10min');
+ALTER SERVER owned OPTIONS (SET refresh_interval '20min', ADD stale_limit '1h', SET path :'path');
+ALTER SERVER owned OPTIONS (DROP stale_limit);
+ALTER SERVER owned OPTIONS (SET refresh_interval '1h', SET path :'path_b');
+ALTER SERVER owned OPTIONS (SET provider 'command', DROP path, ADD command 'id');
+SELECT t.err($$ALTER SERVER owned OPTIONS (SET refresh_interval '1h')$$);
+-- Nor does that make another keyring of the same file, which would outlive this one: not by CREATE, not of another that they own, nor behind a command that is allowed.
+CREATE SERVER copy FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path :'path');
+ALTER SERVER owned OPTIONS (SET refresh_interval '15min')\; CREATE SERVER copy FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path :'path');
+SELECT pseudo_fdw_validator(ARRAY['provider=file', 'path=/keyring.json'], 'pg_foreign_server'::regclass);
 RESET ROLE;
+ALTER SERVER b OWNER TO regress_pseudo_owner;
+SET ROLE regress_pseudo_owner;
+ALTER SERVER b OPTIONS (SET path :'path');
+ALTER SERVER b OPTIONS (ADD timeout '2s');
+RESET ROLE;
+ALTER SERVER b OWNER TO CURRENT_USER;
+SET ROLE regress_pseudo_owner;
+ALTER SERVER b OPTIONS (SET timeout '3s');
+RESET ROLE;
+SELECT srvname, t.hide(srvoptions::text) FROM pg_foreign_server WHERE srvname IN ('owned', 'b', 'copy') ORDER BY 1;
 -- The view shows each role the keyrings that it may use, and nobody any material.
 SET ROLE regress_pseudo_none;
-SELECT name, provider, loaded_at IS NULL, version IS NULL, primary_key_id, key_ids, prefixes, statuses, key_bits, nonce_key_bytes, weak, error FROM pseudo_keyrings ORDER BY name COLLATE "C";
+SELECT name, provider, loaded_at IS NULL, version IS NULL, primary_key_id, key_ids, prefixes, statuses, key_bits, nonce_key_bytes, weak, array_length(fingerprints, 1), error FROM pseudo_keyrings ORDER BY name COLLATE "C";
 SET ROLE regress_pseudo_p;
-SELECT name, provider, loaded_at IS NULL, version IS NULL, primary_key_id, key_ids, prefixes, statuses, key_bits, nonce_key_bytes, weak, error FROM pseudo_keyrings ORDER BY name COLLATE "C";
+SELECT name, provider, loaded_at IS NULL, version IS NULL, primary_key_id, key_ids, prefixes, statuses, key_bits, nonce_key_bytes, weak, array_length(fingerprints, 1), error FROM pseudo_keyrings ORDER BY name COLLATE "C";
 SET ROLE regress_pseudo_owner;
-SELECT name, provider, loaded_at IS NULL, version IS NULL, primary_key_id, key_ids, prefixes, statuses, key_bits, nonce_key_bytes, weak, error FROM pseudo_keyrings ORDER BY name COLLATE "C";
+SELECT name, provider, loaded_at IS NULL, version IS NULL, primary_key_id, key_ids, prefixes, statuses, key_bits, nonce_key_bytes, weak, array_length(fingerprints, 1), error FROM pseudo_keyrings ORDER BY name COLLATE "C";
 RESET ROLE;
-SELECT name, provider, loaded_at IS NULL, version IS NULL, primary_key_id, key_ids, prefixes, statuses, key_bits, nonce_key_bytes, weak, error FROM pseudo_keyrings ORDER BY name COLLATE "C";
+SELECT name, provider, loaded_at IS NULL, version IS NULL, primary_key_id, key_ids, prefixes, statuses, key_bits, nonce_key_bytes, weak, array_length(fingerprints, 1), error FROM pseudo_keyrings ORDER BY name COLLATE "C";
 -- pg_database_owner is whoever owns the database now, in statements that are prepared and in a session that has asked before.
 GRANT EXECUTE ON FUNCTION pseudonymize TO pg_database_owner;
 GRANT USAGE ON FOREIGN SERVER pseudo TO pg_database_owner;

@@ -15,7 +15,7 @@ my $node = start_server('admins');
 my $path = add_keyring($node, 'pseudo', undef);
 
 # The administrators; none finds a file at first.
-my @admins = map { { in => "SELECT pseudo.pseudo_create_key();\n" x 5, out => '', err => '' } } 1 .. 8;
+my @admins = map { { in => "SET client_min_messages = warning;\n" . "SELECT pseudo.pseudo_create_key();\n" x 5, out => '', err => '' } } 1 .. 8;
 $_->{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$_->{in}, '>', \$_->{out}, '2>', \$_->{err}, IPC::Run::timeout(180)) for @admins;
 $_->{run}->finish for @admins;
 is(join('', map { $_->{err} } @admins), '', 'nobody met an error');

@@ -8,6 +8,7 @@ use Exporter 'import';
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Time::HiRes ();
 
 our @EXPORT = qw(start_server put_file add_keyring session ask leave error_of);
 
@@ -24,7 +25,8 @@ sub start_server
 	return $node;
 }
 
-# Write a file as an administrator should: mode 0600, in one step.
+# Write a file as an administrator should: mode 0600, in one step.  It has the time of an older one, so that nobody waits for it to
+# settle.
 sub put_file
 {
 	my ($path, $content) = @_;
@@ -33,6 +35,8 @@ sub put_file
 	chmod 0600, "$path.new";
 	print $file $content;
 	close $file or die "$path.new: $!";
+	my $earlier = Time::HiRes::time() - 60;
+	Time::HiRes::utime($earlier, $earlier, "$path.new");
 	rename "$path.new", $path or die "$path: $!";
 }
 
