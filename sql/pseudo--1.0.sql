@@ -316,6 +316,7 @@ CREATE FUNCTION pseudo_keyring_state(
 	OUT statuses text[],
 	OUT key_bits integer[],
 	OUT nonce_key_bytes integer[],
+	OUT fingerprints text[],
 	OUT weak boolean,
 	OUT error text)
 RETURNS SETOF record

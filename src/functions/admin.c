@@ -20,6 +20,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
@@ -226,6 +227,21 @@ generate(ForeignServer *server, uint8 *material, Size len)
 }
 
 /*
+ * Say that a file has got its first key: another node may have a keyring of this name, whose
+ * pseudonyms this key does not read.  Nodes share the secret of a secret store.
+ */
+static void
+note_first_key(ForeignServer *server)
+{
+	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
+
+	if (options->provider->is_local)
+		ereport(NOTICE,
+				(errmsg("keyring \"%s\" is new: its file has got its first key", server->servername),
+				 errhint("Where other nodes have this keyring, make its keys on one of them and copy the file to all; pseudo_keyrings shows by which fingerprints their keys are the same.")));
+}
+
+/*
  * pseudo_create_key(keyring text, output_prefix text, make_primary boolean)
  */
 Datum
@@ -262,6 +278,8 @@ pseudo_create_key(PG_FUNCTION_ARGS)
 		pseudo_secret_free(material);
 	}
 	PG_END_TRY();
+	if (change.id == 1)
+		note_first_key(server);
 	PG_RETURN_INT64((int64) change.id);
 }
 
@@ -327,56 +345,131 @@ pseudo_refresh_keyring(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* An array of as many elements as the keyring has keys. */
-static Datum
-key_array(Datum *elements, int n, Oid type)
+/* The columns of pseudo_keyring_state(), in their order. */
+enum
 {
-	switch (type)
-	{
-		case INT8OID:
-			return PointerGetDatum(construct_array(elements, n, type, 8,
-												   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-		case INT4OID:
-			return PointerGetDatum(construct_array(elements, n, type, 4,
-												   true, TYPALIGN_INT));
-		default:
-			return PointerGetDatum(construct_array(elements, n, type, -1,
-												   false, TYPALIGN_INT));
-	}
+	STATE_NAME,
+	STATE_PROVIDER,
+	STATE_LOADED_AT,
+	STATE_VERSION,
+	STATE_PRIMARY_KEY_ID,
+	STATE_KEY_IDS,
+	STATE_PREFIXES,
+	STATE_STATUSES,
+	STATE_KEY_BITS,
+	STATE_NONCE_KEY_BYTES,
+	STATE_FINGERPRINTS,
+	STATE_WEAK,
+	STATE_ERROR,
+	STATE_COLUMNS
+};
+
+/* A row of pseudo_keyring_state(), being made; all is NULL that has not been put. */
+typedef struct StateRow
+{
+	Datum		values[STATE_COLUMNS];
+	bool		nulls[STATE_COLUMNS];
+} StateRow;
+
+/* Put a value into a row. */
+static void
+put(StateRow *row, int column, Datum value)
+{
+	row->values[column] = value;
+	row->nulls[column] = false;
 }
 
-/* Fill in what a keyring's keys show, in ascending order of id. */
+/* Put a column of arrays into a row, which has an element a key, in ascending order of id. */
 static void
-describe_keys(PseudoKeyring *keyring, Datum *values, bool *nulls)
+put_of_keys(StateRow *row, int column, Oid type, PseudoKeyring *keyring,
+			bool (*element) (const PseudoKey *key, Datum *value))
 {
 	int			n = keyring->nkeys;
-	Datum	   *ids = palloc(n * sizeof(Datum));
-	Datum	   *prefixes = palloc(n * sizeof(Datum));
-	Datum	   *statuses = palloc(n * sizeof(Datum));
-	Datum	   *bits = palloc(n * sizeof(Datum));
-	Datum	   *nonce_bytes = palloc(n * sizeof(Datum));
-	bool		weak = false;
+	Datum	   *values = palloc(n * sizeof(Datum));
+	bool	   *nulls = palloc(n * sizeof(bool));
+	int			lower = 1;
+	int16		len;
+	bool		by_value;
+	char		align;
 
 	for (int i = 0; i < n; i++)
-	{
-		PseudoKey  *key = &keyring->keys[n - 1 - i];
+		nulls[i] = !element(&keyring->keys[n - 1 - i], &values[i]);
+	get_typlenbyvalalign(type, &len, &by_value, &align);
+	put(row, column, PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, type,
+														len, by_value, align)));
+}
 
-		ids[i] = Int64GetDatum((int64) key->id);
-		prefixes[i] = CStringGetTextDatum(pseudo_output_prefix_name(key->prefix));
-		statuses[i] = CStringGetTextDatum(pseudo_key_status_name(key->status));
-		bits[i] = Int32GetDatum(key->siv_bits);
-		nonce_bytes[i] = Int32GetDatum(key->nonce_key_len);
-		if (key->nonce_key_len > 0 && key->nonce_key_len < PSEUDO_WEAK_NONCE_KEY)
-			weak = true;
+/* The elements of these arrays: returns false for NULL. */
+static bool
+state_id(const PseudoKey *key, Datum *value)
+{
+	*value = Int64GetDatum((int64) key->id);
+	return true;
+}
+
+static bool
+state_prefix(const PseudoKey *key, Datum *value)
+{
+	*value = CStringGetTextDatum(pseudo_output_prefix_name(key->prefix));
+	return true;
+}
+
+static bool
+state_status(const PseudoKey *key, Datum *value)
+{
+	*value = CStringGetTextDatum(pseudo_key_status_name(key->status));
+	return true;
+}
+
+static bool
+state_bits(const PseudoKey *key, Datum *value)
+{
+	*value = Int32GetDatum(key->siv_bits);
+	return true;
+}
+
+static bool
+state_nonce_bytes(const PseudoKey *key, Datum *value)
+{
+	*value = Int32GetDatum(key->nonce_key_len);
+	return true;
+}
+
+static bool
+state_fingerprint(const PseudoKey *key, Datum *value)
+{
+	if (key->fingerprint[0] == '\0')
+		return false;
+	*value = CStringGetTextDatum(key->fingerprint);
+	return true;
+}
+
+/* Is a nonce key of the keyring short enough to be found? */
+static bool
+is_weak(PseudoKeyring *keyring)
+{
+	for (int i = 0; i < keyring->nkeys; i++)
+	{
+		int			len = keyring->keys[i].nonce_key_len;
+
+		if (len > 0 && len < PSEUDO_WEAK_NONCE_KEY)
+			return true;
 	}
-	values[4] = Int64GetDatum((int64) keyring->primary->id);
-	values[5] = key_array(ids, n, INT8OID);
-	values[6] = key_array(prefixes, n, TEXTOID);
-	values[7] = key_array(statuses, n, TEXTOID);
-	values[8] = key_array(bits, n, INT4OID);
-	values[9] = key_array(nonce_bytes, n, INT4OID);
-	values[10] = BoolGetDatum(weak);
-	memset(nulls + 4, false, 7);
+	return false;
+}
+
+/* Put what a keyring's keys show into a row. */
+static void
+describe_keys(StateRow *row, PseudoKeyring *keyring)
+{
+	put(row, STATE_PRIMARY_KEY_ID, Int64GetDatum((int64) keyring->primary->id));
+	put_of_keys(row, STATE_KEY_IDS, INT8OID, keyring, state_id);
+	put_of_keys(row, STATE_PREFIXES, TEXTOID, keyring, state_prefix);
+	put_of_keys(row, STATE_STATUSES, TEXTOID, keyring, state_status);
+	put_of_keys(row, STATE_KEY_BITS, INT4OID, keyring, state_bits);
+	put_of_keys(row, STATE_NONCE_KEY_BYTES, INT4OID, keyring, state_nonce_bytes);
+	put_of_keys(row, STATE_FINGERPRINTS, TEXTOID, keyring, state_fingerprint);
+	put(row, STATE_WEAK, BoolGetDatum(is_weak(keyring)));
 }
 
 /* Add the row of one keyring. */
@@ -385,27 +478,21 @@ put_state(ReturnSetInfo *rsinfo, ForeignServer *server)
 {
 	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
 	PseudoCacheState state;
-	Datum		values[12] = {0};
-	bool		nulls[12];
+	StateRow	row = {0};
 
 	pseudo_cache_describe(server, &state);
-	memset(nulls, true, sizeof(nulls));
-	values[0] = DirectFunctionCall1(namein, CStringGetDatum(server->servername));
-	values[1] = CStringGetTextDatum(options->provider->name);
-	nulls[0] = nulls[1] = false;
+	memset(row.nulls, true, sizeof(row.nulls));
+	put(&row, STATE_NAME, DirectFunctionCall1(namein, CStringGetDatum(server->servername)));
+	put(&row, STATE_PROVIDER, CStringGetTextDatum(options->provider->name));
 	if (state.keyring)
 	{
-		values[2] = TimestampTzGetDatum(state.loaded_at);
-		values[3] = CStringGetTextDatum(state.version);
-		nulls[2] = nulls[3] = false;
-		describe_keys(state.keyring, values, nulls);
+		put(&row, STATE_LOADED_AT, TimestampTzGetDatum(state.loaded_at));
+		put(&row, STATE_VERSION, CStringGetTextDatum(state.version));
+		describe_keys(&row, state.keyring);
 	}
 	if (state.error)
-	{
-		values[11] = CStringGetTextDatum(state.error);
-		nulls[11] = false;
-	}
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		put(&row, STATE_ERROR, CStringGetTextDatum(state.error));
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row.values, row.nulls);
 }
 
 /* The servers of our wrapper that the current user may use. */

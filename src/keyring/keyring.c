@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include <math.h>
 #include <openssl/crypto.h>
 
 #include "json.h"
@@ -17,6 +18,8 @@
 #define NEW_KEY_LEN		32		/* bytes, of a new key and its nonce key each */
 #define MAX_NONCE_START	52
 #define MAX_EDITS		10		/* four fields twice, two values */
+#define MAX_POSITION_TEXT	32	/* bytes of a position as it is written, for a small buffer */
+#define FINGERPRINT_LABEL	"pseudo/fingerprint"
 
 /* The fields of the material, which are also the service's whole document. */
 static const char *const material_fields[] = {
@@ -38,7 +41,8 @@ static const char *const status_names[] = {
 
 static const char *const prefix_names[] = {
 	[PSEUDO_PREFIX_RAW] = "raw",
-	[PSEUDO_PREFIX_TINK] = "tink"
+	[PSEUDO_PREFIX_TINK] = "tink",
+	[PSEUDO_PREFIX_UNKNOWN] = "unknown"
 };
 
 /* An entry of "keys" and its id. */
@@ -202,6 +206,55 @@ need_integer(Reader *r, const char *label, const PseudoJson *object, const char 
 	return true;
 }
 
+/*
+ * A position as the service takes it: its JSON library reads an int from a number or a string, whatever way
+ * either is written, as long as it is a whole number: 3, "3", "3.0", " 3 ", 3e0.  Not taken here is what
+ * only Java calls a number: "3d", hexadecimal, digits of other scripts.
+ */
+static bool
+read_position(const PseudoJson *field, uint32 max, uint32 *result)
+{
+	PseudoSpan	text = field->type == PSEUDO_JSON_STRING ? field->text : field->source;
+	char		number[MAX_POSITION_TEXT + 1];
+	char	   *end;
+	double		value;
+
+	if (field->type != PSEUDO_JSON_STRING && field->type != PSEUDO_JSON_NUMBER)
+		return false;
+	for (; text.len > 0 && (unsigned char) text.data[0] <= ' '; text.len--)
+		text.data++;
+	while (text.len > 0 && (unsigned char) text.data[text.len - 1] <= ' ')
+		text.len--;
+	if (text.len == 0 || text.len > MAX_POSITION_TEXT)
+		return false;
+	memcpy(number, text.data, text.len);
+	number[text.len] = '\0';
+	if (strspn(number, "0123456789+-.eE") != text.len)
+		return false;
+	value = strtod(number, &end);
+	if (*end != '\0' || end == number || !(value >= 0 && value <= max) || value != floor(value))
+		return false;
+	*result = (uint32) value;
+	return true;
+}
+
+/* Read a field that must be a position in the hex digits. */
+static bool
+need_position(Reader *r, const char *label, const PseudoJson *object, const char *name,
+			  uint32 max, uint32 *result)
+{
+	PseudoJson *field = need_field(r, label, object, name);
+
+	if (field == NULL)
+		return false;
+	if (!read_position(field, max, result))
+	{
+		r->fault = psprintf("%sfield \"%s\" must be an integer from 0 to %u", label, name, max);
+		return false;
+	}
+	return true;
+}
+
 /* Read a field that must be base64, into r->bytes. */
 static bool
 need_base64(Reader *r, const char *label, const PseudoJson *object, const char *name,
@@ -228,6 +281,23 @@ has_material(const PseudoJson *object, int n)
 	return false;
 }
 
+/*
+ * Make what tells keys apart and gives nothing of them away, for they have 128 random bits or more: the
+ * start of an HMAC, as a deterministic nonce is; key->nonce, not yet set, is the room for it.
+ */
+static bool
+make_fingerprint(PseudoKey *key, const uint8 *secret, size_t len)
+{
+	uint8		digits[PSEUDO_NONCE_LEN];
+
+	if (pseudo_nonce_key_init(&key->nonce, secret, len, 0) != PSEUDO_OK)
+		return false;
+	pseudo_nonce_deterministic(digits, &key->nonce, (const uint8 *) FINGERPRINT_LABEL,
+							   strlen(FINGERPRINT_LABEL));
+	memcpy(key->fingerprint, digits, PSEUDO_FINGERPRINT_LEN);
+	return true;
+}
+
 /* Read the four fields into a key. */
 static bool
 read_material(Reader *r, const char *label, const PseudoJson *object, PseudoKey *key)
@@ -239,12 +309,13 @@ read_material(Reader *r, const char *label, const PseudoJson *object, PseudoKey 
 	if (!need_base64(r, label, object, "encodedSecretKey", &len))
 		return false;
 	if ((len != 16 && len != 32) ||
-		pseudo_siv_key_init(&key->siv, r->bytes, len) != PSEUDO_OK)
+		pseudo_siv_key_init(&key->siv, r->bytes, len) != PSEUDO_OK ||
+		!make_fingerprint(key, r->bytes, len))
 		return field_fault(r, label, "encodedSecretKey", "must be base64 of 16 or 32 bytes");
 	key->siv_bits = (int) len * 8;
 
-	if (!need_integer(r, label, object, "nonceStrPos", 0, MAX_NONCE_START, &start) ||
-		!need_integer(r, label, object, "nonceEndPos", 0, MAX_NONCE_START + PSEUDO_NONCE_LEN, &end))
+	if (!need_position(r, label, object, "nonceStrPos", MAX_NONCE_START, &start) ||
+		!need_position(r, label, object, "nonceEndPos", MAX_NONCE_START + PSEUDO_NONCE_LEN, &end))
 		return false;
 	if (end != start + PSEUDO_NONCE_LEN)
 		return field_fault(r, label, "nonceEndPos", "must be 12 more than \"nonceStrPos\"");
@@ -303,6 +374,7 @@ read_kind(Reader *r, const char *label, const PseudoJson *object, PseudoKey *key
 		key->prefix = PSEUDO_PREFIX_RAW;
 	else
 	{
+		key->prefix = PSEUDO_PREFIX_UNKNOWN;
 		warn_unusable(r, key, "outputPrefix");
 		return true;
 	}
@@ -421,7 +493,10 @@ read_primary(Reader *r)
 	return false;
 }
 
-/* Does the i-th key have the material of r->other?  That of an unusable one may be unlike any. */
+/*
+ * Does the i-th key, a raw one, have the material of r->other?  That of an unusable one may be unlike any;
+ * one whose prefix we do not know is not raw by its own words.
+ */
 static bool
 matches_other(Reader *r, int i)
 {

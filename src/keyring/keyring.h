@@ -13,6 +13,7 @@
 
 #define PSEUDO_DOCUMENT_MAX	65536	/* bytes of a document */
 #define PSEUDO_WEAK_NONCE_KEY	16	/* a nonce key of fewer bytes is weak */
+#define PSEUDO_FINGERPRINT_LEN	8	/* hex digits of HMAC-SHA256(key, "pseudo/fingerprint") */
 #define PSEUDO_DERIVED_SLOTS	16	/* nonce keys of contexts kept a keyring */
 
 typedef enum PseudoKeyStatus
@@ -26,7 +27,8 @@ typedef enum PseudoKeyStatus
 typedef enum PseudoOutputPrefix
 {
 	PSEUDO_PREFIX_RAW,			/* the REST service's format */
-	PSEUDO_PREFIX_TINK			/* 0x01 and the key id first */
+	PSEUDO_PREFIX_TINK,			/* 0x01 and the key id first */
+	PSEUDO_PREFIX_UNKNOWN		/* one that we do not know: the key is unusable */
 } PseudoOutputPrefix;
 
 typedef struct PseudoKey
@@ -38,6 +40,7 @@ typedef struct PseudoKey
 	PseudoOutputPrefix prefix;
 	int			siv_bits;		/* 128 or 256; 0 where there is no material */
 	int			nonce_key_len;	/* bytes; 0 where there is no material */
+	char		fingerprint[PSEUDO_FINGERPRINT_LEN + 1];	/* "" where there is no material */
 } PseudoKey;
 
 /* The nonce key of a key in a context; a slot is reused in turn. */
@@ -118,7 +121,7 @@ extern PseudoDocument pseudo_document_set_primary(const PseudoDocument *old, uin
 extern PseudoDocument pseudo_document_set_status(const PseudoDocument *old, uint32 id,
 												 PseudoKeyStatus status, char **fault);
 
-/* "enabled", "disabled", "destroyed", "unusable"; "raw", "tink" */
+/* "enabled", "disabled", "destroyed", "unusable"; "raw", "tink", "unknown" */
 extern const char *pseudo_key_status_name(PseudoKeyStatus status);
 extern const char *pseudo_output_prefix_name(PseudoOutputPrefix prefix);
 

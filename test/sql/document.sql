@@ -125,6 +125,15 @@ SELECT t.fault(replace(:'one', '"nonceStrPos": 7', '"nonceStrPos": 0x7'));
 SELECT t.fault(replace(:'one', '"nonceStrPos": 7', '"nonceStrPos": 1e400'));
 SELECT t.fault(replace(:'one', '"nonceStrPos": 7', '"nonceStrPos": -7'));
 SELECT p, e, t.fault(:'one'::jsonb || jsonb_build_object('nonceStrPos', p, 'nonceEndPos', e)) FROM (VALUES (0, 12), (52, 64), (53, 65), (-1, 11), (7, 18), (7, 20), (12, 0), (0, 64), (2147483640, -2147483644)) AS s (p, e);
+-- A position is what the service's JSON library (Gson) takes for an int, number or string, but for what only Java calls a number.
+SELECT p, t.fault(replace(:'one', '"nonceStrPos": 7', '"nonceStrPos": ' || p)) FROM unnest(ARRAY['"7"', '"07"', '"+7"', '" 7 "', '"\t7\n"', '"\u0037"', '"7\u0000"', '"7.0"', '"7."', '"7e0"', '"70e-1"', '".7e1"', '7.0', '7e0', '70e-1', '0.7E1']) WITH ORDINALITY AS s (p, n) ORDER BY n;
+SELECT left(p, 40), t.fault(replace(:'one', '"nonceStrPos": 7', '"nonceStrPos": ' || p)) FROM unnest(ARRAY['""', '" "', '"."', '"e"', '"e1"', '"-"', '"7d"', '"7f"', '"0x7"', '"0x7p0"', '"\u0667"', '"\u00a07"', '"7 7"', '"7,0"', '"seven"', '"7.5"', '"-7"', '"--7"', '"+-7"', '"7e"', '"7e0.5"', '"1e400"', '"-1e400"', '"4294967303"', '"NaN"', '"Infinity"', '"' || repeat('0', 32) || '7"', '"' || repeat('7', 60000) || '"', '7e-1']) WITH ORDINALITY AS s (p, n) ORDER BY n;
+SELECT p, e, t.fault(:'one'::jsonb || jsonb_build_object('nonceStrPos', p, 'nonceEndPos', e)) FROM (VALUES ('0', '12'), ('-0', '12'), ('52', '64'), ('53', '65'), ('7', '18'), ('7.0', '19e0')) AS s (p, e);
+SELECT t.keyring('text', replace(replace(:'one', ': 7', ': "7"'), ': 19', ': "19"'));
+SELECT pseudonymize('x', true, '', 'text') = pseudonymize('x', true), reidentify('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=', '', 'text');
+DROP SERVER text;
+-- Our own fields are integers.
+SELECT f, v, t.fault(:'many'::jsonb || jsonb_build_object(f, v)) FROM unnest('{version,primaryKeyId}'::text[]) f, unnest('{"\"1\"",1.0}'::jsonb[]) WITH ORDINALITY AS v (v, n) ORDER BY f DESC, n;
 -- version, primaryKeyId, keys.
 SELECT t.fault(:'many'::jsonb - 'version');
 SELECT t.fault(:'many'::jsonb - 'primaryKeyId');
@@ -181,6 +190,8 @@ SELECT t.fault(:'three'::jsonb || '{"encodedSecretKey": "S3cret"}');
 SELECT t.fault(jsonb_set(:'three', '{keys,0,status}', '"disabled"'));
 SELECT t.fault(jsonb_set(:'three', '{keys,0}', '{"keyId": 1, "outputPrefix": "raw", "status": "destroyed"}'));
 SELECT t.fault(jsonb_set(:'three', '{keys,0,outputPrefix}', '"tink"'));
+SELECT t.fault(jsonb_set(:'three', '{keys,0,status}', '"S3cret"'));
+SELECT t.fault(jsonb_set(:'three', '{keys,0,outputPrefix}', '"S3cret"'));
 -- Many keys.
 SELECT t.fault(jsonb_set(:'many', '{keys}', :'many'::jsonb -> 'keys' || (SELECT jsonb_agg(jsonb_build_object('keyId', n, 'outputPrefix', 'tink', 'status', 'destroyed')) FROM generate_series(3, 800) n)));
 SELECT t.fault(jsonb_set(:'many', '{keys}', :'many'::jsonb -> 'keys' || (SELECT jsonb_agg((:'many'::jsonb -> 'keys' -> 1) || jsonb_build_object('keyId', n)) FROM generate_series(3, 230) n)));

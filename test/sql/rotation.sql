@@ -7,6 +7,21 @@
 SET client_min_messages = warning;
 SET search_path = pseudo, public;
 SELECT t.run('rm -f ' || t.path('ring') || ' ' || t.path('raw') || ' ' || t.path('service'));
+-- HMAC-SHA256 (RFC 2104) of a text under a key of up to 64 bytes, from PostgreSQL's own SHA-256
+CREATE FUNCTION t.hmac_sha256(message text, key bytea) RETURNS bytea LANGUAGE plpgsql AS
+$$
+DECLARE
+  ipad bytea := decode(repeat('36', 64), 'hex');
+  opad bytea := decode(repeat('5c', 64), 'hex');
+BEGIN
+  FOR i IN 0 .. length(key) - 1 LOOP
+    ipad := set_byte(ipad, i, 54 # get_byte(key, i));
+    opad := set_byte(opad, i, 92 # get_byte(key, i));
+  END LOOP;
+  RETURN sha256(opad || sha256(ipad || convert_to(message, 'UTF8')));
+END
+$$;
+SELECT encode(t.hmac_sha256('what do ya want for nothing?', 'Jefe'), 'hex') AS "RFC 4231, case 2";
 CREATE VIEW t.ring AS SELECT name, primary_key_id, key_ids, prefixes, statuses, key_bits, nonce_key_bytes, weak, error FROM pseudo_keyrings;
 -- The first key is primary; its file is made, for the server's user alone.
 SELECT t.keyring('ring');
@@ -33,6 +48,8 @@ SELECT * FROM t.ring WHERE name = 'ring';
 SELECT pseudo_set_primary_key('ring', 2);
 SELECT pseudo_set_primary_key('ring', 2);
 SELECT key, reidentify(d, 'crm', 'ring') = v, reidentify(r, 'crm', 'ring') = v FROM made ORDER BY key;
+-- A fingerprint of each key, by which two nodes see whether they hold the same.
+SELECT key_ids, fingerprints = ARRAY(SELECT left(encode(hmac, 'hex'), 8) FROM jsonb_array_elements(t.get('ring') -> 'keys') k, t.hmac_sha256('pseudo/fingerprint', decode(k ->> 'encodedSecretKey', 'base64')) hmac ORDER BY k ->> 'keyId') FROM pseudo_keyrings WHERE name = 'ring';
 -- New keys are new.
 SELECT count(DISTINCT k ->> 'encodedSecretKey'), count(DISTINCT k ->> 'encodedNonceKey') FROM jsonb_array_elements(t.get('ring') -> 'keys') k;
 -- Disabled: kept, not used; and back.
@@ -78,6 +95,7 @@ SELECT t.err($$SELECT pseudo_set_key_status('ring', 1, 'disabled')$$);
 SELECT t.err($$SELECT pseudo_set_key_status('ring', 1, 'destroyed')$$);
 SELECT t.err($$SELECT pseudo_set_primary_key('ring', 1)$$);
 SELECT pseudo_set_key_status('ring', 3, 'destroyed');
+SELECT array_length(fingerprints, 1), fingerprints[1] IS NULL, fingerprints[2] ~ '^[0-9a-f]{8}$', fingerprints[3] IS NULL FROM pseudo_keyrings WHERE name = 'ring';
 SELECT key, t.err(format('SELECT reidentify(%L, %L, %L)', d, 'crm', 'ring')) FROM made ORDER BY key;
 -- Ids are never used again.
 SELECT pseudo_create_key('ring');
@@ -147,6 +165,28 @@ SELECT t.err($$SELECT pseudo_create_key('service')$$);
 SELECT t.put('service', rtrim('{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}', '}') || ', "note": "' || repeat('x', 65200) || '"}');
 SELECT t.err($$SELECT pseudo_create_key('service')$$);
 SELECT length(pg_read_file(t.path('service'))) > 65000, t.get('service') ? 'keys';
+-- How many keys a document has room for.
+DROP SERVER service;
+SELECT t.run('rm -f ' || t.path('service'));
+SELECT t.keyring('service');
+DO $$
+BEGIN
+  LOOP
+    PERFORM pseudo.pseudo_create_key('service');
+  END LOOP;
+EXCEPTION WHEN invalid_parameter_value THEN
+  NULL;
+END
+$$;
+SELECT array_length(key_ids, 1), array_length(fingerprints, 1) FROM pseudo_keyrings WHERE name = 'service';
+SELECT reidentify(pseudonymize('x', true, '', 'service'), '', 'service'), length(pg_read_file(t.path('service')));
+-- The first key of a file says that another node may have one.
+SET client_min_messages = notice;
+DROP SERVER service;
+SELECT t.run('rm -f ' || t.path('service'));
+SELECT t.keyring('service');
+SELECT pseudo_create_key('service');
+SELECT pseudo_create_key('service');
 -- A key that got other material under its id is gone, too.
 SET client_min_messages = warning;
 DROP SERVER service;
@@ -163,6 +203,7 @@ SELECT pseudo_create_key('ring');
 ROLLBACK;
 SELECT pseudo_create_key('ring');
 DROP VIEW t.ring;
+DROP FUNCTION t.hmac_sha256;
 DROP SERVER ring;
 DROP SERVER raw;
 DROP SERVER service;
