@@ -66,7 +66,7 @@ OBJS = \
 	src/functions/unique.o
 
 REGRESS = pseudo service arguments malformed document options rights rotation batches \
-	plans views attacks repseudonymize trigger trigger_attacks trigger_values citus bulk bulk_refused unique json_values objects
+	plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values citus bulk bulk_refused unique json_values objects
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1
