@@ -5,6 +5,7 @@
 #	test/run.sh [SECTION...]
 #
 #	tap		whole servers, providers, faults
+#	answers		what AWS may answer, made up from seeds, under the address sanitizer
 #	faults		the n-th call for memory, files, OpenSSL and libcurl fails, for each n
 #	memcheck	pg_regress on a server under valgrind
 #	fuzz		the core, fuzzed
@@ -39,9 +40,9 @@ set -uo pipefail
 
 sections=("$@")
 # The longest first.
-[ $# -gt 0 ] || sections=(tap memcheck faults fuzz upgrade unit tour bench warnings regress scripts)
+[ $# -gt 0 ] || sections=(tap memcheck faults answers fuzz upgrade unit tour bench warnings regress scripts)
 for section in "${sections[@]}"; do
-	declare -F "section_$section" > /dev/null || { sed -n '3,25s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+	declare -F "section_$section" > /dev/null || { sed -n '3,26s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done
 
 declare -A running=() began=()

@@ -136,6 +136,27 @@ section_faults() {
 	[ $bad -ne 0 ] || run_tap faults PSEUDO_FAULTS="$work/modules" test/faults/faults.pl
 }
 
+# Answers of AWS made up from seeds, read by modules with the address sanitizer: test/faults/answers.c.  It is
+# loaded with a library that is initialised first and has it start by an allocation: else it starts within one that
+# another library makes under a lock, and hangs.
+section_answers() {
+	local suite_log=$build/answers-build.log sanitizer bad=0 flags='-g -O1 -fsanitize=address -fno-omit-frame-pointer'
+	if ! can_sanitize gcc; then skip answers "gcc is here without its sanitizers"; return; fi
+	copy_tree
+	mkdir "$work/modules"
+	sanitizer=$(gcc -print-file-name=libasan.so):$work/modules/first.so
+	{
+		echo '#include <stdlib.h>
+			__attribute__((constructor)) static void first(void) { void *volatile p = malloc(1); free(p); }' |
+			gcc -shared -fPIC -Wl,-z,initfirst -o "$work/modules/first.so" -x c - &&
+			make -s -C "$work/tree" PG_CONFIG="$PG_CONFIG" CC=gcc with_llvm=no COPT="$flags" all &&
+			make -s -C "$work/tree/test/faults" PG_CONFIG="$PG_CONFIG" CC=gcc OUT="$work/modules" VARIANT=answers COPT="$flags"
+	} > "$suite_log" 2>&1 || bad=1
+	chmod -R a+rX "$work/modules"
+	count "answers, modules" $((1 - bad)) $bad "$suite_log"
+	[ $bad -ne 0 ] || PSEUDO_SANITIZER=$sanitizer run_tap answers PSEUDO_ANSWERS="$work/modules" test/faults/answers.pl
+}
+
 # The tour, in a cluster of its own.
 section_tour() {
 	local suite_log=$build/tour.log status

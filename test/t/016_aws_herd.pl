@@ -103,7 +103,8 @@ note sprintf 'in a herd: a hashed directory %.1f ms', $herd;
 note sprintf 'with three attempts: one CA %.1f ms, a bundle %.1f ms', @third{qw(one bundle)};
 my $parse = $cost{bundle} - $cost{one};
 cmp_ok($cost{system}, '<', $cost{one} + $parse / 3, 'the system: its hashed directory, not its bundle');
-cmp_ok($herd, '<', $cost{bundle}, 'the system, in a herd: the same');
+# That it was served at all says so: the system's bundle does not have this CA.  Who waits in a herd pays for looking up, too.
+cmp_ok($herd, '<', 2 * $cost{bundle}, 'the system, in a herd: the same');
 cmp_ok($third{bundle}, '<', $third{one} + 2 * $parse, 'three attempts parse a bundle once');
 
 # The system's directory need not know all that its bundle does.
