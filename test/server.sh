@@ -140,7 +140,7 @@ section_faults() {
 # loaded with a library that is initialised first and has it start by an allocation: else it starts within one that
 # another library makes under a lock, and hangs.
 section_answers() {
-	local suite_log=$build/answers-build.log sanitizer bad=0 flags='-g -O1 -fsanitize=address -fno-omit-frame-pointer'
+	local suite_log=$build/answers-build.log sanitizer bad=0 sanitize='-g -O1 -fsanitize=address -fno-omit-frame-pointer'
 	if ! can_sanitize gcc; then skip answers "gcc is here without its sanitizers"; return; fi
 	copy_tree
 	mkdir "$work/modules"
@@ -149,8 +149,8 @@ section_answers() {
 		echo '#include <stdlib.h>
 			__attribute__((constructor)) static void first(void) { void *volatile p = malloc(1); free(p); }' |
 			gcc -shared -fPIC -Wl,-z,initfirst -o "$work/modules/first.so" -x c - &&
-			make -s -C "$work/tree" PG_CONFIG="$PG_CONFIG" CC=gcc with_llvm=no COPT="$flags" all &&
-			make -s -C "$work/tree/test/faults" PG_CONFIG="$PG_CONFIG" CC=gcc OUT="$work/modules" VARIANT=answers COPT="$flags"
+			make -s -C "$work/tree" PG_CONFIG="$PG_CONFIG" CC=gcc with_llvm=no COPT="$sanitize" all &&
+			make -s -C "$work/tree/test/faults" PG_CONFIG="$PG_CONFIG" CC=gcc OUT="$work/modules" VARIANT=answers COPT="$sanitize"
 	} > "$suite_log" 2>&1 || bad=1
 	chmod -R a+rX "$work/modules"
 	count "answers, modules" $((1 - bad)) $bad "$suite_log"
