@@ -21,7 +21,8 @@ my $pid = ask($s, 'SELECT pg_backend_pid()');
 
 sub usage
 {
-	my @files = glob "/proc/$pid/fd/*";
+	# but for those of catalogs, which a backend opens and closes as others vacuum them
+	my @files = grep { (readlink // '') !~ m{/(base|global)/} } glob "/proc/$pid/fd/*";
 	my @maps = split /\n/, slurp_file("/proc/$pid/maps");
 	my ($locked) = slurp_file("/proc/$pid/status") =~ /^VmLck:\s+(\d+)/m;
 	my ($resident) = slurp_file("/proc/$pid/status") =~ /^VmRSS:\s+(\d+)/m;
@@ -37,7 +38,7 @@ sub flat
 	my %before = usage();
 	is(ask($s, $run->($times)), '', "$name: it runs on");
 	my %after = usage();
-	cmp_ok($after{files} - $before{files}, '<=', 2, "$name: files, $before{files} and $after{files}");
+	cmp_ok($after{files} - $before{files}, '<=', 0, "$name: files, $before{files} and $after{files}");
 	cmp_ok($after{maps} - $before{maps}, '<=', 4, "$name: mappings, $before{maps} and $after{maps}");
 	cmp_ok($after{locked} - $before{locked}, '<=', 16, "$name: locked memory, $before{locked} kB and $after{locked} kB");
 	cmp_ok($after{resident} - $before{resident}, '<', 2048, "$name: memory, $before{resident} kB and $after{resident} kB");

@@ -17,7 +17,7 @@ my $bound = 2;    # seconds that an end may take; milliseconds are usual, but te
 my $has_proc = -r "/proc/$$/stat";
 
 $ENV{PSEUDO_TEST_VALUE} = 'from the environment';
-my $node = start_server('command', "log_statement = none\nlog_error_verbosity = verbose\n");
+my $node = start_server('command', "autovacuum_naptime = 1s\nautovacuum_vacuum_threshold = 1\nautovacuum_vacuum_scale_factor = 0\nlog_statement = none\nlog_error_verbosity = verbose\n");
 my $dir = $node->basedir;
 my $doc = "$dir/one.json";
 put_file($doc, "$one\n");
@@ -92,6 +92,13 @@ sub children
 		push @found, $path =~ /(\d+)/ if $line =~ /\) \w (\d+) / && $1 == $pid;
 	}
 	return @found;
+}
+
+# How many pipes a process has open.  Files are none of our doing: a backend opens and closes those of catalogs as others vacuum them.
+sub pipes
+{
+	my ($pid) = @_;
+	return scalar grep { (readlink // '') =~ /^pipe:/ } glob "/proc/$pid/fd/*";
 }
 
 # Wait until something holds; returns whether it does, and says how long that took.
@@ -225,7 +232,7 @@ SKIP:
 		my $m = marker();
 		ask($s, 'DROP SERVER IF EXISTS pseudo');
 		add_command('pseudo', hang($m), timeout => '60s', %options);
-		my $files = () = glob "/proc/$pid/fd/*";
+		my $pipes = pipes($pid);
 		begin($s, "SELECT pseudo.pseudonymize('x', true)");
 		within(10, "$what: it runs", sub { $s->{run}->pump_nb; processes($m) >= 4 });
 		is(ask($admin, "SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid"), 'Extension', "$what: the wait shows");
@@ -237,8 +244,7 @@ SKIP:
 		like($said, $expected, "$what: the error");
 		within($bound, "$what: no process stays", sub { !processes($m) });
 		is(join(' ', children($pid)), '', "$what: nor a zombie");
-		my $left = () = glob "/proc/$pid/fd/*";
-		is($left, $files, "$what: nor a file");
+		is(pipes($pid), $pipes, "$what: nor a pipe");
 	};
 	$ended->('time-out', qr/^ERROR:  08006: keyring "pseudo": command timed out$/m, sub { }, timeout => '1s');
 	$ended->('pg_cancel_backend', qr/^ERROR:  57014: /m, sub { ask($admin, "SELECT pg_cancel_backend($pid)") });
@@ -277,10 +283,9 @@ SKIP:
 		ask($s, 'DROP SERVER IF EXISTS pseudo');
 		add_command('pseudo', "n=\$(cat $dir/n); n=\$((n + 1)); echo \$n > $dir/n; case \$((n % 5)) in 0) cat $doc;; 1) exit 1;; 2) yes;; 3) kill -9 \$\$;; 4) ;; esac");
 		ask($s, "DO \$\$ BEGIN FOR i IN 1 .. 250 LOOP BEGIN PERFORM pseudo.pseudo_refresh_keyring(); EXCEPTION WHEN OTHERS THEN END; END LOOP; END \$\$");
-		my @files = glob "/proc/$pid/fd/*";
 		my @maps = split /\n/, slurp_file("/proc/$pid/maps");
 		my ($locked) = slurp_file("/proc/$pid/status") =~ /^VmLck:\s+(\d+)/m;
-		my %now = (files => scalar @files, maps => scalar @maps, locked => $locked, children => scalar children($pid));
+		my %now = (pipes => pipes($pid), maps => scalar @maps, locked => $locked, children => scalar children($pid));
 		%before = %now if $round == 1;
 		cmp_ok(abs($now{$_} - $before{$_}), '<=', { maps => 4, locked => 16 }->{$_} // 0, "many loads: $_, $before{$_} and $now{$_}") for $round == 2 ? sort keys %now : ();
 	}
