@@ -9,7 +9,8 @@
 #	faults		the n-th call for memory, files, OpenSSL and libcurl fails, for each n
 #	memcheck	pg_regress on a server under valgrind
 #	fuzz		the core, fuzzed
-#	upgrade		pg_regress on PostgreSQL 17 of Debian 13, and dumps restored into it
+#	pg15 ... pg19	a build, pg_regress and a restore of dumps on another PostgreSQL than this
+#			system's; all TAP tests on 19
 #	unit		the core on its own: every implementation, sanitizers, valgrind, ARMv8
 #	warnings	a build without any, by gcc and clang
 #	tour		test/demo.sh: what it checks are tests
@@ -35,14 +36,14 @@ set -uo pipefail
 . "$root/test/sources.sh"
 # shellcheck source=server.sh
 . "$root/test/server.sh"
-# shellcheck source=upgrade.sh
-. "$root/test/upgrade.sh"
+# shellcheck source=versions.sh
+. "$root/test/versions.sh"
 
 sections=("$@")
 # The longest first.
-[ $# -gt 0 ] || sections=(tap memcheck faults answers fuzz upgrade unit tour bench warnings regress scripts)
+[ $# -gt 0 ] || sections=(tap memcheck faults answers pg19 fuzz pg18 pg17 pg16 pg15 unit tour bench warnings regress scripts)
 for section in "${sections[@]}"; do
-	declare -F "section_$section" > /dev/null || { sed -n '3,26s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+	declare -F "section_$section" > /dev/null || { sed -n '3,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done
 
 declare -A running=() began=()
@@ -99,6 +100,8 @@ mkdir "$build/sections"
 need_base_tools
 need_test_tools
 echo "PostgreSQL: $("$PG_CONFIG" --version), $PG_CONFIG"
+# What all other sections test.
+[ $# -gt 0 ] || mapfile -t sections < <(printf '%s\n' "${sections[@]}" | grep -vx "pg$(own_version)")
 (log=$build/venv.log && : > "$log" && need_venv) &
 built=yes
 (build_extension && install_extension) || built=

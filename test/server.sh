@@ -117,12 +117,16 @@ run_tap() {
 	fi
 }
 
-# The largest files first, since those take longest.
-section_tap() {
+# All TAP tests, the largest files first, since those take longest: the suite's name.
+run_all_tap() {
 	local files
-	copy_tree
 	mapfile -t files < <(cd "$root" && find test/t -name '*.pl' -printf '%s %p\n' | sort -rn | cut -d' ' -f2)
-	run_tap TAP PSEUDO_RESTORE_INTO= "${files[@]}"
+	run_tap "$1" PSEUDO_RESTORE_INTO= "${files[@]}"
+}
+
+section_tap() {
+	copy_tree
+	run_all_tap TAP
 }
 
 # Modules whose calls of the system and of libraries fail in turn: test/faults/fault.c.

@@ -24,7 +24,8 @@ need_test_tools() {
 	/usr/bin/python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
 	have aarch64-linux-gnu-gcc || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
 	have qemu-aarch64-static || have qemu-aarch64 || missing+=(qemu-user-static)
-	[ "$(id -u)" -ne 0 ] || have debootstrap || missing+=(debootstrap)
+	have mmdebstrap || missing+=(mmdebstrap)
+	have patchelf || missing+=(patchelf)
 	[ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}" || true
 	if have clang && ! can_sanitize clang; then
 		apt_install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev" || true
