@@ -73,37 +73,7 @@ NO_LOCALE = 1
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
 
-# The second module: the provider aws, which alone needs libcurl; WITH_AWS=no leaves it out.
-WITH_AWS ?= yes
-AWS_OBJS = \
-	src/aws/agent.o \
-	src/aws/aws.o \
-	src/aws/chain.o \
-	src/aws/config.o \
-	src/aws/credentials.o \
-	src/aws/curl_memory.o \
-	src/aws/endpoint.o \
-	src/aws/errors.o \
-	src/aws/exchange.o \
-	src/aws/http.o \
-	src/aws/imds.o \
-	src/aws/kms.o \
-	src/aws/load.o \
-	src/aws/module.o \
-	src/aws/secret.o \
-	src/aws/service.o \
-	src/aws/settings.o \
-	src/aws/sigv4.o \
-	src/aws/source_container.o \
-	src/aws/source_environment.o \
-	src/aws/source_instance.o \
-	src/aws/source_profile.o \
-	src/aws/store.o \
-	src/aws/sts.o \
-	src/aws/trust.o \
-	src/aws/url.o
-
-EXTRA_CLEAN = build tmp_check log results $(AWS_OBJS) pseudo_aws$(DLSUFFIX)
+EXTRA_CLEAN = build tmp_check log results
 
 # OpenSSL: AES where no processor instructions apply, SHA-256, randomness.
 SHLIB_LINK = -lcrypto
@@ -119,27 +89,25 @@ include $(PGXS)
 # Other extensions have a README.md too.
 docmoduledir := extension/pseudo
 
-$(OBJS) $(OBJS:.o=.bc) $(AWS_OBJS): $(wildcard $(source)src/*.h $(source)src/*/*.h) pseudo.control
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(source)src/*.h $(source)src/*/*.h) pseudo.control
 
 # A build in another folder needs folders there.
 ifneq ($(srcdir),.)
-$(shell mkdir -p $(sort $(dir $(OBJS) $(AWS_OBJS))))
+$(shell mkdir -p $(sort $(dir $(OBJS)) src/aws))
 endif
 
-# PGXS builds one module; this is the other, by its command for the first.
-pseudo_aws$(DLSUFFIX): $(AWS_OBJS)
-	$(LINK.shared) -o $@ $(AWS_OBJS) $(LDFLAGS) $(LDFLAGS_SL) -lcurl -lssl -lcrypto
-
+# PGXS builds one module, and this is the other: the provider aws, which alone needs libcurl; WITH_AWS=no leaves it out.
+WITH_AWS ?= yes
 ifneq ($(WITH_AWS),no)
-all: pseudo_aws$(DLSUFFIX)
+all: all-aws
 install: install-aws
 endif
+clean: clean-aws
 uninstall: uninstall-aws
-.PHONY: install-aws uninstall-aws
-install-aws: pseudo_aws$(DLSUFFIX) installdirs
-	$(INSTALL_SHLIB) pseudo_aws$(DLSUFFIX) '$(DESTDIR)$(pkglibdir)/'
-uninstall-aws:
-	rm -f '$(DESTDIR)$(pkglibdir)/pseudo_aws$(DLSUFFIX)'
+install-aws: all-aws
+.PHONY: all-aws install-aws clean-aws uninstall-aws
+all-aws install-aws clean-aws uninstall-aws:
+	$(MAKE) -C src/aws $(if $(filter-out . ./,$(srcdir)),-f '$(abspath $(source)src/aws/Makefile)') PG_CONFIG='$(PG_CONFIG)' $(@:-aws=)
 
 # What PGXN and packagers take, from what is committed.
 DISTNAME = pseudo-$(EXTVERSION)

@@ -121,12 +121,12 @@ pgxs_make() {
 # Build in place.  PGXS knows nothing of headers, nor that PostgreSQL changed.
 build_extension() {
 	local stamp=$build/built-with module
-	for module in "$root/pseudo.so" "$root/pseudo_aws.so"; do
+	for module in "$root/pseudo.so" "$root/src/aws/pseudo_aws.so"; do
 		if [ ! -e "$module" ] || [ ! -w "$module" ] ||
 		   [ "$(cat "$stamp" 2>/dev/null)" != "$("$PG_CONFIG" --version --pgxs)" ] ||
 		   [ -n "$(find "$root/src" "$root/Makefile" \( -name '*.h' -o -name Makefile \) -newer "$module")" ]; then
 			find "$root/src" \( -name '*.o' -o -name '*.bc' \) -delete
-			rm -f "$root/pseudo.so" "$root/pseudo_aws.so"
+			rm -f "$root/pseudo.so" "$root/src/aws/pseudo_aws.so"
 			break
 		fi
 	done
@@ -138,7 +138,7 @@ build_extension() {
 is_installed() {
 	local lib share file
 	lib=$("$PG_CONFIG" --pkglibdir) share=$("$PG_CONFIG" --sharedir)/extension
-	for file in "$root"/*.so; do
+	for file in "$root"/*.so "$root"/src/aws/*.so; do
 		cmp -s "$file" "$lib/${file##*/}" || return 1
 	done
 	for file in "$root"/pseudo.control "$root"/sql/pseudo--*.sql; do
