@@ -12,7 +12,7 @@
 #	pg15 ... pg19	a build, pg_regress and a restore of dumps on another PostgreSQL than this
 #			system's; all TAP tests on 19
 #	unit		the core on its own: every implementation, sanitizers, valgrind, ARMv8
-#	warnings	a build without any, by gcc and clang
+#	warnings	a build without any, by gcc and clang; the layers of the sources
 #	tour		test/demo.sh: what it checks are tests
 #	bench		test/bench/sql.sh in short; how fast it was is not judged
 #	regress		pg_regress
@@ -32,6 +32,8 @@ set -uo pipefail
 . "$root/test/tools.sh"
 # shellcheck source=count.sh
 . "$root/test/count.sh"
+# shellcheck source=layers.sh
+. "$root/test/layers.sh"
 # shellcheck source=sources.sh
 . "$root/test/sources.sh"
 # shellcheck source=server.sh

@@ -25,6 +25,7 @@ check_compat() {
 section_warnings() {
 	local compiler
 	check_compat
+	check_layers
 	for compiler in gcc clang; do
 		if have $compiler; then compile_strictly $compiler; else skip "warnings, $compiler" "$compiler is missing"; fi
 	done

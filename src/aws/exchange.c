@@ -49,7 +49,7 @@ retry_after(const PseudoHttpResponse *response)
 
 /* Wait at random, ever longer, after so many failures; returns false where that would pass the deadline. */
 static bool
-back_off(PseudoAws *aws, const PseudoHttpResponse *response, int64 base, int failures)
+back_off_again(PseudoAws *aws, const PseudoHttpResponse *response, int64 base, int failures)
 {
 	int64		longest = Min(base << Min(failures - 1, 20), MAX_BACK_OFF);
 	int64		pause = (int64) (pg_prng_double(&pg_global_prng_state) * longest);
@@ -189,7 +189,7 @@ prepare_next(PseudoAws *aws, PseudoAwsExchange *x, Verdict verdict, int *failure
 		case TRY_AGAIN:
 		case TRY_AGAIN_SLOWLY:
 			return ++*failures < aws->settings->max_attempts &&
-				back_off(aws, &x->response,
+				back_off_again(aws, &x->response,
 						 verdict == TRY_AGAIN ? BACK_OFF : BACK_OFF_THROTTLED, *failures);
 		case RENEW_CREDENTIALS:
 			if (renew_credentials(aws, x))

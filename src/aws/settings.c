@@ -147,7 +147,7 @@ fail_setting(PseudoAws *aws, const char *where, const char *hint)
 
 /* Read a whole number from 1 on, where it is set; false with the failure filled in where it is none. */
 static bool
-read_number(PseudoAws *aws, const char *variable, const char *setting, int *number)
+read_whole_number(PseudoAws *aws, const char *variable, const char *setting, int *number)
 {
 	const char *where;
 	const char *text = pseudo_aws_setting(aws, variable, setting, &where);
@@ -226,9 +226,9 @@ pseudo_aws_read_settings(PseudoAws *aws)
 	pseudo_aws_default_settings(aws);
 	settings = aws->settings;
 	aws->settings = NULL;		/* until all is read */
-	if (!read_number(aws, "AWS_MAX_ATTEMPTS", "max_attempts", &settings->max_attempts) ||
-		!read_number(aws, "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", &seconds) ||
-		!read_number(aws, "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "metadata_service_num_attempts",
+	if (!read_whole_number(aws, "AWS_MAX_ATTEMPTS", "max_attempts", &settings->max_attempts) ||
+		!read_whole_number(aws, "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", &seconds) ||
+		!read_whole_number(aws, "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "metadata_service_num_attempts",
 					 &settings->metadata_attempts))
 		return false;
 	settings->metadata_timeout = seconds * 1000;
