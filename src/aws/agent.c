@@ -111,7 +111,11 @@ pseudo_aws_ask_agent(PseudoAws *aws, PseudoAwsSecret *secret)
 			return false;
 		if (ask_with_token(aws, token, secret, &refused))
 			return true;
-		/* The others may hold what is meant for AWS or for the container's endpoint. */
+
+		/*
+		 * The others may hold what is meant for AWS or for the container's
+		 * endpoint.
+		 */
 		if (!refused || i == 0)
 			return false;
 	}

@@ -87,18 +87,18 @@ pseudo_aws_json_span(const PseudoJson *object, const char *name)
 const char *
 pseudo_aws_json_string(PseudoAws *aws, const PseudoJson *object, const char *name)
 {
-	const PseudoSpan *text = pseudo_aws_json_span(object, name);
+	const PseudoSpan *string = pseudo_aws_json_span(object, name);
 
-	return text ? pseudo_arena_copy(aws->arena, text->data, text->len) : NULL;
+	return string ? pseudo_arena_copy(aws->arena, string->data, string->len) : NULL;
 }
 
 /* See aws.h.  Not the core's decoder: that one refuses what is not canonical, and AWS need not be. */
 char *
-pseudo_aws_decode_base64(PseudoAws *aws, const PseudoSpan *text, Size *len)
+pseudo_aws_decode_base64(PseudoAws *aws, const PseudoSpan *string, Size *len)
 {
-	int			room = pg_b64_dec_len((int) text->len);
+	int			room = pg_b64_dec_len((int) string->len);
 	void	   *bytes = pseudo_arena_alloc(aws->arena, (Size) room + 1);
-	int			got = pg_b64_decode(text->data, (int) text->len, bytes, room);
+	int			got = pg_b64_decode(string->data, (int) string->len, bytes, room);
 
 	if (got < 0)
 		return NULL;
@@ -132,9 +132,9 @@ pseudo_aws_percent_encode(PseudoArena *arena, const char *string, const char *ke
 
 /* See aws.h. */
 char *
-pseudo_aws_clean(const char *text, Size max)
+pseudo_aws_clean(const char *string, Size max)
 {
-	char	   *copy = text ? pnstrdup(text, max) : pstrdup("");
+	char	   *copy = string ? pnstrdup(string, max) : pstrdup("");
 
 	for (char *c = copy; *c; c++)
 	{
@@ -146,14 +146,14 @@ pseudo_aws_clean(const char *text, Size max)
 
 /* See aws.h. */
 bool
-pseudo_aws_is_visible(const char *text)
+pseudo_aws_is_visible(const char *string)
 {
-	for (const char *p = text; *p; p++)
+	for (const char *p = string; *p; p++)
 	{
 		if (*p <= ' ' || *p > '~')
 			return false;
 	}
-	return *text != '\0';
+	return *string != '\0';
 }
 
 /* See aws.h. */
@@ -199,27 +199,27 @@ pseudo_aws_pause(int64 ms)
 
 /* Decode the five entities that XML has by itself, in place. */
 static void
-decode_entities(char *text)
+decode_entities(char *string)
 {
 	static const char *const entities[] = {"&lt;", "&gt;", "&quot;", "&apos;", "&amp;"};
 	static const char plain[] = "<>\"'&";
-	char	   *to = text;
+	char	   *to = string;
 
-	while (*text)
+	while (*string)
 	{
 		Size		step = 1;
-		char		c = *text;
+		char		c = *string;
 
 		for (int i = 0; i < (int) lengthof(entities) && c == '&'; i++)
 		{
-			if (strncmp(text, entities[i], strlen(entities[i])) != 0)
+			if (strncmp(string, entities[i], strlen(entities[i])) != 0)
 				continue;
 			c = plain[i];
 			step = strlen(entities[i]);
 			break;
 		}
 		*to++ = c;
-		text += step;
+		string += step;
 	}
 	*to = '\0';
 }
@@ -233,7 +233,7 @@ pseudo_aws_xml(PseudoAws *aws, const char *xml, const char *name)
 {
 	const char *start = strstr(xml, psprintf("<%s>", name));
 	const char *end;
-	char	   *text;
+	char	   *string;
 
 	if (start == NULL)
 		return NULL;
@@ -241,9 +241,9 @@ pseudo_aws_xml(PseudoAws *aws, const char *xml, const char *name)
 	end = strstr(start, psprintf("</%s>", name));
 	if (end == NULL)
 		return NULL;
-	text = pseudo_arena_copy(aws->arena, start, end - start);
-	decode_entities(text);
-	return text;
+	string = pseudo_arena_copy(aws->arena, start, end - start);
+	decode_entities(string);
+	return string;
 }
 
 /* Read an open file to its end; returns its bytes, at most size, or -1 with errno set. */
@@ -274,7 +274,8 @@ pseudo_aws_read_file(PseudoAws *aws, int fd, const char *path, Size max, char **
 		return psprintf("could not read file \"%s\": %m", path);
 	if (!S_ISREG(st.st_mode))
 		return psprintf("could not read file \"%s\": it is no regular file", path);
-	room = Min((Size) st.st_size, max) + 1; /* one more, to see that it is larger */
+	room = Min((Size) st.st_size, max) + 1; /* one more, to see that it is
+											 * larger */
 	*data = pseudo_arena_alloc(aws->arena, room + 1);
 	len = read_to_end(fd, *data, room);
 	if (len < 0)

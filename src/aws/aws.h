@@ -33,17 +33,20 @@ typedef struct PseudoAwsCredentials
 typedef struct PseudoAws
 {
 	const PseudoOptions *options;
-	MemoryContext context;		/* of this load or change; current while it runs */
+	MemoryContext context;		/* of this load or change; current while it
+								 * runs */
 	PseudoArena *arena;
 	PseudoTrust *trust;			/* for all requests by TLS */
 	PseudoFailure *failure;
 	int64		deadline;		/* pseudo_now_ms() when all of it must be done */
 	int64		clock_skew;		/* seconds that AWS's clock is ahead of ours */
 	const char *region;			/* of the secret; NULL before it is known */
-	struct PseudoAwsConfig *config; /* the shared files, read once; see config.h */
+	struct PseudoAwsConfig *config; /* the shared files, read once; see
+									 * config.h */
 	struct PseudoAwsSettings *settings; /* read once; see settings.h */
 	PseudoAwsCredentials credentials;	/* access_key_id NULL: none yet */
-	const char *imds_token;		/* the instance metadata session, in the arena; NULL: none yet; see imds.c */
+	const char *imds_token;		/* the instance metadata session, in the
+								 * arena; NULL: none yet; see imds.c */
 } PseudoAws;
 
 /* An environment variable that is set and not empty, or NULL. */
@@ -53,10 +56,10 @@ extern const char *pseudo_aws_env(const char *name);
 extern const char *pseudo_aws_sentence(const char *words);
 
 /* A palloc'ed copy of a text, max bytes at most, of which only printable ASCII is left; "" for NULL. */
-extern char *pseudo_aws_clean(const char *text, Size max);
+extern char *pseudo_aws_clean(const char *string, Size max);
 
 /* Returns true if a text is visible ASCII, which a header can hold, and not empty. */
-extern bool pseudo_aws_is_visible(const char *text);
+extern bool pseudo_aws_is_visible(const char *string);
 
 /* A URL without the slashes at its end, palloc'ed. */
 extern const char *pseudo_aws_without_slashes(const char *url);
@@ -78,7 +81,7 @@ extern const PseudoSpan *pseudo_aws_json_span(const PseudoJson *object, const ch
 extern const char *pseudo_aws_json_string(PseudoAws *aws, const PseudoJson *object, const char *name);
 
 /* Decode base64 into the arena; returns NULL where it is none. */
-extern char *pseudo_aws_decode_base64(PseudoAws *aws, const PseudoSpan *text, Size *len);
+extern char *pseudo_aws_decode_base64(PseudoAws *aws, const PseudoSpan *string, Size *len);
 
 /* The text of the first element of this name in an XML answer, in the arena, or NULL. */
 extern const char *pseudo_aws_xml(PseudoAws *aws, const char *xml, const char *name);

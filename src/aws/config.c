@@ -39,8 +39,10 @@ typedef struct Setting
 	SectionKind kind;
 	const char *section;		/* the name of the profile, ... */
 	PseudoAwsConfigFile file;
-	bool		is_bare_default;	/* in [default], without the word "profile" */
-	const char *group;			/* the setting that this one is indented under, or NULL */
+	bool		is_bare_default;	/* in [default], without the word
+									 * "profile" */
+	const char *group;			/* the setting that this one is indented
+								 * under, or NULL */
 	const char *name;
 	char	   *value;
 	struct Setting *next;		/* that came before */
@@ -50,7 +52,8 @@ struct PseudoAwsConfig
 {
 	Setting    *last;
 	const char *problem;
-	List	   *missing;		/* environment variables that name a file which is not there */
+	List	   *missing;		/* environment variables that name a file
+								 * which is not there */
 };
 
 /* A file that is being parsed. */
@@ -61,7 +64,8 @@ typedef struct Parser
 	SectionKind kind;			/* of the section that the line is in */
 	const char *section;
 	bool		is_bare_default;	/* the section is [default] */
-	bool		has_profile_default;	/* there is a section [profile default] */
+	bool		has_profile_default;	/* there is a section [profile
+										 * default] */
 	Setting    *open;			/* that an indented line belongs to, or NULL */
 	Setting    *last;
 } Parser;
@@ -128,15 +132,15 @@ add_setting(Parser *p, const char *group, const char *name, char *value)
 
 /* The name after a section's keyword, without quotes; NULL where the keyword is another. */
 static const char *
-after_keyword(char *text, const char *keyword)
+after_keyword(char *string, const char *keyword)
 {
 	Size		len = strlen(keyword);
 	char	   *name;
 	Size		end;
 
-	if (strncmp(text, keyword, len) != 0 || !is_blank(text[len]))
+	if (strncmp(string, keyword, len) != 0 || !is_blank(string[len]))
 		return NULL;
-	name = trim(text + len);
+	name = trim(string + len);
 	end = strlen(name);
 	if (end >= 2 && (*name == '"' || *name == '\'') && name[end - 1] == *name)
 	{
@@ -150,8 +154,8 @@ after_keyword(char *text, const char *keyword)
 static bool
 parse_section(Parser *p, char *line)
 {
-	char	   *text = line + 1;
-	char	   *end = strchr(text, ']');
+	char	   *string = line + 1;
+	char	   *end = strchr(string, ']');
 	const char *name;
 
 	if (end == NULL)
@@ -161,16 +165,16 @@ parse_section(Parser *p, char *line)
 	if (*end && *end != '#' && *end != ';')
 		return false;
 
-	text = trim(text);
+	string = trim(string);
 	p->open = NULL;
 	p->kind = SECTION_PROFILE;
-	p->section = text;
-	p->is_bare_default = p->file == PSEUDO_AWS_CONFIG_FILE && strcmp(text, "default") == 0;
+	p->section = string;
+	p->is_bare_default = p->file == PSEUDO_AWS_CONFIG_FILE && strcmp(string, "default") == 0;
 	if (p->file == PSEUDO_AWS_CONFIG_FILE && !p->is_bare_default)
 	{
-		if ((name = after_keyword(text, "profile")) == NULL)
+		if ((name = after_keyword(string, "profile")) == NULL)
 		{
-			name = after_keyword(text, "services");
+			name = after_keyword(string, "services");
 			p->kind = name ? SECTION_SERVICES : SECTION_OTHER;
 		}
 		else if (strcmp(name, "default") == 0)
@@ -212,22 +216,23 @@ static bool
 parse_line(Parser *p, char *line)
 {
 	bool		indented = is_blank(*line);
-	char	   *text = trim(line);
+	char	   *string = trim(line);
 
-	if (*text == '\0' || *text == '#' || *text == ';')
+	if (*string == '\0' || *string == '#' || *string == ';')
 		return true;
 	if (indented && p->open && *p->open->value)
 	{
-		continue_value(p->open, text);
+		continue_value(p->open, string);
 		return true;
 	}
-	if (*text == '[' && !(indented && p->open))
-		return parse_section(p, text);
-	if (strncmp(text, "credential_process", strlen("credential_process")) != 0)	/* a shell's ; and # are no comments of ours */
-		cut_comment(text);
+	if (*string == '[' && !(indented && p->open))
+		return parse_section(p, string);
+	if (strncmp(string, "credential_process", strlen("credential_process")) != 0)	/* a shell's ; and # are
+																					 * no comments of ours */
+		cut_comment(string);
 	if (indented && p->open)
-		return parse_setting(p, p->open->name, text) != NULL;
-	p->open = parse_setting(p, NULL, text);
+		return parse_setting(p, p->open->name, string) != NULL;
+	p->open = parse_setting(p, NULL, string);
 	return p->open != NULL;
 }
 

@@ -21,7 +21,7 @@
 typedef struct Kept
 {
 	int64		expires;		/* seconds since 1970; 0: empty */
-	char		text[8192 - sizeof(int64)];
+	char		strings[8192 - sizeof(int64)];
 } Kept;
 
 /* KEPT of them in secret memory, or NULL. */
@@ -40,11 +40,11 @@ pseudo_aws_kept(PseudoAws *aws, const char *made_for, PseudoAwsCredentials *foun
 {
 	for (int i = 0; kept && i < KEPT; i++)
 	{
-		const char *id = kept[i].text + strlen(kept[i].text) + 1;
+		const char *id = kept[i].strings + strlen(kept[i].strings) + 1;
 		const char *secret = id + strlen(id) + 1;
 		const char *token = secret + strlen(secret) + 1;
 
-		if (kept[i].expires - RENEW_BEFORE <= aws_time(aws) || strcmp(kept[i].text, made_for) != 0)
+		if (kept[i].expires - RENEW_BEFORE <= aws_time(aws) || strcmp(kept[i].strings, made_for) != 0)
 			continue;
 		found->access_key_id = pseudo_arena_strdup(aws->arena, id);
 		found->secret_access_key = pseudo_arena_strdup(aws->arena, secret);
@@ -72,14 +72,14 @@ pseudo_aws_keep(PseudoAws *aws, const char *made_for, const PseudoAwsCredentials
 
 	if (credentials->expires - RENEW_BEFORE <= aws_time(aws) ||
 		strlen(made_for) + strlen(credentials->access_key_id) +
-		strlen(credentials->secret_access_key) + strlen(token) + 4 > sizeof(place->text))
+		strlen(credentials->secret_access_key) + strlen(token) + 4 > sizeof(place->strings))
 		return;
 	if (kept == NULL)
 		kept = pseudo_secret_alloc(KEPT * sizeof(Kept));
 	place = &kept[0];
 	for (int i = 0; i < KEPT; i++)
 	{
-		if (strcmp(kept[i].text, made_for) == 0)
+		if (strcmp(kept[i].strings, made_for) == 0)
 		{
 			place = &kept[i];
 			break;
@@ -88,7 +88,7 @@ pseudo_aws_keep(PseudoAws *aws, const char *made_for, const PseudoAwsCredentials
 			place = &kept[i];
 	}
 	explicit_bzero(place, sizeof(Kept));
-	end = put_string(place->text, made_for);
+	end = put_string(place->strings, made_for);
 	end = put_string(end, credentials->access_key_id);
 	end = put_string(end, credentials->secret_access_key);
 	put_string(end, token);
@@ -127,44 +127,44 @@ pseudo_aws_source_named(PseudoAws *aws, const char *source)
 
 /* Read a number of just so many digits, and the character that follows it. */
 static bool
-read_digits(const char **text, int digits, char follows, int min, int max, int *number)
+read_digits(const char **string, int digits, char follows, int min, int max, int *number)
 {
 	*number = 0;
 	for (int i = 0; i < digits; i++)
 	{
-		if (**text < '0' || **text > '9')
+		if (**string < '0' || **string > '9')
 			return false;
-		*number = *number * 10 + *(*text)++ - '0';
+		*number = *number * 10 + *(*string)++ - '0';
 	}
-	if (follows != '\0' && *(*text)++ != follows)
+	if (follows != '\0' && *(*string)++ != follows)
 		return false;
 	return *number >= min && *number <= max;
 }
 
 /* Read Z or an offset such as +02:00, in seconds, and the end. */
 static bool
-read_zone(const char *text, int *offset)
+read_zone(const char *string, int *offset)
 {
-	bool		west = *text == '-';
+	bool		west = *string == '-';
 	int			hours;
 	int			minutes;
 
 	*offset = 0;
-	if (strcmp(text, "Z") == 0)
+	if (strcmp(string, "Z") == 0)
 		return true;
-	if (*text != '+' && *text != '-')
+	if (*string != '+' && *string != '-')
 		return false;
-	text++;
-	if (!read_digits(&text, 2, ':', 0, 23, &hours) ||
-		!read_digits(&text, 2, '\0', 0, 59, &minutes))
+	string++;
+	if (!read_digits(&string, 2, ':', 0, 23, &hours) ||
+		!read_digits(&string, 2, '\0', 0, 59, &minutes))
 		return false;
 	*offset = (west ? -1 : 1) * (hours * 60 + minutes) * 60;
-	return *text == '\0';
+	return *string == '\0';
 }
 
 /* Read a time as in RFC 3339, in seconds since 1970; a fraction is cut off. */
 static bool
-read_expiration(const char *text, int64 *seconds)
+read_expiration(const char *string, int64 *seconds)
 {
 	int			year;
 	int			month;
@@ -174,22 +174,22 @@ read_expiration(const char *text, int64 *seconds)
 	int			second;
 	int			offset;
 
-	if (!read_digits(&text, 4, '-', 1970, 9999, &year) ||
-		!read_digits(&text, 2, '-', 1, 12, &month) ||
-		!read_digits(&text, 2, 'T', 1, day_tab[isleap(year)][month - 1], &day) ||
-		!read_digits(&text, 2, ':', 0, 23, &hour) ||
-		!read_digits(&text, 2, ':', 0, 59, &minute) ||
-		!read_digits(&text, 2, '\0', 0, 60, &second))
+	if (!read_digits(&string, 4, '-', 1970, 9999, &year) ||
+		!read_digits(&string, 2, '-', 1, 12, &month) ||
+		!read_digits(&string, 2, 'T', 1, day_tab[isleap(year)][month - 1], &day) ||
+		!read_digits(&string, 2, ':', 0, 23, &hour) ||
+		!read_digits(&string, 2, ':', 0, 59, &minute) ||
+		!read_digits(&string, 2, '\0', 0, 60, &second))
 		return false;
-	if (*text == '.')
+	if (*string == '.')
 	{
-		Size		digits = strspn(text + 1, "0123456789");
+		Size		digits = strspn(string + 1, "0123456789");
 
 		if (digits == 0)
 			return false;
-		text += 1 + digits;
+		string += 1 + digits;
 	}
-	if (!read_zone(text, &offset))
+	if (!read_zone(string, &offset))
 		return false;
 	*seconds = (int64) (date2j(year, month, day) - UNIX_EPOCH_JDATE) * SECS_PER_DAY +
 		hour * SECS_PER_HOUR + minute * SECS_PER_MINUTE + second - offset;

@@ -14,7 +14,8 @@ typedef enum PseudoAwsFound
 {
 	PSEUDO_AWS_ABSENT,			/* it is not there; *why says so in words */
 	PSEUDO_AWS_FOUND,
-	PSEUDO_AWS_FAILED			/* it is there and gives none: aws->failure is filled in */
+	PSEUDO_AWS_FAILED			/* it is there and gives none: aws->failure is
+								 * filled in */
 } PseudoAwsFound;
 
 /*

@@ -40,6 +40,7 @@ static const struct
 	const char *setting;
 	const char *variable;
 }			services[] = {
+
 	[PSEUDO_AWS_SECRETS_MANAGER] =
 	{"secretsmanager", "secrets_manager", "AWS_ENDPOINT_URL_SECRETS_MANAGER"},
 	[PSEUDO_AWS_KMS] =
@@ -94,7 +95,7 @@ check_region(PseudoAws *aws, const char *region, const char *where)
 		strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") == len)
 		return true;
 	return fail_endpoint(aws, psprintf("invalid AWS region in %s", where),
-						"A region is a name such as eu-west-1.");
+						 "A region is a name such as eu-west-1.");
 }
 
 /* Take a region as that of the secret, where it is one. */
@@ -191,13 +192,13 @@ check_configured_url(PseudoAws *aws, const char *url, const char *where)
 	if (pseudo_url_host(url) == NULL || strpbrk(url, "?#@ \t\r\n\\"))
 	{
 		fail_endpoint(aws, psprintf("invalid URL in %s", where),
-					 "Give a URL such as https://host, without user, query and fragment.");
+					  "Give a URL such as https://host, without user, query and fragment.");
 		return NULL;
 	}
 	if (pg_strncasecmp(url, "https://", 8) != 0 && !pseudo_url_is_loopback(url))
 	{
 		fail_endpoint(aws, psprintf("the URL in %s is not encrypted", where),
-					 "Give a URL with https; http is for the host itself alone (localhost, 127.0.0.1).");
+					  "Give a URL with https; http is for the host itself alone (localhost, 127.0.0.1).");
 		return NULL;
 	}
 	return pseudo_aws_without_slashes(url);

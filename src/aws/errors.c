@@ -15,7 +15,8 @@
 
 #define MAX_WORDS		400		/* bytes of AWS's message that we show */
 #define MAX_CODE		100		/* bytes of a code or request id, likewise */
-#define MAX_SKEW		240		/* seconds that clocks may differ before it is their fault */
+#define MAX_SKEW		240		/* seconds that clocks may differ before it is
+								 * their fault */
 #define ACCOUNT_DIGITS	12
 
 /* The codes that we know, of all services. */
@@ -104,18 +105,18 @@ who_was_asked(const PseudoAwsExchange *x)
 
 /* Does a text hold another? */
 static bool
-contains(const char *text, const char *part)
+contains(const char *string, const char *part)
 {
-	return strstr(text, part) != NULL;
+	return strstr(string, part) != NULL;
 }
 
 /* A code without what some services write around it: "com.amazonaws.kms#X", "X:http://...". */
 static char *
-clean_code(const char *text)
+clean_code(const char *string)
 {
-	const char *code = text ? strrchr(text, '#') : NULL;
+	const char *code = string ? strrchr(string, '#') : NULL;
 
-	code = code ? code + 1 : text;
+	code = code ? code + 1 : string;
 	return pseudo_aws_clean(code, code ? Min(strcspn(code, ":"), MAX_CODE) : 0);
 }
 
@@ -143,7 +144,11 @@ read_error(PseudoAws *aws, PseudoAwsExchange *x)
 	if (code == NULL)
 		code = pseudo_http_header(&x->response, "x-amzn-ErrorType");
 	x->error.code = clean_code(code);
-	/* The first line: in the others some services show what was signed, the token too. */
+
+	/*
+	 * The first line: in the others some services show what was signed, the
+	 * token too.
+	 */
 	x->error.message = pseudo_aws_clean(message, message ? Min(strcspn(message, "\r\n"), MAX_WORDS) : 0);
 	len = strlen(x->error.message);
 	if (len > 0 && x->error.message[len - 1] == '.')
@@ -292,6 +297,7 @@ static const struct
 	const char *whose;
 	const char *remedy;
 }			policies[] = {
+
 	{"VPC endpoint policy", "The policy of the VPC endpoint that the request goes through",
 	"change it with aws ec2 modify-vpc-endpoint"},
 	{"service control policy", "The service control policy (SCP) of the organization",

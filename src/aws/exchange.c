@@ -18,7 +18,7 @@
 #include "sigv4.h"
 #include "url.h"
 
-/* Milliseconds: before the second attempt at most, of other errors and of throttling; before any; what AWS may ask for beside. */
+/* Milliseconds: at most before the second attempt, of most errors and of throttling; before any; what AWS may ask for beside. */
 #define BACK_OFF			50
 #define BACK_OFF_THROTTLED	1000
 #define MAX_BACK_OFF		20000
@@ -39,12 +39,12 @@ typedef enum Verdict
 static int64
 retry_after(const PseudoHttpResponse *response)
 {
-	const char *text = response->outcome == PSEUDO_HTTP_ANSWERED ?
+	const char *string = response->outcome == PSEUDO_HTTP_ANSWERED ?
 		pseudo_http_header(response, "x-amz-retry-after") : NULL;
 
-	if (text == NULL || *text == '\0' || strlen(text) > 9 || text[strspn(text, "0123456789")] != '\0')
+	if (string == NULL || *string == '\0' || strlen(string) > 9 || string[strspn(string, "0123456789")] != '\0')
 		return 0;
-	return strtol(text, NULL, 10);
+	return strtol(string, NULL, 10);
 }
 
 /* Wait at random, ever longer, after so many failures; returns false where that would pass the deadline. */
@@ -180,7 +180,10 @@ correct_clock(PseudoAws *aws, const PseudoAwsExchange *x, bool *corrected)
 	return true;
 }
 
-/* Do what a verdict says; returns false where no other attempt is to be made. */
+/*
+ * Do what a verdict says; returns false where no other attempt is to be made.  Credentials that are
+ * refused are forgotten: those of a role that has been replaced, or a session that was revoked, live on for hours.
+ */
 static bool
 prepare_next(PseudoAws *aws, PseudoAwsExchange *x, Verdict verdict, int *failures, bool *corrected)
 {
@@ -188,9 +191,10 @@ prepare_next(PseudoAws *aws, PseudoAwsExchange *x, Verdict verdict, int *failure
 	{
 		case TRY_AGAIN:
 		case TRY_AGAIN_SLOWLY:
-			return ++*failures < aws->settings->max_attempts &&
+			*failures += 1;
+			return *failures < aws->settings->max_attempts &&
 				back_off_again(aws, &x->response,
-						 verdict == TRY_AGAIN ? BACK_OFF : BACK_OFF_THROTTLED, *failures);
+							   verdict == TRY_AGAIN ? BACK_OFF : BACK_OFF_THROTTLED, *failures);
 		case RENEW_CREDENTIALS:
 			if (renew_credentials(aws, x))
 				return true;
@@ -199,7 +203,6 @@ prepare_next(PseudoAws *aws, PseudoAwsExchange *x, Verdict verdict, int *failure
 		case CORRECT_CLOCK:
 			return correct_clock(aws, x, corrected);
 		default:
-			/* Those of a role that has been replaced, or a session that was revoked, live on for hours. */
 			if (x->credentials && aws->failure->sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE)
 				pseudo_aws_forget();
 			return false;

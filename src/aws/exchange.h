@@ -35,7 +35,8 @@ typedef enum PseudoAwsErrorKind
 /* An error that AWS answered with. */
 typedef struct PseudoAwsError
 {
-	const char *code;			/* "ResourceNotFoundException"; "" where the answer names none */
+	const char *code;			/* "ResourceNotFoundException"; "" where the
+								 * answer names none */
 	const char *message;		/* AWS's words, cleaned and cut; may be "" */
 	const char *request_id;		/* may be "" */
 	int			status;			/* of HTTP */
@@ -45,7 +46,8 @@ typedef struct PseudoAwsError
 typedef struct PseudoAwsExchange
 {
 	PseudoAwsService service;
-	bool		agent;			/* not the service itself, but its agent on this host */
+	bool		agent;			/* not the service itself, but its agent on
+								 * this host */
 	const char *action;			/* GetSecretValue */
 	const char *region;			/* asked; NULL: the agent's own */
 	const char *method;			/* of HTTP */
@@ -55,7 +57,8 @@ typedef struct PseudoAwsExchange
 	const char *body;			/* may be NULL */
 	Size		len;			/* bytes */
 	const PseudoAwsCredentials *credentials;	/* to sign with, or NULL */
-	PseudoAwsGetCredentials renew;	/* gets others, once, where AWS calls these expired; NULL: there are none */
+	PseudoAwsGetCredentials renew;	/* gets others, once, where AWS calls
+									 * these expired; NULL: there are none */
 	void	   *renew_arg;
 	const char *const *headers; /* where it is not signed */
 	bool		xml;			/* the answer is no JSON */

@@ -32,8 +32,10 @@
 #define SLICE			20		/* milliseconds between looks at interrupts */
 
 /* Options of libcurl that its header may be too old for; the library may be newer. */
-#define OPTION_QUICK_EXIT		((CURLoption) (CURLOPTTYPE_LONG + 322)) /* CURLOPT_QUICK_EXIT, 7.87.0 */
-#define MULTI_QUICK_EXIT		((CURLMoption) (CURLOPTTYPE_LONG + 21)) /* CURLMOPT_QUICK_EXIT, 8.20.0 */
+#define OPTION_QUICK_EXIT		((CURLoption) (CURLOPTTYPE_LONG + 322)) /* CURLOPT_QUICK_EXIT,
+																		 * 7.87.0 */
+#define MULTI_QUICK_EXIT		((CURLMoption) (CURLOPTTYPE_LONG + 21)) /* CURLMOPT_QUICK_EXIT,
+																		 * 8.20.0 */
 #define MULTI_QUICK_EXIT_SINCE	0x081400
 
 /* What libcurl has given us, in wiped memory. */
@@ -414,25 +416,25 @@ http_explain(Http *http, CURLcode code, PseudoHttpResponse *response)
 		pseudo_curl_out_of_memory();
 	else if (http->head.overflow || code == CURLE_OUT_OF_MEMORY)
 		http_fail(response, PSEUDO_HTTP_BROKEN,
-			 psprintf("the header of the answer of \"%s\" is larger than %d KiB", http->name,
-					  MAX_HEADERS / 1024));
+				  psprintf("the header of the answer of \"%s\" is larger than %d KiB", http->name,
+						   MAX_HEADERS / 1024));
 	else if (http->body.overflow || code == CURLE_FILESIZE_EXCEEDED)
 		http_fail(response, PSEUDO_HTTP_TOO_LARGE,
-			 psprintf("the answer of \"%s\" is larger than %d MiB", http->name,
-					  PSEUDO_HTTP_MAX_BODY / (1024 * 1024)));
+				  psprintf("the answer of \"%s\" is larger than %d MiB", http->name,
+						   PSEUDO_HTTP_MAX_BODY / (1024 * 1024)));
 	else if (code == CURLE_OPERATION_TIMEDOUT)
 		http_fail(response, PSEUDO_HTTP_TIMED_OUT, explain_timeout(http));
 	else if (proxy_status != 0 && proxy_status / 100 != 2)
 		http_fail(response, PSEUDO_HTTP_UNREACHABLE,
-			 psprintf("the proxy does not connect to \"%s\": HTTP status %ld", http->name,
-					  proxy_status));
+				  psprintf("the proxy does not connect to \"%s\": HTTP status %ld", http->name,
+						   proxy_status));
 	else if (code == CURLE_PARTIAL_FILE || code == CURLE_GOT_NOTHING ||
 			 code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
 		http_fail(response, PSEUDO_HTTP_BROKEN,
-			 psprintf("the answer of \"%s\" was cut off", http->name));
+				  psprintf("the answer of \"%s\" was cut off", http->name));
 	else if (code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL)
 		http_fail(response, PSEUDO_HTTP_BROKEN,
-			 psprintf("the answer of \"%s\" is no HTTP", http->name));
+				  psprintf("the answer of \"%s\" is no HTTP", http->name));
 	else
 		explain_unreachable(http, code, response);
 }
@@ -459,13 +461,13 @@ http_check_url(const PseudoHttpRequest *request, PseudoUrl *url, PseudoHttpRespo
 {
 	if (!pseudo_url_parse(request->url, url))
 		http_fail(response, PSEUDO_HTTP_REFUSED_URL,
-			 pstrdup("the URL is not valid, not of https, or names a user"));
+				  pstrdup("the URL is not valid, not of https, or names a user"));
 	else if (!url->tls && url->reach != PSEUDO_REACH_LOOPBACK && !request->metadata)
 		http_fail(response, PSEUDO_HTTP_REFUSED_URL,
-			 psprintf("plain http to \"%s\" is not allowed", pseudo_aws_clean(url->host, MAX_WORDS)));
+				  psprintf("plain http to \"%s\" is not allowed", pseudo_aws_clean(url->host, MAX_WORDS)));
 	else if (request->deadline <= pseudo_now_ms())
 		http_fail(response, PSEUDO_HTTP_TIMED_OUT,
-			 psprintf("no time left to ask \"%s\"", pseudo_aws_clean(url->host, MAX_WORDS)));
+				  psprintf("no time left to ask \"%s\"", pseudo_aws_clean(url->host, MAX_WORDS)));
 	else
 		return true;
 	return false;

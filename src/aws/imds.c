@@ -38,7 +38,7 @@ imds_endpoint(PseudoAws *aws)
  */
 static void
 imds_perform(PseudoAws *aws, const char *method, const char *url, const char *header,
-		PseudoHttpResponse *response)
+			 PseudoHttpResponse *response)
 {
 	const char *headers[] = {header, NULL};
 	PseudoHttpRequest request = {
@@ -68,7 +68,7 @@ imds_perform(PseudoAws *aws, const char *method, const char *url, const char *he
 /* Was the answer 200, with a body?  If not, *problem says what it was. */
 static bool
 imds_succeeded(const PseudoHttpResponse *response, const char *method, const char *url,
-		  const char **problem)
+			   const char **problem)
 {
 	if (response->outcome != PSEUDO_HTTP_ANSWERED)
 		*problem = psprintf("%s %s: %s", method, url, response->problem);
@@ -131,7 +131,7 @@ pseudo_aws_imds_get(PseudoAws *aws, const char *path, const char **problem)
 		if (!imds_get_token(aws, base, problem))
 			return NULL;
 		imds_perform(aws, "GET", url,
-				pseudo_arena_printf(aws->arena, TOKEN_HEADER ": %s", aws->imds_token), &response);
+					 pseudo_arena_printf(aws->arena, TOKEN_HEADER ": %s", aws->imds_token), &response);
 		if (response.outcome != PSEUDO_HTTP_ANSWERED || response.status != 401)
 			break;
 		aws->imds_token = NULL; /* it has expired */

@@ -29,7 +29,8 @@ load_document(PseudoAws *aws, MemoryContext caller, char **version)
 	if (!ok)
 		return document;
 	*version = pstrdup(secret.version);
-	document.data = pseudo_secret_alloc(secret.document.len);	/* last: nothing can fail any more */
+	document.data = pseudo_secret_alloc(secret.document.len);	/* last: nothing can
+																 * fail any more */
 	document.len = secret.document.len;
 	memcpy(document.data, secret.document.data, document.len);
 	return document;

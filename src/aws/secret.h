@@ -13,7 +13,8 @@
 typedef struct PseudoAwsSecret
 {
 	PseudoDocument document;	/* not to be freed; may be blank */
-	const char *version;		/* its VersionId, or NULL where it has no version yet */
+	const char *version;		/* its VersionId, or NULL where it has no
+								 * version yet */
 } PseudoAwsSecret;
 
 /*

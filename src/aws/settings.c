@@ -12,13 +12,17 @@
 #include "config.h"
 #include "settings.h"
 
-#define MAX_ATTEMPTS	3		/* of a request, where nothing is set: as the SDKs */
+#define MAX_ATTEMPTS	3		/* of a request, where nothing is set: as the
+								 * SDKs */
 #define MAX_NUMBER		1000	/* that a setting may say */
 #define MAX_APP_ID		50		/* bytes of it that are sent, as the SDKs say */
 
 extern char **environ;
 
-/* The variables that are supported, and those that concern nothing that we do; an underscore at the end stands for all names that begin so. */
+/*
+ * The variables that are supported, and those that concern nothing that we do; an underscore at the
+ * end stands for all names that begin so.
+ */
 static const char *const known_variables[] = {
 	"AWS_ACCESS_KEY_ID", "AWS_CA_BUNDLE", "AWS_CONFIG_FILE",
 	"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
@@ -150,14 +154,14 @@ static bool
 read_whole_number(PseudoAws *aws, const char *variable, const char *setting, int *number)
 {
 	const char *where;
-	const char *text = pseudo_aws_setting(aws, variable, setting, &where);
+	const char *string = pseudo_aws_setting(aws, variable, setting, &where);
 	char	   *end;
 	long		value;
 
-	if (text == NULL)
+	if (string == NULL)
 		return true;
 	errno = 0;
-	value = strtol(text, &end, 10);
+	value = strtol(string, &end, 10);
 	if (*end != '\0' || errno != 0 || value < 1 || value > MAX_NUMBER)
 		return fail_setting(aws, where, psprintf("It is a whole number from 1 to %d.", MAX_NUMBER));
 	*number = (int) value;
@@ -229,7 +233,7 @@ pseudo_aws_read_settings(PseudoAws *aws)
 	if (!read_whole_number(aws, "AWS_MAX_ATTEMPTS", "max_attempts", &settings->max_attempts) ||
 		!read_whole_number(aws, "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", &seconds) ||
 		!read_whole_number(aws, "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "metadata_service_num_attempts",
-					 &settings->metadata_attempts))
+						   &settings->metadata_attempts))
 		return false;
 	settings->metadata_timeout = seconds * 1000;
 	if (settings->ca_file == NULL)

@@ -12,7 +12,8 @@
 typedef struct PseudoAwsSettings
 {
 	int			max_attempts;	/* of a request, the first one too */
-	int			metadata_timeout;	/* milliseconds of a request to the instance metadata service */
+	int			metadata_timeout;	/* milliseconds of a request to the
+									 * instance metadata service */
 	int			metadata_attempts;	/* of such a request; 0: not set */
 	const char *ca_file;		/* PEM; NULL: the system's CAs */
 	const char *user_agent;

@@ -71,7 +71,8 @@ canonical_request(PseudoArena *arena, const PseudoSigv4Request *request, const c
 {
 	return pseudo_arena_printf(arena, "%s\n%s\n\n%s%s%s%s%s\n%s\n%s",
 							   request->method,
-							   pseudo_aws_percent_encode(arena, request->path, "/"),	/* once more than it is sent */
+							   pseudo_aws_percent_encode(arena, request->path, "/"),	/* once more than it is
+																						 * sent */
 							   canonical_header(arena, "content-type", request->content_type),
 							   canonical_header(arena, "host", request->host),
 							   canonical_header(arena, "x-amz-date", date),
@@ -108,17 +109,17 @@ format_time(PseudoArena *arena, int64 seconds, const char *format)
 {
 	time_t		t = (time_t) seconds;
 	struct tm	tm;
-	char	   *text = pseudo_arena_alloc(arena, 32);
+	char	   *string = pseudo_arena_alloc(arena, 32);
 
-	if (gmtime_r(&t, &tm) == NULL || strftime(text, 32, format, &tm) == 0)
+	if (gmtime_r(&t, &tm) == NULL || strftime(string, 32, format, &tm) == 0)
 		elog(ERROR, "could not format a time");
-	return text;
+	return string;
 }
 
 /* The headers to send. */
 static const char *const *
 sigv4_headers(PseudoArena *arena, const PseudoSigv4Request *request, const char *date,
-			 const char *token, const char *authorization)
+			  const char *token, const char *authorization)
 {
 	const char **headers = pseudo_arena_alloc(arena, (HEADERS_MAX + 1) * sizeof(char *));
 	int			n = 0;
@@ -152,9 +153,9 @@ pseudo_sigv4_sign(PseudoArena *arena, const PseudoSigv4Request *request,
 											  sha256_hex(arena, canonical, strlen(canonical)));
 
 	return sigv4_headers(arena, request, date, token,
-						pseudo_arena_printf(arena, "Authorization: " ALGORITHM
-											" Credential=%s/%s, SignedHeaders=%s, Signature=%s",
-											credentials->access_key_id, scope, names,
-											signature(arena, request, day,
-													  credentials->secret_access_key, to_sign)));
+						 pseudo_arena_printf(arena, "Authorization: " ALGORITHM
+											 " Credential=%s/%s, SignedHeaders=%s, Signature=%s",
+											 credentials->access_key_id, scope, names,
+											 signature(arena, request, day,
+													   credentials->secret_access_key, to_sign)));
 }

@@ -22,7 +22,8 @@
 #include "service.h"
 
 #define MAX_ROUNDS		5
-#define MIN_ROUND		100		/* milliseconds that a round is taken to last, at least */
+#define MIN_ROUND		100		/* milliseconds that a round is taken to last,
+								 * at least */
 #define MAX_PAUSE		10000	/* milliseconds between two rounds */
 #define CLEANUP_TIME	1000	/* milliseconds to take our label away */
 #define TOKEN_LEN		36		/* of a UUID as text */
@@ -34,9 +35,12 @@ typedef struct Store
 	PseudoFailure failure;
 	PseudoDocument (*change) (const PseudoDocument *old, void *arg);
 	void	   *arg;
-	PseudoDocument new;			/* what change() has made of the secret, to be freed */
-	char		token[TOKEN_LEN + 1];	/* the id of its version; "" before the first */
-	bool		labelled;		/* a version may have the label that we take away */
+	PseudoDocument new;			/* what change() has made of the secret, to be
+								 * freed */
+	char		token[TOKEN_LEN + 1];	/* the id of its version; "" before
+										 * the first */
+	bool		labelled;		/* a version may have the label that we take
+								 * away */
 } Store;
 
 /* Call an action of Secrets Manager. */
@@ -195,7 +199,11 @@ swap(Store *store, const char *from)
 	{
 		if (error.code && strcmp(error.code, "ResourceExistsException") == 0)
 			return false;
-		/* A first version is current by itself, also where the answer was lost. */
+
+		/*
+		 * A first version is current by itself, also where the answer was
+		 * lost.
+		 */
 		if (from == NULL && store->failure.class == PSEUDO_FAIL_TRANSIENT && was_stored(store))
 			return true;
 		store->labelled = store->failure.class != PSEUDO_FAIL_REFUSED;

@@ -25,7 +25,8 @@ struct PseudoTrust
 {
 	MemoryContextCallback callback;
 	const char *directory;		/* the system's hashed directory, or NULL */
-	const char *ca_file;		/* that the store was read from; NULL: the system's CAs */
+	const char *ca_file;		/* that the store was read from; NULL: the
+								 * system's CAs */
 	X509_STORE *store;			/* NULL: not read yet */
 };
 
@@ -61,7 +62,8 @@ find_directory(void)
 #if LIBCURL_VERSION_NUM >= 0x074600
 	const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
 
-	if (info->age >= CURLVERSION_SEVENTH)	/* the library may be older than its header */
+	if (info->age >= CURLVERSION_SEVENTH)	/* the library may be older than
+											 * its header */
 		candidates[1] = info->capath;
 #endif
 	candidates[2] = X509_get_default_cert_dir();
@@ -140,7 +142,7 @@ static void
 forget_others(PseudoTrust *trust, const char *ca_file)
 {
 	bool		same = ca_file && trust->ca_file ? strcmp(ca_file, trust->ca_file) == 0 :
-	ca_file == trust->ca_file;
+		ca_file == trust->ca_file;
 
 	if (!same)
 	{

@@ -63,17 +63,17 @@ url_part(CURLU *handle, CURLUPart what, unsigned int flags, char *copy, Size siz
 static CURLUcode
 read_url(CURLU *handle, PseudoUrl *url)
 {
-	char		text[PSEUDO_MAX_HOST];
-	CURLUcode	code = url_part(handle, CURLUPART_SCHEME, 0, text, sizeof(text));
+	char		string[PSEUDO_MAX_HOST];
+	CURLUcode	code = url_part(handle, CURLUPART_SCHEME, 0, string, sizeof(string));
 
 	if (code != CURLUE_OK)
 		return code;
-	url->tls = strcmp(text, "https") == 0;
-	if (!url->tls && strcmp(text, "http") != 0)
+	url->tls = strcmp(string, "https") == 0;
+	if (!url->tls && strcmp(string, "http") != 0)
 		return CURLUE_UNSUPPORTED_SCHEME;
-	code = url_part(handle, CURLUPART_USER, 0, text, sizeof(text));
+	code = url_part(handle, CURLUPART_USER, 0, string, sizeof(string));
 	if (code == CURLUE_NO_USER)
-		code = url_part(handle, CURLUPART_PASSWORD, 0, text, sizeof(text));
+		code = url_part(handle, CURLUPART_PASSWORD, 0, string, sizeof(string));
 	if (code != CURLUE_NO_PASSWORD)
 		return code == CURLUE_OK ? CURLUE_USER_NOT_ALLOWED : code;
 	code = url_part(handle, CURLUPART_PORT, CURLU_NO_DEFAULT_PORT, url->port, sizeof(url->port));
@@ -83,15 +83,15 @@ read_url(CURLU *handle, PseudoUrl *url)
 	if (code != CURLUE_OK || url->host[0] == '\0')
 		return code == CURLUE_OK ? CURLUE_NO_HOST : code;
 
-	strlcpy(text, url->host + (url->host[0] == '['), sizeof(text));
-	text[strcspn(text, "]")] = '\0';
-	url->reach = reach_of(text);
+	strlcpy(string, url->host + (url->host[0] == '['), sizeof(string));
+	string[strcspn(string, "]")] = '\0';
+	url->reach = reach_of(string);
 	return CURLUE_OK;
 }
 
 /* See url.h. */
 bool
-pseudo_url_parse(const char *text, PseudoUrl *url)
+pseudo_url_parse(const char *string, PseudoUrl *url)
 {
 	CURLU	   *handle;
 	CURLUcode	code;
@@ -101,7 +101,7 @@ pseudo_url_parse(const char *text, PseudoUrl *url)
 	handle = curl_url();
 	if (handle == NULL)
 		pseudo_curl_out_of_memory();
-	code = curl_url_set(handle, CURLUPART_URL, text, 0);
+	code = curl_url_set(handle, CURLUPART_URL, string, 0);
 	if (code == CURLUE_OK)
 		code = read_url(handle, url);
 	curl_url_cleanup(handle);
@@ -121,7 +121,7 @@ pseudo_url_host_header(const PseudoUrl *url)
 char *
 pseudo_url_host(const char *url)
 {
-	PseudoUrl			parsed;
+	PseudoUrl	parsed;
 
 	return pseudo_url_parse(url, &parsed) ? pseudo_url_host_header(&parsed) : NULL;
 }
@@ -130,7 +130,7 @@ pseudo_url_host(const char *url)
 bool
 pseudo_url_is_loopback(const char *url)
 {
-	PseudoUrl			parsed;
+	PseudoUrl	parsed;
 
 	return pseudo_url_parse(url, &parsed) && parsed.reach == PSEUDO_REACH_LOOPBACK;
 }

@@ -21,13 +21,14 @@ typedef enum PseudoUrlReach
 typedef struct PseudoUrl
 {
 	bool		tls;			/* https, not http */
-	char		host[PSEUDO_MAX_HOST];	/* in brackets where it is an IPv6 address */
+	char		host[PSEUDO_MAX_HOST];	/* in brackets where it is an IPv6
+										 * address */
 	char		port[8];		/* empty where it is the scheme's own */
 	PseudoUrlReach reach;
 } PseudoUrl;
 
 /* Parse a URL; false: it is none that we use: http or https, with a host, without a user. */
-extern bool pseudo_url_parse(const char *text, PseudoUrl *url);
+extern bool pseudo_url_parse(const char *string, PseudoUrl *url);
 
 /* The host as the Host header has it (with a port that is not the scheme's own), palloc'ed. */
 extern char *pseudo_url_host_header(const PseudoUrl *url);
