@@ -33,7 +33,7 @@ my $host = Endpoint->new(rules => [ container_rules('/credentials', credentials_
 my $sm = Endpoint->new(tls => $certificates{good});
 $ENV{AWS_CONTAINER_CREDENTIALS_FULL_URI} = $host->url . '/credentials';
 my $node = start_server('core_dump', "log_min_messages = debug5\n");
-$node->safe_psql('postgres', "CREATE SERVER crm FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'aws', secret_id 'test', region 'eu-west-1', endpoint '" . $sm->url . "', ca_file '$folder/ca.pem', timeout '3s')");
+$node->safe_psql('postgres', "CREATE SERVER crm FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'aws', secret_id 'test', region 'eu-west-1', endpoint '" . $sm->url . "', ca_file '$folder/ca.pem', timeout '20s')");
 
 my $dumps = 0;
 
@@ -69,7 +69,7 @@ look($s, 'with keys');
 
 # One that has dropped them.
 is(ask($s, 'DROP SERVER crm'), '', 'the server is dropped');
-ask($s, "CREATE SERVER other FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'aws', secret_id 'test', region 'eu-west-1', endpoint '" . $sm->url . "', ca_file '$folder/ca.pem', timeout '1s')");
+ask($s, "CREATE SERVER other FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'aws', secret_id 'test', region 'eu-west-1', endpoint '" . $sm->url . "', ca_file '$folder/ca.pem', timeout '20s')");
 like(ask($s, q{SELECT pseudo.pseudonymize('x', true, 'c', 'crm')}), qr/^42704/, 'its keys are gone');
 look($s, 'keys dropped');
 
