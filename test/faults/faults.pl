@@ -34,6 +34,7 @@ CREATE TRIGGER pseudonymize BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECU
 SQL
 add_keyring($node, 'pseudo', $two, path => "$keys/k.json");
 add_keyring($node, 'other', $two, path => "$keys/other.json");
+utime time - 3600, time - 3600, "$keys/k.json", "$keys/other.json";
 aws_keyring($node, 'aws', endpoint => $endpoint->url, timeout => '5s');
 
 my $session = session($node);
@@ -95,7 +96,8 @@ sub run_faults
 }
 
 my $seen = sub { return ask($witness, q(SELECT primary_key_id FROM pseudo.pseudo_keyrings WHERE name = 'pseudo')) =~ /^(\d+)$/m ? $1 : 0 };
-my $restore = sub { put_file("$keys/k.json", $two); ask($session, 'SELECT pseudo.pseudo_refresh_keyring()'); $seen->() };
+sub put_old { put_file("$keys/$_[0]", $two); utime time - 3600, time - 3600, "$keys/$_[0]" }	# a new file is waited for
+my $restore = sub { put_old('k.json'); ask($session, 'SELECT pseudo.pseudo_refresh_keyring()'); $seen->() };
 my $works = sub { my $said = ask($session, "SELECT pseudo.reidentify('$pseudonym')"); return $said eq 'x' ? '' : $said };
 
 # Loads: other options, so that no old key stands in.
