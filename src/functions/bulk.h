@@ -132,9 +132,6 @@ extern void pseudo_bulk_check(Bulk *bulk);
 /* Open a leaf for a batch; checks again what another session may have changed. */
 extern void pseudo_bulk_open(Bulk *bulk, Oid relid, BulkTarget *target);
 
-/* The longest pseudonym that pseudonymize_table() gives a column, in bytes: at least that of the empty string. */
-extern size_t pseudo_bulk_longest(Bulk *bulk, const BulkTarget *target, const PseudoColumn *column);
-
 /* "schema.table", quoted */
 extern char *pseudo_bulk_relation_name(Oid relid);
 

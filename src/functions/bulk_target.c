@@ -113,7 +113,7 @@ check_rights(Relation rel)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for table %s", RelationGetRelationName(rel)),
-				 errhint("GRANT SELECT, UPDATE ON %s TO %s;", pseudo_bulk_relation_name(relid),
+				 errhint("Grant it with GRANT SELECT, UPDATE ON %s TO %s.", pseudo_bulk_relation_name(relid),
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 	if (check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
 		ereport(ERROR,
@@ -261,9 +261,9 @@ check_operators(Bulk *bulk, const BulkTarget *target)
 				 errhint("Drop it, convert the table, and add it again.")));
 }
 
-/* See bulk.h. */
-size_t
-pseudo_bulk_longest(Bulk *bulk, const BulkTarget *target, const PseudoColumn *column)
+/* The longest pseudonym that pseudonymize_table() gives a column, in bytes: at least that of the empty string. */
+static size_t
+longest_pseudonym(Bulk *bulk, const BulkTarget *target, const PseudoColumn *column)
 {
 	char	   *value = psprintf("%s::pg_catalog.text COLLATE pg_catalog.\"C\"",
 								 quote_identifier(column->name));
@@ -323,7 +323,7 @@ check_width(Bulk *bulk, const BulkTarget *target)
 		size_t		len;
 
 		if (column->limit < 0 ||
-			(len = pseudo_bulk_longest(bulk, target, column)) <= (size_t) column->limit)
+			(len = longest_pseudonym(bulk, target, column)) <= (size_t) column->limit)
 			continue;
 		narrow = lappend(narrow, column);
 		needed = lappend_int(needed, (int) len);

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/genam.h"
 #include "access/itup.h"
 #include "access/nbtree.h"
@@ -31,6 +32,9 @@
 #define BTREE_MAX	\
 	(MAXALIGN_DOWN((BLCKSZ - MAXALIGN(SizeOfPageHeaderData + 3 * sizeof(ItemIdData)) - \
 					MAXALIGN(sizeof(BTPageOpaqueData))) / 3) - MAXALIGN(sizeof(ItemPointerData)))
+
+/* A value of fewer bytes has a pseudonym that fits, also where it is longer in UTF-8. */
+#define LONG_VALUE	(BTREE_MAX / 4)
 
 /* An expression of the table, by the name of its constraint or the number of its generated column. */
 typedef struct Expression
@@ -153,22 +157,40 @@ find_checks(Trial *trial)
 	}
 }
 
-/* Are entries of a B-tree perhaps too long for it?  Looks for the longest value only. */
+/* Is there a value in the columns whose pseudonym may be too long for a B-tree?  Does not read the values. */
 static bool
-has_long_entries(Trial *trial, const IndexInfo *info)
+has_long_value(Trial *trial)
 {
 	BulkTarget *target = trial->target;
+	TupleTableSlot *slot = table_slot_create(target->rel, NULL);
+	TableScanDesc scan = pseudo_beginscan(target->rel, GetActiveSnapshot());
+	bool		is_long = false;
 
-	for (int i = 0; i < target->ncolumns; i++)
+	while (!is_long && table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
-		for (int j = 0; j < info->ii_NumIndexAttrs; j++)
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < target->ncolumns; i++)
 		{
-			if (info->ii_IndexAttrNumbers[j] != target->columns[i].attno)
-				continue;
-			if (trial->bulk->operation == BULK_REPSEUDONYMIZE ||
-				pseudo_bulk_longest(trial->bulk, target, &target->columns[i]) > BTREE_MAX / 2)
-				return true;
+			bool		isnull;
+			Datum		value = slot_getattr(slot, target->columns[i].attno, &isnull);
+
+			is_long |= !isnull && toast_raw_datum_size(value) > LONG_VALUE;
 		}
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	return is_long;
+}
+
+/* Are the columns in a B-tree? */
+static bool
+is_in_btree(Trial *trial, Relation index, const IndexInfo *info)
+{
+	for (int i = 0; index->rd_rel->relam == BTREE_AM_OID && i < info->ii_NumIndexAttrs; i++)
+	{
+		if (bms_is_member(info->ii_IndexAttrNumbers[i] - FirstLowInvalidHeapAttributeNumber,
+						  trial->changed))
+			return true;
 	}
 	return false;
 }
@@ -177,17 +199,20 @@ has_long_entries(Trial *trial, const IndexInfo *info)
 static void
 find_indexes(Trial *trial)
 {
+	int			is_long = -1;	/* not yet known */
 	ListCell   *cell;
 
 	foreach(cell, RelationGetIndexList(trial->target->rel))
 	{
 		Relation	rel = index_open(lfirst_oid(cell), AccessShareLock);
 		IndexInfo  *info = BuildIndexInfo(rel);
+		bool		is_btree = is_in_btree(trial, rel, info);
 		TriedIndex *index;
 
+		if (is_btree && is_long < 0)
+			is_long = has_long_value(trial);
 		if (!reads_changed(trial, (Node *) info->ii_Expressions) &&
-			!reads_changed(trial, (Node *) info->ii_Predicate) &&
-			!(rel->rd_rel->relam == BTREE_AM_OID && has_long_entries(trial, info)))
+			!reads_changed(trial, (Node *) info->ii_Predicate) && !(is_btree && is_long))
 		{
 			index_close(rel, NoLock);
 			continue;
