@@ -13,7 +13,7 @@
  * another with RETURNING: its row follows without a reset.  It finds nothing to use: EXCLUDED has what
  * was made of the writer's own values for the same column; and a moved row is told by the slot that
  * carries it, which is the UPDATE's own, or, where the columns of partitions are in different
- * order and PostgreSQL takes another slot, by all of its columns, which lead to the one partition
+ * order and PostgreSQL takes another slot, by all of its columns, which belong into the one partition
  * where the row has just been taken.
  */
 #include "postgres.h"
@@ -21,10 +21,12 @@
 #include "access/heapam.h"
 #include "access/table.h"
 #include "catalog/partition.h"
+#include "executor/executor.h"
 #include "storage/bufmgr.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/partcache.h"
 #include "utils/snapmgr.h"
 
 #include "trigger_rows.h"
@@ -204,14 +206,34 @@ is_whole(HeapTuple updated, Relation source, const TriggerData *data)
 	return true;
 }
 
-/* Is a value of an inserted row one of the row that was updated here and has left? */
+/* Does an inserted row belong into this partition, as it is now?  A trigger that fires later could still change it. */
 static bool
-is_moved_from(const PseudoRows *from, const TriggerData *data, AttrNumber attno, Datum value)
+belongs_here(PseudoRows *rows, const TriggerData *data)
+{
+	MemoryContext caller = MemoryContextSwitchTo(rows->run->query);
+	ExprContext *context;
+
+	if (rows->estate == NULL)
+	{
+		rows->estate = CreateExecutorState();
+		rows->bounds = ExecPrepareCheck(RelationGetPartitionQual(data->tg_relation), rows->estate);
+	}
+	MemoryContextSwitchTo(caller);
+	ResetPerTupleExprContext(rows->estate);
+	context = GetPerTupleExprContext(rows->estate);
+	context->ecxt_scantuple = data->tg_trigslot;
+	return ExecCheck(rows->bounds, context);
+}
+
+/* Is a value of an inserted row one of the row that was updated there and has left? */
+static bool
+is_moved_from(const PseudoRows *from, PseudoRows *rows, const TriggerData *data, AttrNumber attno, Datum value)
 {
 	Relation	source = table_open(from->relid, NoLock);
 	bool		moved = tuple_has(from->updated, source, attno, value) &&
 		has_left(source, from->old) &&
-		(from->slot == data->tg_trigslot || is_whole(from->updated, source, data));
+		(from->slot == data->tg_trigslot ||
+		 (is_whole(from->updated, source, data) && belongs_here(rows, data)));
 
 	table_close(source, NoLock);
 	return moved;
@@ -230,7 +252,7 @@ pseudo_rows_moved(PseudoRows *rows, const TriggerData *data, const PseudoColumn 
 
 		if (other->updated && other->root == rows->root && other->relid != rows->relid &&
 			(attno = find_column(other, rows->arguments, column)) > 0 &&
-			is_moved_from(other, data, attno, value))
+			is_moved_from(other, rows, data, attno, value))
 			return true;
 	}
 	return false;

@@ -23,6 +23,8 @@ typedef struct PseudoRows
 	const PseudoTriggerArguments *arguments;
 	const PseudoColumn *columns;
 	int			ncolumns;
+	struct EState *estate;		/* for the bounds of the partition, or NULL */
+	struct ExprState *bounds;
 
 	/* As long as the executor is at the row; see trigger_rows.c. */
 	bool		is_live;
