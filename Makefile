@@ -47,6 +47,7 @@ OBJS = \
 	src/functions/bulk_run.o \
 	src/functions/bulk_target.o \
 	src/functions/bulk_trial.o \
+	src/functions/bulk_value.o \
 	src/functions/bulk_written.o \
 	src/functions/call.o \
 	src/functions/citus.o \

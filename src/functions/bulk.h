@@ -3,7 +3,7 @@
  *		What the parts of the bulk procedures share.
  *
  * bulk.c has the procedures and their arguments, bulk_run.c the steps that a run is made of,
- * bulk_rows.c one batch of rows, bulk_target.c what the table must be, bulk_trial.c what its
+ * bulk_rows.c one batch of rows, bulk_value.c which values are converted, bulk_target.c what the table must be, bulk_trial.c what its
  * constraints must allow, bulk_progress.c what is said of a run.
  */
 #ifndef PSEUDO_BULK_H
@@ -102,14 +102,16 @@ extern void pseudo_bulk_run(Bulk *bulk);
 
 /* ---- bulk_rows.c ---- */
 
-/* Get the keyring ready, and again where something changed meanwhile. */
-extern void pseudo_bulk_prepare_call(Bulk *bulk);
-
 /* Read, convert and write one batch of a leaf; true where the pass is at the leaf's end.  Needs SPI. */
 extern bool pseudo_bulk_convert_batch(Bulk *bulk, BulkLeaf *leaf);
 
 /* Forget the plan of the statement that writes. */
 extern void pseudo_bulk_free_plan(Bulk *bulk);
+
+/* ---- bulk_value.c ---- */
+
+/* Get the keyring ready, and again where something changed meanwhile. */
+extern void pseudo_bulk_prepare_call(Bulk *bulk);
 
 /* Is a value to be converted?  Counts it where count says so. */
 extern bool pseudo_bulk_is_due(Bulk *bulk, text *value, bool count);
@@ -131,9 +133,6 @@ extern void pseudo_bulk_check(Bulk *bulk);
 
 /* Open a leaf for a batch; checks again what another session may have changed. */
 extern void pseudo_bulk_open(Bulk *bulk, Oid relid, BulkTarget *target);
-
-/* "schema.table", quoted */
-extern char *pseudo_bulk_relation_name(Oid relid);
 
 /* ---- bulk_trial.c ---- */
 

@@ -374,7 +374,7 @@ warn_of_twins(Bulk *bulk)
 	initStringInfo(&names);
 	foreach(cell, bulk->twin_indexes)
 		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-						 pseudo_bulk_relation_name(lfirst_oid(cell)));
+						 pseudo_relation_name(lfirst_oid(cell)));
 	ereport(WARNING,
 			(errmsg_plural("%lld row of %s has values that another row has under another key",
 						   "%lld rows of %s have values that other rows have under another key",

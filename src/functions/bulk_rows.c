@@ -24,7 +24,6 @@
 #include "../compat.h"
 #include "bulk.h"
 #include "bulk_written.h"
-#include "spelling.h"
 
 #define MAX_BATCH_BYTES	(16 * 1024 * 1024)	/* of values; a batch ends when it has more */
 #define BATCH_SECONDS	1.0		/* a batch that finds little ends after this time */
@@ -61,73 +60,6 @@ say_place(void *arg)
 				   ItemPointerGetBlockNumberNoCheck(&place->tid),
 				   ItemPointerGetOffsetNumberNoCheck(&place->tid),
 				   RelationGetRelationName(place->target->rel));
-}
-
-/* Report what looks like a pseudonym and opens under no key. */
-static void __attribute__((noreturn))
-report_lookalike(Bulk *bulk)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("a value looks like a pseudonym and does not authenticate"),
-			 errdetail("It was made with another key or context, or it is a value of this shape."),
-			 bulk->operation == BULK_REPSEUDONYMIZE ?
-			 errhint("Check the arguments \"context\" and \"keyring\".") :
-			 errhint("Check the arguments \"context\" and \"keyring\". If it is a value, existing => 'value' converts it.")));
-}
-
-/* Report a pseudonym in another spelling. */
-static void __attribute__((noreturn))
-report_misspelled(Bulk *bulk)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("a value looks like a pseudonym in another spelling"),
-			 errdetail("It has white space or quotes in it, lacks padding, or is spelled as in a URL."),
-			 bulk->operation == BULK_REPSEUDONYMIZE ?
-			 errhint("Update it to its own spelling, and run this again.") :
-			 errhint("Update it to its own spelling, and run this again. If it is a value, existing => 'value' converts it.")));
-}
-
-/* See bulk.h. */
-bool
-pseudo_bulk_is_due(Bulk *bulk, text *value, bool count)
-{
-	bool		again = bulk->operation == BULK_REPSEUDONYMIZE;
-	PseudoOpened opened;
-	bool		due;
-
-	if (!pseudo_looks_like_pseudonym(value))
-	{
-		bool		misspelled = !bulk->lookalikes && pseudo_is_misspelled(value);
-
-		if (misspelled && !bulk->dry_run)
-			report_misspelled(bulk);
-		bulk->counters.unreadable += misspelled && count;
-		bulk->counters.plain += again && !misspelled && count;
-		return !again;
-	}
-	if (!pseudo_open(&bulk->call, value, true, &opened))
-	{
-		if (!bulk->lookalikes && !bulk->dry_run)
-			report_lookalike(bulk);
-		bulk->counters.unreadable += !bulk->lookalikes && count;
-		return bulk->lookalikes;
-	}
-	due = again && opened.key != bulk->call.keyring->primary;
-	OPENSSL_cleanse(VARDATA(opened.value), opened.len);
-	pfree(opened.value);
-	bulk->counters.already += !due && count;
-	return due;
-}
-
-/* See bulk.h. */
-void
-pseudo_bulk_prepare_call(Bulk *bulk)
-{
-	if (bulk->call.generation != pseudo_generation)
-		pseudo_call_prepare_role(&bulk->call, GetUserId(), bulk->called, PSEUDO_RIGHT_PSEUDONYMIZE,
-								 bulk->context, bulk->keyring, bulk->mcxt);
 }
 
 /* How many values of a row are to be converted; the values go to values[], NULL ones as NULL. */
@@ -478,7 +410,7 @@ update_statement(BulkTarget *target)
 	}
 	return psprintf("UPDATE ONLY %s AS t SET %s FROM ROWS FROM (pg_catalog.unnest($1)%s)"
 					" AS u (tid%s) WHERE t.ctid OPERATOR(pg_catalog.=) u.tid%s",
-					pseudo_bulk_relation_name(RelationGetRelid(target->rel)),
+					pseudo_relation_name(RelationGetRelid(target->rel)),
 					set.data, from.data, names.data,
 					triggers && triggers->trig_update_before_row ? same.data : "");
 }

@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
@@ -368,7 +369,7 @@ lock_leaves(Bulk *bulk)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("table %s is being converted by another session",
-							pseudo_bulk_relation_name(leaf->relid)),
+							pseudo_relation_name(leaf->relid)),
 					 errhint("pseudo_progress shows how far it is.")));
 		leaf->is_locked = true;
 	}
@@ -451,6 +452,22 @@ report_rejected(Bulk *bulk)
 			 errhint("%s", rejection_remedy(bulk))));
 }
 
+/* Try on each leaf what it would be given. */
+static void
+try_leaves(Bulk *bulk)
+{
+	ListCell   *cell;
+
+	foreach(cell, bulk->leaves)
+	{
+		BulkTarget	target;
+
+		pseudo_bulk_open(bulk, ((BulkLeaf *) lfirst(cell))->relid, &target);
+		pseudo_bulk_try(bulk, &target);
+		relation_close(target.rel, NoLock);
+	}
+}
+
 /* Convert all leaves; everything has been checked. */
 static void
 convert_all(Bulk *bulk)
@@ -480,7 +497,7 @@ pseudo_bulk_run(Bulk *bulk)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", bulk->relid)));
-	bulk->name = pseudo_bulk_relation_name(bulk->relid);
+	bulk->name = pseudo_relation_name(bulk->relid);
 	bulk->batch_mcxt = AllocSetContextCreate(bulk->mcxt, "pseudo batch", ALLOCSET_DEFAULT_SIZES);
 	bulk->status = "running";
 	INSTR_TIME_SET_CURRENT(bulk->start);
@@ -489,6 +506,8 @@ pseudo_bulk_run(Bulk *bulk)
 	PG_TRY();
 	{
 		pseudo_bulk_check(bulk);
+		if (!bulk->dry_run)
+			try_leaves(bulk);
 		convert_all(bulk);
 	}
 	PG_FINALLY();

@@ -30,14 +30,6 @@
 #include "citus.h"
 #include "trigger.h"
 
-/* See bulk.h. */
-char *
-pseudo_bulk_relation_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
-}
-
 /* Where the rows of a relation are that is no table, for a hint. */
 static const char *
 place_of_rows(char kind)
@@ -113,7 +105,7 @@ check_rights(Relation rel)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for table %s", RelationGetRelationName(rel)),
-				 errhint("Grant it with GRANT SELECT, UPDATE ON %s TO %s.", pseudo_bulk_relation_name(relid),
+				 errhint("Grant it with GRANT SELECT, UPDATE ON %s TO %s.", pseudo_relation_name(relid),
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 	if (check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
 		ereport(ERROR,
@@ -274,7 +266,7 @@ longest_pseudonym(Bulk *bulk, const BulkTarget *target, const PseudoColumn *colu
 	/* What has been converted already is not converted again. */
 	if (SPI_execute(psprintf("SELECT pg_catalog.max(pg_catalog.octet_length(%s)) FROM ONLY %s"
 							 " WHERE %s OPERATOR(pg_catalog.!~) '^[A-Za-z0-9+/]{38,}={0,2} *$'",
-							 bytes, pseudo_bulk_relation_name(RelationGetRelid(target->rel)), value),
+							 bytes, pseudo_relation_name(RelationGetRelid(target->rel)), value),
 					true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for the longest value");
 	max = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
@@ -307,7 +299,7 @@ report_narrow(const BulkTarget *target, List *narrow, List *needed)
 					list_length(narrow), RelationGetRelationName(target->rel)),
 			 errdetail_internal("%s", details.data),
 			 errhint("ALTER TABLE %s%s; from varchar(n) this rewrites nothing.",
-					 pseudo_bulk_relation_name(RelationGetRelid(target->rel)), hints.data)));
+					 pseudo_relation_name(RelationGetRelid(target->rel)), hints.data)));
 }
 
 /* Refuse columns that their longest value's pseudonym does not fit into, or any pseudonym at all. */
@@ -442,8 +434,6 @@ add_leaf(Bulk *bulk, Oid relid)
 	}
 	check_foreign_keys(bulk, &target);
 	check_operators(bulk, &target);
-	if (!bulk->dry_run)
-		pseudo_bulk_try(bulk, &target);
 	leaf = MemoryContextAllocZero(bulk->mcxt, sizeof(BulkLeaf));
 	leaf->relid = relid;
 	ItemPointerSet(&leaf->next, 0, 1);

@@ -317,6 +317,14 @@ pseudo_column_warn_equality(const PseudoColumn *column, Relation rel)
 /* ---- Values ---- */
 
 /* See column.h. */
+char *
+pseudo_relation_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+/* See column.h. */
 text *
 pseudo_column_get(const PseudoColumn *column, Datum value)
 {
@@ -336,9 +344,7 @@ pseudo_column_report_narrow(const PseudoColumn *column, Relation rel, size_t nee
 			 errdetail("It takes %d characters, and a pseudonym has %zu.",
 					   column->limit, needed),
 			 errhint("ALTER TABLE %s ALTER COLUMN %s TYPE text; from varchar(n) this rewrites nothing.",
-					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-												RelationGetRelationName(rel)),
-					 quote_identifier(column->name))));
+					 pseudo_relation_name(RelationGetRelid(rel)), quote_identifier(column->name))));
 }
 
 /* A pseudonym with blanks up to char(n)'s length. */

@@ -55,6 +55,9 @@ extern Datum pseudo_column_put(PseudoColumn *column, Relation rel, text *pseudon
 extern void pseudo_column_report_narrow(const PseudoColumn *column, Relation rel,
 										size_t needed) __attribute__((noreturn));
 
+/* "schema.table", quoted, palloc'ed */
+extern char *pseudo_relation_name(Oid relid);
+
 /* Do two values of a column, neither NULL, have the same bytes? */
 extern bool pseudo_column_same(Datum a, Datum b);
 

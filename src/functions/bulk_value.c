@@ -1,0 +1,79 @@
+/*
+ * bulk_value.c
+ *		Which values the bulk procedures convert.
+ */
+#include "postgres.h"
+
+#include <openssl/crypto.h>
+
+#include "miscadmin.h"
+
+#include "bulk.h"
+#include "spelling.h"
+
+/* Report what looks like a pseudonym and opens under no key. */
+static void __attribute__((noreturn))
+report_lookalike(Bulk *bulk)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("a value looks like a pseudonym and does not authenticate"),
+			 errdetail("It was made with another key or context, or it is a value of this shape."),
+			 bulk->operation == BULK_REPSEUDONYMIZE ?
+			 errhint("Check the arguments \"context\" and \"keyring\".") :
+			 errhint("Check the arguments \"context\" and \"keyring\". If it is a value, existing => 'value' converts it.")));
+}
+
+/* Report a pseudonym in another spelling. */
+static void __attribute__((noreturn))
+report_misspelled(Bulk *bulk)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("a value looks like a pseudonym in another spelling"),
+			 errdetail("It has white space or quotes in it, lacks padding, or is spelled as in a URL."),
+			 bulk->operation == BULK_REPSEUDONYMIZE ?
+			 errhint("Update it to its own spelling, and run this again.") :
+			 errhint("Update it to its own spelling, and run this again. If it is a value, existing => 'value' converts it.")));
+}
+
+/* See bulk.h. */
+bool
+pseudo_bulk_is_due(Bulk *bulk, text *value, bool count)
+{
+	bool		again = bulk->operation == BULK_REPSEUDONYMIZE;
+	PseudoOpened opened;
+	bool		due;
+
+	if (!pseudo_looks_like_pseudonym(value))
+	{
+		bool		misspelled = !bulk->lookalikes && pseudo_is_misspelled(value);
+
+		if (misspelled && !bulk->dry_run)
+			report_misspelled(bulk);
+		bulk->counters.unreadable += misspelled && count;
+		bulk->counters.plain += again && !misspelled && count;
+		return !again;
+	}
+	if (!pseudo_open(&bulk->call, value, true, &opened))
+	{
+		if (!bulk->lookalikes && !bulk->dry_run)
+			report_lookalike(bulk);
+		bulk->counters.unreadable += !bulk->lookalikes && count;
+		return bulk->lookalikes;
+	}
+	due = again && opened.key != bulk->call.keyring->primary;
+	OPENSSL_cleanse(VARDATA(opened.value), opened.len);
+	pfree(opened.value);
+	bulk->counters.already += !due && count;
+	return due;
+}
+
+/* See bulk.h. */
+void
+pseudo_bulk_prepare_call(Bulk *bulk)
+{
+	if (bulk->call.generation != pseudo_generation)
+		pseudo_call_prepare_role(&bulk->call, GetUserId(), bulk->called, PSEUDO_RIGHT_PSEUDONYMIZE,
+								 bulk->context, bulk->keyring, bulk->mcxt);
+}
