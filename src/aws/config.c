@@ -78,7 +78,7 @@ set_problem(PseudoAws *aws, const char *problem)
 		aws->config->problem = problem;
 }
 
-/* Is this a blank, in the grammar of these files? */
+/* Returns true for a blank, in the grammar of these files. */
 static bool
 is_blank(char c)
 {

@@ -53,7 +53,7 @@ extern List *pseudo_aws_config_missing(PseudoAws *aws);
 /* The names of a profile's settings, palloc'ed. */
 extern List *pseudo_aws_config_names(PseudoAws *aws, const char *profile);
 
-/* A setting of the environment, else of the profile in force, *where set to whence it is; or NULL. */
+/* A setting of the environment, else of the profile in force, *where set to what set it; or NULL. */
 extern const char *pseudo_aws_setting(PseudoAws *aws, const char *variable, const char *setting,
 									  const char **where);
 

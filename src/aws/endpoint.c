@@ -85,7 +85,7 @@ fail_endpoint(PseudoAws *aws, const char *message, const char *hint)
 					   message, NULL, hint);
 }
 
-/* Check a region before it goes into a host name; where says whence it comes. */
+/* Check a region before it goes into a host name; where: what set it, for messages. */
 static bool
 check_region(PseudoAws *aws, const char *region, const char *where)
 {
@@ -162,7 +162,7 @@ pseudo_aws_find_region(PseudoAws *aws)
 	return fail_no_region(aws, profile, problem);
 }
 
-/* A configured URL of a service, *where set to whence it comes; NULL where there is none. */
+/* A configured URL of a service, *where set to what set it; NULL where there is none. */
 static const char *
 configured_url(PseudoAws *aws, PseudoAwsService service, const char **where)
 {

@@ -103,7 +103,7 @@ who_was_asked(const PseudoAwsExchange *x)
 	return x->service == PSEUDO_AWS_STS ? "AWS STS" : "AWS Secrets Manager";
 }
 
-/* Does a text hold another? */
+/* Returns true if a text has another in it. */
 static bool
 contains(const char *string, const char *part)
 {
@@ -170,7 +170,7 @@ pseudo_aws_clock_skew(const PseudoAwsExchange *x, int64 *skew)
 	return true;
 }
 
-/* Was it the clocks that made AWS refuse a signature? */
+/* Returns true if AWS has refused a signature because of the clocks. */
 static bool
 is_skewed(const PseudoAws *aws, const PseudoAwsExchange *x, PseudoAwsErrorKind kind)
 {
@@ -341,7 +341,7 @@ hint_not_found(const PseudoAwsExchange *x)
 {
 	if (x->service != PSEUDO_AWS_SECRETS_MANAGER)
 		return "Correct the option \"kms_key_id\"; a key of another region or account takes its full ARN.";
-	return psprintf("It was looked for in %s: correct the options \"secret_id\" and \"region\", or create the secret "
+	return psprintf("It is not in %s: correct the options \"secret_id\" and \"region\", or create the secret "
 					"(deploy/deploy.sh, or aws secretsmanager create-secret); pseudo_create_key() then fills it. Across accounts it takes the full ARN, "
 					"a resource policy of the secret and a customer key.",
 					x->region ? psprintf("region %s", x->region) : "the agent's region");
@@ -358,7 +358,7 @@ hint_no_version(const PseudoAws *aws)
 	return "Make the first key with pseudo_create_key().";
 }
 
-/* Is it the key that a denial is about, and not a secret that has such a name? */
+/* Returns true if a denial is about the key, and not about a secret that has such a name. */
 static bool
 is_about_key(const char *message)
 {

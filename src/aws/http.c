@@ -455,7 +455,7 @@ http_take_answer(Http *http, PseudoArena *arena, PseudoHttpResponse *response)
 	response->outcome = PSEUDO_HTTP_ANSWERED;
 }
 
-/* May a request be sent to this URL?  Plain http goes no further than the host itself. */
+/* Returns true if a request may be sent to this URL: plain http goes no further than the host itself. */
 static bool
 http_check_url(const PseudoHttpRequest *request, PseudoUrl *url, PseudoHttpResponse *response)
 {

@@ -65,7 +65,7 @@ imds_perform(PseudoAws *aws, const char *method, const char *url, const char *he
 	}
 }
 
-/* Was the answer 200, with a body?  If not, *problem says what it was. */
+/* Returns true if the answer was 200, with a body; if not, *problem says what it was. */
 static bool
 imds_succeeded(const PseudoHttpResponse *response, const char *method, const char *url,
 			   const char **problem)

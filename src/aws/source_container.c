@@ -16,7 +16,7 @@
 #define CONTAINER_PAUSE 200		/* milliseconds between tries, at most */
 #define CONTAINER_HOST	"169.254.170.2"
 
-/* Is a host, as a Host header has it, this one, on whatever port? */
+/* Returns true if a host, as a Host header has it, is this one, on whatever port. */
 static bool
 host_is(const char *host, const char *name)
 {
@@ -25,7 +25,7 @@ host_is(const char *host, const char *name)
 	return pg_strncasecmp(host, name, len) == 0 && (host[len] == '\0' || host[len] == ':');
 }
 
-/* Is this a URL that the SDKs allow: https, or http to the host itself or to ECS's and EKS's addresses? */
+/* Returns true for a URL that the SDKs allow: https, or http to the host itself or to ECS's and EKS's addresses. */
 static bool
 is_container_url(const char *url)
 {
@@ -87,7 +87,7 @@ container_headers(PseudoAws *aws, const char **problem)
 	return headers;
 }
 
-/* Is a try that ended so worth another? */
+/* Returns true if a try that ended so is worth another. */
 static bool
 is_worth_a_retry(const PseudoHttpResponse *response)
 {

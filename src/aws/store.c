@@ -157,7 +157,7 @@ remove_label(Store *store)
 	RESUME_INTERRUPTS();
 }
 
-/* Does a version, in the answer of DescribeSecret, have the label AWSCURRENT? */
+/* Returns true if a version, in the answer of DescribeSecret, has the label AWSCURRENT. */
 static bool
 is_current(const PseudoJson *secret, const char *version)
 {

@@ -30,7 +30,7 @@ struct PseudoTrust
 	X509_STORE *store;			/* NULL: not read yet */
 };
 
-/* Is this the name of a CA in a hashed directory? */
+/* Returns true for the name of a CA in a hashed directory. */
 static bool
 is_hashed(const char *name)
 {
@@ -38,7 +38,7 @@ is_hashed(const char *name)
 		strspn(name + HASH_DIGITS + 1, "0123456789") > 0;
 }
 
-/* Is this a directory with a CA at least that can be found by its hash? */
+/* Returns true for a directory with at least one CA that can be found by its hash. */
 static bool
 has_hashed(const char *path)
 {
