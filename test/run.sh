@@ -11,6 +11,7 @@
 #	fuzz		the core, fuzzed
 #	pg15 ... pg19	a build, pg_regress and a restore of dumps on another PostgreSQL than this
 #			system's; all TAP tests on 19
+#	upgrade		ALTER EXTENSION UPDATE gives what CREATE EXTENSION gives
 #	unit		the core on its own: every implementation, sanitizers, valgrind, ARMv8
 #	warnings	a build without any, by gcc and clang; the layers of the sources
 #	tour		test/demo.sh: what it checks are tests
@@ -40,10 +41,12 @@ set -uo pipefail
 . "$root/test/server.sh"
 # shellcheck source=versions.sh
 . "$root/test/versions.sh"
+# shellcheck source=upgrade.sh
+. "$root/test/upgrade.sh"
 
 sections=("$@")
 # The longest first.
-[ $# -gt 0 ] || sections=(tap memcheck faults answers pg19 fuzz pg18 pg17 pg16 pg15 unit tour bench warnings regress scripts)
+[ $# -gt 0 ] || sections=(tap memcheck faults answers pg19 fuzz pg18 pg17 pg16 pg15 unit tour bench warnings regress upgrade scripts)
 for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done

@@ -92,11 +92,38 @@ check_rights() {
 	count "rights that are not the caller's" $((1 - bad)) $bad
 }
 
+# The version of pseudo.control is that of everything that names one.
+check_version() {
+	local bad=0
+	(cd "$root" && /usr/bin/python3 -) <<-'END' > "$build/version.log" 2>&1 || bad=1
+		import json, os, re
+		version = re.search(r"^default_version = '(.*)'", open("pseudo.control").read(), re.M).group(1)
+		assert re.fullmatch(r"\d+\.\d+\.\d+", version), "PGXN takes three numbers: " + version
+		meta = json.load(open("META.json"))
+		for field in "name", "version", "abstract", "maintainer", "license", "provides", "meta-spec":
+		    assert meta.get(field), "META.json has no " + field
+		provided = meta["provides"]["pseudo"]
+		assert meta["version"] == provided["version"] == version, "META.json has another version"
+		for field in "file", "docfile":
+		    assert os.path.exists(provided[field]), "META.json names a file that is not there: " + provided[field]
+		assert provided["file"] == "sql/pseudo--%s.sql" % version, provided["file"]
+		assert version in open(provided["file"]).readline(), "the script's first line has another version"
+		newest = re.search(r"^## (.*)$", open("CHANGELOG.md").read(), re.M).group(1)
+		assert newest.split()[0] == version, "the newest chapter of CHANGELOG.md is " + newest
+		assert ("unreleased" in newest) == (meta["release_status"] != "stable"), "release_status is " + meta["release_status"]
+	END
+	# shellcheck disable=SC2016
+	[ "$(pgxs_make -s --no-print-directory --eval 'print-version: ; @echo $(EXTVERSION)' print-version)" = \
+		"$(sed -n "s/^default_version = '\(.*\)'/\1/p" "$root/pseudo.control")" ] || bad=1
+	count "one version everywhere" $((1 - bad)) $bad "$build/version.log"
+}
+
 # The scripts that people run, and the template of deploy/.
 section_scripts() {
 	local bad=0 script suite_log=$build/scripts.log scripts programs=()
 	scripts=("$root"/deploy/*.sh "$root"/test/*.sh "$root"/test/bench/*.sh "$root/.ci/run")
 	check_standalone
+	check_version
 	check_failures
 	: > "$suite_log"
 	for script in "${scripts[@]}"; do

@@ -1,4 +1,4 @@
-/* pseudo--1.0.sql */
+/* pseudo--1.0.0.sql */
 
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION pseudo" to load this file. \quit
