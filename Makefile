@@ -30,7 +30,10 @@ OBJS = \
 	src/core/nonce.o \
 	src/core/pseudonym.o \
 	src/keyring/cache.o \
-	src/keyring/json.o \
+	src/keyring/document.o \
+	src/keyring/failure.o \
+	src/keyring/json_escape.o \
+	src/keyring/json_tree.o \
 	src/keyring/keyring.o \
 	src/keyring/options.o \
 	src/keyring/process.o \
@@ -38,7 +41,9 @@ OBJS = \
 	src/keyring/provider_aws.o \
 	src/keyring/provider_command.o \
 	src/keyring/provider_file.o \
+	src/keyring/providers.o \
 	src/keyring/secret.o \
+	src/keyring/small_file.o \
 	src/functions/admin.o \
 	src/functions/array.o \
 	src/functions/bulk.o \

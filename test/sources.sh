@@ -71,11 +71,11 @@ check_standalone() {
 	count "stands on its own" $((1 - bad)) $bad
 }
 
-# A failure's texts are copies of its own: src/keyring/provider.c alone sets them, else one may end before it.
+# A failure's texts are copies of its own: src/keyring/failure.c alone sets them, else one may end before it.
 check_failures() {
 	local bad=0
 	if grep -rnE 'failure(->|\.)(message|detail|hint) *= *[^= ]|PseudoFailure +[a-z]+ *(;|= *\{)' "$root/src" --include='*.[ch]' |
-		grep -vE 'src/(keyring/provider\.c|aws/store\.c:[0-9]+:	PseudoFailure failure;)'; then
+		grep -vE 'src/(keyring/failure\.c|aws/store\.c:[0-9]+:	PseudoFailure failure;)'; then
 		bad=1
 	fi
 	count "a failure owns its texts" $((1 - bad)) $bad

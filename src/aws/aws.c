@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 
 #include "../compat.h"
+#include "../keyring/small_file.h"
 #include "aws.h"
 
 #define MAX_TOKEN		20000	/* bytes of a token's file; STS takes no more */
@@ -80,7 +81,7 @@ pseudo_aws_json_span(const PseudoJson *object, const char *name)
 {
 	const PseudoJson *field = pseudo_json_field(object, name);
 
-	return field && field->type == PSEUDO_JSON_STRING ? &field->text : NULL;
+	return field && field->type == PSEUDO_NODE_STRING ? &field->text : NULL;
 }
 
 /* See aws.h. */
@@ -246,22 +247,6 @@ pseudo_aws_xml(PseudoAws *aws, const char *xml, const char *name)
 	return string;
 }
 
-/* Read an open file to its end; returns its bytes, at most size, or -1 with errno set. */
-static ssize_t
-read_to_end(int fd, char *data, Size size)
-{
-	Size		len = 0;
-	ssize_t		got;
-
-	do
-	{
-		got = read(fd, data + len, size - len);
-		if (got > 0)
-			len += got;
-	} while ((got > 0 && len < size) || (got < 0 && errno == EINTR));
-	return got < 0 ? -1 : (ssize_t) len;
-}
-
 /* See aws.h. */
 const char *
 pseudo_aws_read_file(PseudoAws *aws, int fd, const char *path, Size max, char **data)
@@ -277,7 +262,7 @@ pseudo_aws_read_file(PseudoAws *aws, int fd, const char *path, Size max, char **
 	room = Min((Size) st.st_size, max) + 1; /* one more, to see that it is
 											 * larger */
 	*data = pseudo_arena_alloc(aws->arena, room + 1);
-	len = read_to_end(fd, *data, room);
+	len = pseudo_read_to_end(fd, *data, room);
 	if (len < 0)
 		return psprintf("could not read file \"%s\": %m", path);
 	if ((Size) len > max)

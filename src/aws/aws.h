@@ -16,7 +16,7 @@
 
 #include "lib/stringinfo.h"
 #include "../keyring/clock.h"
-#include "../keyring/json.h"
+#include "../keyring/json_tree.h"
 #include "../keyring/provider.h"
 #include "../keyring/secret.h"
 #include "trust.h"

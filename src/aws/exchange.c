@@ -138,7 +138,7 @@ judge_attempt(PseudoAws *aws, PseudoAwsExchange *x, bool explained)
 		if (x->xml)
 			return DONE;
 		x->answer = pseudo_aws_json(aws, x->response.body, x->response.len);
-		if (x->answer && x->answer->type == PSEUDO_JSON_OBJECT)
+		if (x->answer && x->answer->type == PSEUDO_NODE_OBJECT)
 			return DONE;
 		(void) pseudo_aws_fail_answer(aws, x, "it is not a JSON object");
 		return TRY_AGAIN;

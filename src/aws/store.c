@@ -166,7 +166,7 @@ is_current(const PseudoJson *secret, const char *version)
 
 	for (PseudoJson *label = labels ? labels->first : NULL; label; label = label->next)
 	{
-		if (label->type == PSEUDO_JSON_STRING && pseudo_span_is(&label->text, "AWSCURRENT"))
+		if (label->type == PSEUDO_NODE_STRING && pseudo_span_is(&label->text, "AWSCURRENT"))
 			return true;
 	}
 	return false;

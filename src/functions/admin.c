@@ -25,6 +25,7 @@
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
+#include "../keyring/document.h"
 #include "../keyring/secret.h"
 #include "call.h"
 

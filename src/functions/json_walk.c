@@ -6,8 +6,6 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "catalog/pg_type.h"
 #include "common/jsonapi.h"
 #include "lib/stringinfo.h"
@@ -18,6 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 
+#include "../keyring/json_escape.h"
 #include "call.h"
 #include "json_walk.h"
 
@@ -361,67 +360,16 @@ colon_follows(const char *s, const char *end)
 	return s < end && *s == ':';
 }
 
-/* Read the four hex digits of an escape. */
+/* Append what an escape stands for, after its backslash; returns false for no character of a text. */
 static bool
-read_hex(const char **s, const char *end, pg_wchar *c)
+append_escape(StringInfo buf, const char **s, const char *end)
 {
-	*c = 0;
-	if (end - *s < 4)
+	char		utf8[MAX_MULTIBYTE_CHAR_LEN];
+	char	   *after = utf8;
+
+	if (!pseudo_json_unescape(s, end, &after) || utf8[0] == '\0')
 		return false;
-	for (int i = 0; i < 4; i++)
-	{
-		char		digit = *(*s)++;
-
-		if (!isxdigit((unsigned char) digit))
-			return false;
-		*c = *c << 4 | (digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
-	}
-	return true;
-}
-
-/* Read what follows the u of an escape, or of a pair of them; false for no character of a text. */
-static bool
-read_unicode(const char **s, const char *end, StringInfo out)
-{
-	unsigned char utf8[MAX_MULTIBYTE_CHAR_LEN + 1] = {0};
-	pg_wchar	c;
-	pg_wchar	second;
-
-	if (!read_hex(s, end, &c) || c == 0 || is_utf16_surrogate_second(c))
-		return false;
-	if (is_utf16_surrogate_first(c))
-	{
-		if (end - *s < 2 || (*s)[0] != '\\' || (*s)[1] != 'u')
-			return false;
-		*s += 2;
-		if (!read_hex(s, end, &second) || !is_utf16_surrogate_second(second))
-			return false;
-		c = surrogate_pair_to_codepoint(c, second);
-	}
-	unicode_to_utf8(c, utf8);
-	appendStringInfoString(out, (char *) utf8);
-	return true;
-}
-
-/* Read an escape, after its backslash. */
-static bool
-read_escape(const char **s, const char *end, StringInfo out)
-{
-	static const char letters[] = "\"\\/bfnrt";
-	static const char meanings[] = "\"\\/\b\f\n\r\t";
-	const char *letter;
-
-	if (*s >= end || **s == '\0')
-		return false;
-	if (**s == 'u')
-	{
-		(*s)++;
-		return read_unicode(s, end, out);
-	}
-	letter = strchr(letters, *(*s)++);
-	if (letter == NULL)
-		return false;
-	appendStringInfoChar(out, meanings[letter - letters]);
+	appendBinaryStringInfo(buf, utf8, after - utf8);
 	return true;
 }
 
@@ -454,7 +402,7 @@ read_string(const char *s, const char *end, const char **utf8, size_t *len)
 		if (backslash == NULL)
 			break;
 		s = backslash + 1;
-		if (!read_escape(&s, end, &out))
+		if (!append_escape(&out, &s, end))
 			return false;
 	}
 	*utf8 = out.data;

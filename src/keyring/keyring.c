@@ -1,28 +1,25 @@
 /*
  * keyring.c
- *		A keyring in memory, and the JSON document it is read from and written to.
+ *		A keyring in memory, read from its JSON document.
  *
- * A change of a document is a handful of edits of its text: what we do not know, and
- * how it is laid out, stays as it is.  Every sentence about a fault is made of our own
- * words, field names that we know and valid key ids.
+ * Every sentence about a fault is made of our own words, field names that we know and valid
+ * key ids.
  */
 #include "postgres.h"
 
 #include <math.h>
 #include <openssl/crypto.h>
 
-#include "json.h"
 #include "keyring.h"
+#include "reader.h"
 #include "secret.h"
 
-#define NEW_KEY_LEN		32		/* bytes, of a new key and its nonce key each */
 #define MAX_NONCE_START	52
-#define MAX_EDITS		10		/* four fields twice, two values */
 #define MAX_POSITION_TEXT	32	/* bytes of a position as it is written, for a small buffer */
 #define FINGERPRINT_LABEL	"pseudo/fingerprint"
 
-/* The fields of the material, which are also the service's whole document. */
-static const char *const material_fields[] = {
+/* See reader.h. */
+const char *const pseudo_material_fields[PSEUDO_MATERIAL_FIELDS] = {
 	"encodedSecretKey", "encodedNonceKey", "nonceStrPos", "nonceEndPos"
 };
 
@@ -44,56 +41,6 @@ static const char *const prefix_names[] = {
 	[PSEUDO_PREFIX_TINK] = "tink",
 	[PSEUDO_PREFIX_UNKNOWN] = "unknown"
 };
-
-/* An entry of "keys" and its id. */
-typedef struct Entry
-{
-	uint32		id;
-	PseudoJson *object;
-} Entry;
-
-/* A document being read. */
-typedef struct Reader
-{
-	PseudoJsonText json;
-	PseudoKeyring *keyring;		/* secret memory, as the next two */
-	PseudoKey  *other;			/* a key to compare with */
-	uint8	   *bytes;			/* decoded base64 */
-	Entry	   *entries;		/* as many as keys, in their order; NULL for a one-key document */
-	char	   *fault;
-	List	   *warnings;
-} Reader;
-
-/* Text in secret memory, of at most PSEUDO_DOCUMENT_MAX bytes. */
-typedef struct Text
-{
-	char	   *data;
-	Size		len;
-	bool		overflow;
-} Text;
-
-/* Replace removed bytes at a place of the old document by a text. */
-typedef struct Edit
-{
-	const char *at;
-	Size		removed;
-	const char *text;
-	Size		len;
-} Edit;
-
-/* A change of a document, being made. */
-typedef struct Change
-{
-	Reader		reader;
-	Text		inserted;		/* what is longer than a word */
-	Text		result;
-	char		number[16];		/* a new value of primaryKeyId */
-	Edit		edits[MAX_EDITS];
-	int			nedits;
-	const PseudoNewKey *new_key;
-	uint32		id;
-	PseudoKeyStatus status;
-} Change;
 
 /* See keyring.h. */
 const char *
@@ -136,7 +83,7 @@ pseudo_keyring_find(PseudoKeyring *keyring, uint32 id)
 
 /* Note what is wrong with a field; label ("key 2: ") says whose it is.  Returns false. */
 static bool
-field_fault(Reader *r, const char *label, const char *field, const char *problem)
+field_fault(PseudoReader *r, const char *label, const char *field, const char *problem)
 {
 	r->fault = psprintf("%sfield \"%s\" %s", label, field, problem);
 	return false;
@@ -144,7 +91,7 @@ field_fault(Reader *r, const char *label, const char *field, const char *problem
 
 /* Check that no name comes twice in an object; names that we do not know are not shown. */
 static bool
-check_doubled(Reader *r, const char *label, const PseudoJson *object)
+check_doubled(PseudoReader *r, const char *label, const PseudoJson *object)
 {
 	if (object->doubled == NULL)
 		return true;
@@ -163,7 +110,7 @@ check_doubled(Reader *r, const char *label, const PseudoJson *object)
 
 /* A field that must be there, or NULL with a fault. */
 static PseudoJson *
-need_field(Reader *r, const char *label, const PseudoJson *object, const char *name)
+need_field(PseudoReader *r, const char *label, const PseudoJson *object, const char *name)
 {
 	PseudoJson *field = pseudo_json_field(object, name);
 
@@ -174,11 +121,11 @@ need_field(Reader *r, const char *label, const PseudoJson *object, const char *n
 
 /* A field that must be a string, or NULL with a fault. */
 static PseudoJson *
-need_string(Reader *r, const char *label, const PseudoJson *object, const char *name)
+need_string(PseudoReader *r, const char *label, const PseudoJson *object, const char *name)
 {
 	PseudoJson *field = need_field(r, label, object, name);
 
-	if (field && field->type != PSEUDO_JSON_STRING)
+	if (field && field->type != PSEUDO_NODE_STRING)
 	{
 		field_fault(r, label, name, "must be a string");
 		return NULL;
@@ -188,7 +135,7 @@ need_string(Reader *r, const char *label, const PseudoJson *object, const char *
 
 /* Read a field that must be an integer in a range. */
 static bool
-need_integer(Reader *r, const char *label, const PseudoJson *object, const char *name,
+need_integer(PseudoReader *r, const char *label, const PseudoJson *object, const char *name,
 			 uint32 min, uint32 max, uint32 *result)
 {
 	PseudoJson *field = need_field(r, label, object, name);
@@ -214,12 +161,12 @@ need_integer(Reader *r, const char *label, const PseudoJson *object, const char 
 static bool
 read_position(const PseudoJson *field, uint32 max, uint32 *result)
 {
-	PseudoSpan	text = field->type == PSEUDO_JSON_STRING ? field->text : field->source;
+	PseudoSpan	text = field->type == PSEUDO_NODE_STRING ? field->text : field->source;
 	char		number[MAX_POSITION_TEXT + 1];
 	char	   *end;
 	double		value;
 
-	if (field->type != PSEUDO_JSON_STRING && field->type != PSEUDO_JSON_NUMBER)
+	if (field->type != PSEUDO_NODE_STRING && field->type != PSEUDO_NODE_NUMBER)
 		return false;
 	for (; text.len > 0 && (unsigned char) text.data[0] <= ' '; text.len--)
 		text.data++;
@@ -240,7 +187,7 @@ read_position(const PseudoJson *field, uint32 max, uint32 *result)
 
 /* Read a field that must be a position in the hex digits. */
 static bool
-need_position(Reader *r, const char *label, const PseudoJson *object, const char *name,
+need_position(PseudoReader *r, const char *label, const PseudoJson *object, const char *name,
 			  uint32 max, uint32 *result)
 {
 	PseudoJson *field = need_field(r, label, object, name);
@@ -257,7 +204,7 @@ need_position(Reader *r, const char *label, const PseudoJson *object, const char
 
 /* Read a field that must be base64, into r->bytes. */
 static bool
-need_base64(Reader *r, const char *label, const PseudoJson *object, const char *name,
+need_base64(PseudoReader *r, const char *label, const PseudoJson *object, const char *name,
 			size_t *len)
 {
 	PseudoJson *field = need_string(r, label, object, name);
@@ -275,7 +222,7 @@ has_material(const PseudoJson *object, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		if (pseudo_json_field(object, material_fields[i]))
+		if (pseudo_json_field(object, pseudo_material_fields[i]))
 			return true;
 	}
 	return false;
@@ -300,7 +247,7 @@ make_fingerprint(PseudoKey *key, const uint8 *secret, size_t len)
 
 /* Read the four fields into a key. */
 static bool
-read_material(Reader *r, const char *label, const PseudoJson *object, PseudoKey *key)
+read_material(PseudoReader *r, const char *label, const PseudoJson *object, PseudoKey *key)
 {
 	uint32		start;
 	uint32		end;
@@ -328,9 +275,9 @@ read_material(Reader *r, const char *label, const PseudoJson *object, PseudoKey 
 	return true;
 }
 
-/* Have two keys the same material?  Compared in constant time. */
-static bool
-same_material(const PseudoKey *a, const PseudoKey *b)
+/* See reader.h. */
+bool
+pseudo_same_material(const PseudoKey *a, const PseudoKey *b)
 {
 	int			differ = a->siv_bits ^ b->siv_bits;
 
@@ -346,7 +293,7 @@ same_material(const PseudoKey *a, const PseudoKey *b)
 
 /* Note that a key cannot be used because of a field. */
 static void
-warn_unusable(Reader *r, PseudoKey *key, const char *field)
+warn_unusable(PseudoReader *r, PseudoKey *key, const char *field)
 {
 	key->status = PSEUDO_KEY_UNUSABLE;
 	r->warnings = lappend(r->warnings,
@@ -356,7 +303,7 @@ warn_unusable(Reader *r, PseudoKey *key, const char *field)
 
 /* Read a key's outputPrefix and status. */
 static bool
-read_kind(Reader *r, const char *label, const PseudoJson *object, PseudoKey *key)
+read_kind(PseudoReader *r, const char *label, const PseudoJson *object, PseudoKey *key)
 {
 	PseudoJson *prefix = need_string(r, label, object, "outputPrefix");
 	PseudoJson *status = prefix ? need_string(r, label, object, "status") : NULL;
@@ -385,7 +332,7 @@ read_kind(Reader *r, const char *label, const PseudoJson *object, PseudoKey *key
 
 /* Read a key of several, whose id is set. */
 static bool
-read_key(Reader *r, const PseudoJson *object, PseudoKey *key)
+read_key(PseudoReader *r, const PseudoJson *object, PseudoKey *key)
 {
 	char	   *label = psprintf("key %u: ", key->id);
 	bool		ok = read_kind(r, label, object, key);
@@ -405,29 +352,29 @@ read_key(Reader *r, const PseudoJson *object, PseudoKey *key)
 static int
 compare_entries(const void *a, const void *b)
 {
-	uint32		x = ((const Entry *) a)->id;
-	uint32		y = ((const Entry *) b)->id;
+	uint32		x = ((const PseudoReaderEntry *) a)->id;
+	uint32		y = ((const PseudoReaderEntry *) b)->id;
 
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
 /* Read the ids of all entries of "keys" into r->entries, in order. */
 static bool
-read_entries(Reader *r, const PseudoJson *keys)
+read_entries(PseudoReader *r, const PseudoJson *keys)
 {
 	int			n = 0;
 
-	if (keys->type != PSEUDO_JSON_ARRAY || keys->nchildren == 0)
+	if (keys->type != PSEUDO_NODE_ARRAY || keys->nchildren == 0)
 		return field_fault(r, "", "keys", "must be an array of at least one key");
-	r->entries = palloc(keys->nchildren * sizeof(Entry));
+	r->entries = palloc(keys->nchildren * sizeof(PseudoReaderEntry));
 	for (PseudoJson *object = keys->first; object; object = object->next)
 	{
 		char		label[32];
-		Entry	   *entry = &r->entries[n++];
+		PseudoReaderEntry	   *entry = &r->entries[n++];
 
 		entry->object = object;
 		snprintf(label, sizeof(label), "entry %d of keys: ", n);
-		if (object->type != PSEUDO_JSON_OBJECT)
+		if (object->type != PSEUDO_NODE_OBJECT)
 		{
 			r->fault = psprintf("%snot an object", label);
 			return false;
@@ -436,7 +383,7 @@ read_entries(Reader *r, const PseudoJson *keys)
 			!need_integer(r, label, object, "keyId", 1, PG_UINT32_MAX, &entry->id))
 			return false;
 	}
-	qsort(r->entries, n, sizeof(Entry), compare_entries);
+	qsort(r->entries, n, sizeof(PseudoReaderEntry), compare_entries);
 	for (int i = 1; i < n; i++)
 	{
 		if (r->entries[i - 1].id == r->entries[i].id)
@@ -450,7 +397,7 @@ read_entries(Reader *r, const PseudoJson *keys)
 
 /* Make room for a keyring of n keys. */
 static void
-make_keyring(Reader *r, int n)
+make_keyring(PseudoReader *r, int n)
 {
 	r->keyring = pseudo_secret_alloc(offsetof(PseudoKeyring, keys) + n * sizeof(PseudoKey));
 	r->keyring->nkeys = n;
@@ -458,7 +405,7 @@ make_keyring(Reader *r, int n)
 
 /* Check that "version" is one that we know. */
 static bool
-check_version(Reader *r)
+check_version(PseudoReader *r)
 {
 	PseudoJson *field = need_field(r, "", r->json.root, "version");
 	uint64		version;
@@ -477,7 +424,7 @@ check_version(Reader *r)
 
 /* Set the primary key. */
 static bool
-read_primary(Reader *r)
+read_primary(PseudoReader *r)
 {
 	uint32		id;
 
@@ -498,7 +445,7 @@ read_primary(Reader *r)
  * one whose prefix we do not know is not raw by its own words.
  */
 static bool
-matches_other(Reader *r, int i)
+matches_other(PseudoReader *r, int i)
 {
 	PseudoKey  *key = &r->keyring->keys[i];
 	PseudoKey  *unusable = r->other + 1;
@@ -506,21 +453,21 @@ matches_other(Reader *r, int i)
 	if (key->prefix != PSEUDO_PREFIX_RAW)
 		return false;
 	if (key->status != PSEUDO_KEY_UNUSABLE)
-		return same_material(key, r->other);
+		return pseudo_same_material(key, r->other);
 	memset(unusable, 0, sizeof(PseudoKey));
 	if (!read_material(r, "", r->entries[i].object, unusable))
 	{
 		r->fault = NULL;
 		return false;
 	}
-	return same_material(unusable, r->other);
+	return pseudo_same_material(unusable, r->other);
 }
 
 /* Check the service's four fields above several keys, where they are. */
 static bool
-check_service_fields(Reader *r)
+check_service_fields(PseudoReader *r)
 {
-	if (!has_material(r->json.root, lengthof(material_fields)))
+	if (!has_material(r->json.root, PSEUDO_MATERIAL_FIELDS))
 		return true;
 	r->other = pseudo_secret_alloc(2 * sizeof(PseudoKey));
 	if (!read_material(r, "", r->json.root, r->other))
@@ -536,7 +483,7 @@ check_service_fields(Reader *r)
 
 /* Read a document of several keys. */
 static bool
-read_several(Reader *r)
+read_several(PseudoReader *r)
 {
 	PseudoJson *keys;
 
@@ -557,7 +504,7 @@ read_several(Reader *r)
 
 /* Read the service's document. */
 static bool
-read_one(Reader *r)
+read_one(PseudoReader *r)
 {
 	PseudoKey  *key;
 
@@ -569,9 +516,9 @@ read_one(Reader *r)
 	return read_material(r, "", r->json.root, key);
 }
 
-/* Read a document; returns false with r->fault set.  The caller frees r in any case. */
-static bool
-read_document(Reader *r, const char *data, Size len)
+/* See reader.h. */
+bool
+pseudo_reader_read(PseudoReader *r, const char *data, Size len)
 {
 	const char *problem = NULL;
 	PseudoJson *root;
@@ -587,7 +534,7 @@ read_document(Reader *r, const char *data, Size len)
 		return false;
 	}
 	root = r->json.root;
-	if (root->type != PSEUDO_JSON_OBJECT)
+	if (root->type != PSEUDO_NODE_OBJECT)
 	{
 		r->fault = pstrdup("not a JSON object");
 		return false;
@@ -610,9 +557,9 @@ read_document(Reader *r, const char *data, Size len)
 	return !r->json.doubled;
 }
 
-/* Free all that reading a document took, but for the fault and warnings. */
-static void
-free_reader(Reader *r)
+/* See reader.h. */
+void
+pseudo_reader_free(PseudoReader *r)
 {
 	pseudo_json_free(&r->json);
 	pseudo_secret_free(r->keyring);
@@ -630,17 +577,17 @@ free_reader(Reader *r)
 PseudoKeyring *
 pseudo_keyring_parse(const char *data, Size len, char **fault, List **warnings)
 {
-	Reader		r = {0};
+	PseudoReader		r = {0};
 	PseudoKeyring *keyring;
 	volatile bool ok = false;
 
 	PG_TRY();
 	{
-		ok = read_document(&r, data, len);
+		ok = pseudo_reader_read(&r, data, len);
 	}
 	PG_CATCH();
 	{
-		free_reader(&r);
+		pseudo_reader_free(&r);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
@@ -648,194 +595,12 @@ pseudo_keyring_parse(const char *data, Size len, char **fault, List **warnings)
 	keyring = ok ? r.keyring : NULL;
 	if (ok)
 		r.keyring = NULL;
-	free_reader(&r);
+	pseudo_reader_free(&r);
 	*fault = r.fault;
 	if (warnings)
 		*warnings = r.warnings;
 	return keyring;
 }
-
-/*
- * Text
- */
-
-/* Append bytes. */
-static void
-append(Text *text, const char *data, Size len)
-{
-	if (text->overflow || len > PSEUDO_DOCUMENT_MAX - text->len)
-	{
-		text->overflow = true;
-		return;
-	}
-	if (len > 0)
-		memcpy(text->data + text->len, data, len);
-	text->len += len;
-}
-
-/* Append a string. */
-static void
-append_string(Text *text, const char *string)
-{
-	append(text, string, strlen(string));
-}
-
-/* Append a number. */
-static void
-append_number(Text *text, uint32 number)
-{
-	char		digits[16];
-
-	snprintf(digits, sizeof(digits), "%u", number);
-	append_string(text, digits);
-}
-
-/* Append the base64 text of a new key, in quotes. */
-static void
-append_base64(Text *text, const uint8 *bytes)
-{
-	Size		len = PSEUDO_BASE64_LEN(NEW_KEY_LEN);
-
-	append_string(text, "\"");
-	if (text->overflow || len > PSEUDO_DOCUMENT_MAX - text->len)
-		text->overflow = true;
-	else
-	{
-		pseudo_base64_encode(text->data + text->len, bytes, NEW_KEY_LEN);
-		text->len += len;
-	}
-	append_string(text, "\"");
-}
-
-/* Append the four fields of a new key; separator stands between them. */
-static void
-append_material(Text *text, const PseudoNewKey *new_key, const char *separator)
-{
-	append_string(text, "\"encodedSecretKey\": ");
-	append_base64(text, new_key->secret);
-	append_string(text, separator);
-	append_string(text, "\"encodedNonceKey\": ");
-	append_base64(text, new_key->nonce_key);
-	append_string(text, separator);
-	append_string(text, "\"nonceStrPos\": 0");
-	append_string(text, separator);
-	append_string(text, "\"nonceEndPos\": 12");
-}
-
-/* Append the start of an entry of "keys": the fields before the material. */
-static void
-append_entry(Text *text, uint32 id, PseudoOutputPrefix prefix)
-{
-	append_string(text, "\n    {\"keyId\": ");
-	append_number(text, id);
-	append_string(text, ", \"outputPrefix\": \"");
-	append_string(text, pseudo_output_prefix_name(prefix));
-	append_string(text, "\", \"status\": \"enabled\", ");
-}
-
-/* Append an entry for a new key. */
-static void
-append_new_entry(Text *text, uint32 id, const PseudoNewKey *new_key)
-{
-	append_entry(text, id, new_key->prefix);
-	append_material(text, new_key, ", ");
-	append_string(text, "}");
-}
-
-/* Append the fields above the entries of "keys". */
-static void
-append_head(Text *text, uint32 primary)
-{
-	append_string(text, "\n  \"version\": 1,\n  \"primaryKeyId\": ");
-	append_number(text, primary);
-	append_string(text, ",\n  \"keys\": [");
-}
-
-/*
- * Edits
- */
-
-/* Replace len bytes of the old document. */
-static void
-edit(Change *c, const char *at, Size removed, const char *text, Size len)
-{
-	Assert(c->nedits < MAX_EDITS);
-	c->edits[c->nedits++] = (Edit) {at, removed, text, len};
-}
-
-/* Replace a field's value. */
-static void
-edit_value(Change *c, const PseudoJson *object, const char *name, const char *text)
-{
-	const PseudoJson *field = pseudo_json_field(object, name);
-
-	edit(c, field->source.data, field->source.len, text, strlen(text));
-}
-
-/* Is this field of the material? */
-static bool
-is_material(const PseudoJson *field)
-{
-	for (int i = 0; i < (int) lengthof(material_fields); i++)
-	{
-		if (pseudo_span_is(&field->name, material_fields[i]))
-			return true;
-	}
-	return false;
-}
-
-/* Remove an object's material, each field with one comma. */
-static void
-remove_material(Change *c, const PseudoJson *object)
-{
-	const PseudoJson *before = NULL;
-	bool		kept = false;
-
-	for (const PseudoJson *field = object->first; field; field = field->next)
-	{
-		if (!is_material(field))
-			kept = true;
-		else if (kept)
-			edit(c, before->end, field->end - before->end, NULL, 0);
-		else if (field->next)
-			edit(c, field->start, field->next->start - field->start, NULL, 0);
-		else
-			edit(c, field->start, field->end - field->start, NULL, 0);
-		before = field;
-	}
-}
-
-/* Order edits by place. */
-static int
-compare_edits(const void *a, const void *b)
-{
-	const char *x = ((const Edit *) a)->at;
-	const char *y = ((const Edit *) b)->at;
-
-	return x < y ? -1 : x > y ? 1 : 0;
-}
-
-/* Write the old document with the edits to c->result. */
-static void
-apply_edits(Change *c, const PseudoDocument *old)
-{
-	const char *from = old->data;
-
-	qsort(c->edits, c->nedits, sizeof(Edit), compare_edits);
-	for (int i = 0; i < c->nedits; i++)
-	{
-		Edit	   *e = &c->edits[i];
-
-		append(&c->result, from, e->at - from);
-		append(&c->result, e->text, e->len);
-		from = e->at + e->removed;
-	}
-	append(&c->result, from, old->data + old->len - from);
-}
-
-/*
- * Changes
- */
 
 /* See keyring.h. */
 bool
@@ -854,265 +619,4 @@ pseudo_document_is_blank(const PseudoDocument *document)
 		expected++;
 	}
 	return *expected != '}';
-}
-
-/* Make the first document. */
-static void
-add_first(Change *c)
-{
-	Text	   *text = &c->result;
-
-	c->id = 1;
-	append_string(text, "{");
-	if (c->new_key->prefix == PSEUDO_PREFIX_RAW)
-	{
-		append_string(text, "\n  ");
-		append_material(text, c->new_key, ",\n  ");
-	}
-	else
-	{
-		append_head(text, c->id);
-		append_new_entry(text, c->id, c->new_key);
-		append_string(text, "\n  ]");
-	}
-	append_string(text, "\n}\n");
-}
-
-/* Add a key to the service's document: below its fields, several keys. */
-static bool
-add_second(Change *c)
-{
-	const PseudoJson *root = c->reader.json.root;
-	const PseudoJson *last = root->first;
-	Text	   *text = &c->inserted;
-
-	while (last->next)
-		last = last->next;
-	c->id = 2;
-	append_string(text, ",");
-	append_head(text, c->new_key->make_primary ? c->id : 1);
-	append_entry(text, 1, PSEUDO_PREFIX_RAW);
-	for (int i = 0; i < (int) lengthof(material_fields); i++)
-	{
-		const PseudoJson *field = pseudo_json_field(root, material_fields[i]);
-
-		append(text, field->start, field->end - field->start);
-		append_string(text, i < (int) lengthof(material_fields) - 1 ? ", " : "},");
-	}
-	append_new_entry(text, c->id, c->new_key);
-	append_string(text, "\n  ]");
-	edit(c, last->end, 0, text->data, text->len);
-	return true;
-}
-
-/* Add a key to a document. */
-static bool
-add_key(Change *c)
-{
-	Reader	   *r = &c->reader;
-	const PseudoJson *last;
-
-	if (r->keyring->one_key)
-		return add_second(c);
-	if (r->keyring->keys[0].id == PG_UINT32_MAX)
-	{
-		r->fault = psprintf("key %u exists, and there is no greater id", PG_UINT32_MAX);
-		return false;
-	}
-	c->id = r->keyring->keys[0].id + 1;
-
-	last = pseudo_json_field(r->json.root, "keys")->first;
-	while (last->next)
-		last = last->next;
-	append_string(&c->inserted, ",");
-	append_new_entry(&c->inserted, c->id, c->new_key);
-	edit(c, last->end, 0, c->inserted.data, c->inserted.len);
-	if (c->new_key->make_primary)
-	{
-		snprintf(c->number, sizeof(c->number), "%u", c->id);
-		edit_value(c, r->json.root, "primaryKeyId", c->number);
-	}
-	return true;
-}
-
-/* The key to change, or NULL with a fault. */
-static PseudoKey *
-need_key(Change *c)
-{
-	PseudoKey  *key = pseudo_keyring_find(c->reader.keyring, c->id);
-
-	if (key == NULL)
-		c->reader.fault = psprintf("there is no key %u", c->id);
-	return key;
-}
-
-/* Make a key primary. */
-static bool
-set_primary(Change *c)
-{
-	Reader	   *r = &c->reader;
-	PseudoKey  *key = need_key(c);
-
-	if (key == NULL)
-		return false;
-	if (key->status != PSEUDO_KEY_ENABLED)
-	{
-		r->fault = psprintf("key %u is %s, and only an enabled key can be primary",
-							key->id, pseudo_key_status_name(key->status));
-		return false;
-	}
-	if (r->keyring->one_key)
-		return true;
-	snprintf(c->number, sizeof(c->number), "%u", c->id);
-	edit_value(c, r->json.root, "primaryKeyId", c->number);
-	return true;
-}
-
-/* Can the key's status be set to c->status? */
-static bool
-check_status_change(Change *c, PseudoKey *key)
-{
-	Reader	   *r = &c->reader;
-
-	if (key->status == PSEUDO_KEY_DESTROYED)
-		r->fault = psprintf("key %u is destroyed, for good", key->id);
-	else if (key == r->keyring->primary && c->status != PSEUDO_KEY_ENABLED)
-		r->fault = psprintf("key %u is primary; make another key primary first", key->id);
-	else if (key->status == PSEUDO_KEY_UNUSABLE)
-		r->fault = psprintf("key %u has a status or an output prefix that this version does not know", key->id);
-	return r->fault == NULL;
-}
-
-/* Does the service's document at the top hold this key? */
-static bool
-is_service_key(Reader *r, PseudoKey *key)
-{
-	return r->other && key->prefix == PSEUDO_PREFIX_RAW && same_material(key, r->other);
-}
-
-/* Set a key's status, and remove the material of a destroyed one. */
-static bool
-set_status(Change *c)
-{
-	static const char *const quoted[] = {"\"enabled\"", "\"disabled\"", "\"destroyed\""};
-	Reader	   *r = &c->reader;
-	PseudoKey  *key = need_key(c);
-	PseudoJson *object;
-
-	if (key == NULL || !check_status_change(c, key))
-		return false;
-	if (r->keyring->one_key)
-		return true;
-	object = r->entries[key - r->keyring->keys].object;
-	edit_value(c, object, "status", quoted[c->status]);
-	if (c->status == PSEUDO_KEY_DESTROYED)
-	{
-		remove_material(c, object);
-		if (is_service_key(r, key))
-			remove_material(c, r->json.root);
-	}
-	return true;
-}
-
-/* Read back what has been written: it must be a keyring. */
-static bool
-check_result(Change *c)
-{
-	PseudoKeyring *keyring;
-
-	if (c->inserted.overflow || c->result.overflow)
-	{
-		c->reader.fault = psprintf("the document would be larger than %d bytes",
-								   PSEUDO_DOCUMENT_MAX);
-		return false;
-	}
-	keyring = pseudo_keyring_parse(c->result.data, c->result.len, &c->reader.fault, NULL);
-	pseudo_secret_free(keyring);
-	return keyring != NULL;
-}
-
-/* Do a change; returns false with a fault. */
-static bool
-do_change(Change *c, const PseudoDocument *old, bool (*change) (Change *))
-{
-	c->inserted.data = pseudo_secret_alloc(PSEUDO_DOCUMENT_MAX);
-	c->result.data = pseudo_secret_alloc(PSEUDO_DOCUMENT_MAX);
-	if (c->new_key && pseudo_document_is_blank(old))
-		add_first(c);
-	else
-	{
-		if (!read_document(&c->reader, old->data ? old->data : "", old->len) ||
-			!change(c))
-			return false;
-		apply_edits(c, old);
-	}
-	return check_result(c);
-}
-
-/* Free all that a change took, but for the fault. */
-static void
-free_change(Change *c)
-{
-	pseudo_secret_free(c->inserted.data);
-	pseudo_secret_free(c->result.data);
-	free_reader(&c->reader);
-}
-
-/* Do a change, and clean up; returns the new document, or none with *fault set. */
-static PseudoDocument
-change_document(Change *c, const PseudoDocument *old, bool (*change) (Change *), char **fault)
-{
-	PseudoDocument new = {NULL, 0};
-	volatile bool ok = false;
-
-	PG_TRY();
-	{
-		ok = do_change(c, old, change);
-	}
-	PG_CATCH();
-	{
-		free_change(c);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-
-	if (ok)
-	{
-		new = (PseudoDocument) {c->result.data, c->result.len};
-		c->result.data = NULL;
-	}
-	free_change(c);
-	*fault = c->reader.fault;
-	return new;
-}
-
-/* See keyring.h. */
-PseudoDocument
-pseudo_document_add_key(const PseudoDocument *old, const PseudoNewKey *new_key,
-						uint32 *id, char **fault)
-{
-	Change		c = {.new_key = new_key};
-	PseudoDocument new = change_document(&c, old, add_key, fault);
-
-	*id = c.id;
-	return new;
-}
-
-/* See keyring.h. */
-PseudoDocument
-pseudo_document_set_primary(const PseudoDocument *old, uint32 id, char **fault)
-{
-	Change		c = {.id = id};
-
-	return change_document(&c, old, set_primary, fault);
-}
-
-/* See keyring.h. */
-PseudoDocument
-pseudo_document_set_status(const PseudoDocument *old, uint32 id,
-						   PseudoKeyStatus status, char **fault)
-{
-	Change		c = {.id = id,.status = status};
-
-	return change_document(&c, old, set_status, fault);
 }

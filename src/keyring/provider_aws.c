@@ -6,7 +6,6 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "miscadmin.h"
 
 #include "provider.h"
 
@@ -19,14 +18,9 @@ static const char *const option_names[] = {
 
 /* Only superusers: the server acts with the host's own identity. */
 static void
-aws_check_set_right(const PseudoOptions *options pg_attribute_unused())
+aws_check_set_right(const PseudoOptions *options)
 {
-	if (!superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set the options of an aws keyring"),
-				 errdetail("It is read with the database host's own AWS credentials."),
-				 errhint("A superuser creates the server, and may give it away with ALTER SERVER ... OWNER TO; its owner can change refresh_interval, stale_limit and timeout, but not from within a function.")));
+	pseudo_check_superuser(options, "It is read with the database host's own AWS credentials.");
 }
 
 /* Check that an option, where given, is one of characters and of 1 to max bytes. */

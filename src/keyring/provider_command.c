@@ -7,7 +7,6 @@
 
 #include <openssl/evp.h>
 
-#include "miscadmin.h"
 
 #include "clock.h"
 #include "process.h"
@@ -21,14 +20,9 @@ static const char *const option_names[] = {"command", NULL};
 
 /* Only superusers: the command is whatever they like. */
 static void
-command_check_set_right(const PseudoOptions *options pg_attribute_unused())
+command_check_set_right(const PseudoOptions *options)
 {
-	if (!superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set the options of a command keyring"),
-				 errdetail("The command runs as the operating-system user of the server."),
-				 errhint("A superuser creates the server, and may give it away with ALTER SERVER ... OWNER TO; its owner can change refresh_interval, stale_limit and timeout, but not from within a function.")));
+	pseudo_check_superuser(options, "The command runs as the operating-system user of the server.");
 }
 
 /* Check the options; see provider.h. */

@@ -35,6 +35,7 @@
 #include "clock.h"
 #include "provider.h"
 #include "secret.h"
+#include "small_file.h"
 
 #define MAX_PATH	(MAXPGPATH - 32)	/* bytes; room for .lock and .tmp */
 #define POLL_TIME	20			/* milliseconds between looks at the lock, or at a file in use */
@@ -211,27 +212,6 @@ file_version(const struct stat *st)
 					(unsigned long long) st->st_ino, (long long) st->st_size);
 }
 
-/* Read up to size bytes; returns how many, or -1. */
-static ssize_t
-read_all(int fd, char *data, Size size)
-{
-	Size		len = 0;
-
-	while (len < size)
-	{
-		ssize_t		got = read(fd, data + len, size - len);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			break;
-		len += got;
-	}
-	return (ssize_t) len;
-}
-
 /* Milliseconds until a file counts, 0 where it does. */
 static int64
 settle_time(const struct stat *st)
@@ -336,7 +316,7 @@ read_open_file(int fd, const char *path, PseudoDocument *document, char **versio
 	*changed = !take_lease(fd);
 	if (*changed)
 		return false;
-	len = read_all(fd, document->data, PSEUDO_DOCUMENT_MAX + 1);
+	len = pseudo_read_to_end(fd, document->data, PSEUDO_DOCUMENT_MAX + 1);
 	if (len < 0 || fstat(fd, &after) != 0)
 		return fail_errno(failure, "read", path);
 	end_lease(fd);

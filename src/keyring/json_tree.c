@@ -1,5 +1,5 @@
 /*
- * json.c
+ * json_tree.c
  *		A JSON text as a tree of spans of it, for secret documents.
  *
  * pg_parse_json() checks the text, without callbacks and without de-escaping, so
@@ -13,7 +13,8 @@
 #include "utils/memutils.h"
 
 #include "../compat.h"
-#include "json.h"
+#include "json_escape.h"
+#include "json_tree.h"
 #include "secret.h"
 
 /* Where a walk through a text is. */
@@ -28,7 +29,7 @@ typedef struct Walk
 
 static PseudoJson *walk_value(Walk *w);
 
-/* Are objects and arrays nested no deeper than we follow? */
+/* Returns true if objects and arrays are nested no deeper than we follow. */
 static bool
 check_depth(const char *data, Size len)
 {
@@ -57,7 +58,7 @@ check_depth(const char *data, Size len)
 	return true;
 }
 
-/* Is this JSON, to PostgreSQL? */
+/* Returns true if PostgreSQL takes this for JSON. */
 static bool
 check_grammar(const char *data, Size len)
 {
@@ -88,82 +89,6 @@ skip_space(Walk *w)
 		w->p++;
 }
 
-/* The four hex digits of a \u escape. */
-static pg_wchar
-walk_hex(Walk *w)
-{
-	pg_wchar	value = 0;
-
-	for (int i = 0; i < 4; i++)
-	{
-		char		c = next(w);
-
-		value <<= 4;
-		if (c >= '0' && c <= '9')
-			value |= c - '0';
-		else if (c >= 'a' && c <= 'f')
-			value |= c - 'a' + 10;
-		else if (c >= 'A' && c <= 'F')
-			value |= c - 'A' + 10;
-	}
-	return value;
-}
-
-/* Decode a \u escape, and the second one of a pair; at most as long as its source. */
-static void
-walk_unicode(Walk *w)
-{
-	pg_wchar	c = walk_hex(w);
-
-	if (is_utf16_surrogate_first(c))
-	{
-		pg_wchar	second = 0;
-
-		if (next(w) == '\\' && next(w) == 'u')
-			second = walk_hex(w);
-		if (is_utf16_surrogate_second(second))
-			c = surrogate_pair_to_codepoint(c, second);
-		else
-			w->bad_escape = true;
-	}
-	else if (is_utf16_surrogate_second(c))
-		w->bad_escape = true;
-	if (w->bad_escape)
-		return;
-	unicode_to_utf8(c, (unsigned char *) w->decoded);
-	w->decoded += pg_utf_mblen((unsigned char *) w->decoded);
-}
-
-/* Decode the escape after a backslash. */
-static void
-walk_escape(Walk *w)
-{
-	char		c = next(w);
-
-	switch (c)
-	{
-		case 'u':
-			walk_unicode(w);
-			return;
-		case 'b':
-			c = '\b';
-			break;
-		case 'f':
-			c = '\f';
-			break;
-		case 'n':
-			c = '\n';
-			break;
-		case 'r':
-			c = '\r';
-			break;
-		case 't':
-			c = '\t';
-			break;
-	}
-	*w->decoded++ = c;
-}
-
 /* Decode a string. */
 static PseudoSpan
 walk_string(Walk *w)
@@ -175,10 +100,13 @@ walk_string(Walk *w)
 	{
 		char		c = next(w);
 
-		if (c == '\\')
-			walk_escape(w);
-		else
+		if (c != '\\')
 			*w->decoded++ = c;
+		else if (!pseudo_json_unescape(&w->p, w->end, &w->decoded))
+		{
+			w->bad_escape = true;
+			next(w);			/* whatever it is, it does not end the string */
+		}
 	}
 	next(w);
 	span.len = w->decoded - span.data;
@@ -249,7 +177,7 @@ walk_children(Walk *w, PseudoJson *parent, char closing)
 	do
 	{
 		skip_space(w);
-		*link = parent->type == PSEUDO_JSON_OBJECT ? walk_field(w) : walk_value(w);
+		*link = parent->type == PSEUDO_NODE_OBJECT ? walk_field(w) : walk_value(w);
 		link = &(*link)->next;
 		parent->nchildren++;
 		skip_space(w);
@@ -275,28 +203,28 @@ walk_value(Walk *w)
 	switch (peek(w))
 	{
 		case '{':
-			node->type = PSEUDO_JSON_OBJECT;
+			node->type = PSEUDO_NODE_OBJECT;
 			walk_children(w, node, '}');
 			node->doubled = find_doubled(node);
 			if (node->doubled)
 				w->json->doubled = true;
 			break;
 		case '[':
-			node->type = PSEUDO_JSON_ARRAY;
+			node->type = PSEUDO_NODE_ARRAY;
 			walk_children(w, node, ']');
 			break;
 		case '"':
-			node->type = PSEUDO_JSON_STRING;
+			node->type = PSEUDO_NODE_STRING;
 			node->text = walk_string(w);
 			break;
 		case 't':
 		case 'f':
 		case 'n':
-			node->type = PSEUDO_JSON_WORD;
+			node->type = PSEUDO_NODE_WORD;
 			walk_plain(w);
 			break;
 		default:
-			node->type = PSEUDO_JSON_NUMBER;
+			node->type = PSEUDO_NODE_NUMBER;
 			walk_plain(w);
 			break;
 	}
@@ -305,7 +233,7 @@ walk_value(Walk *w)
 	return node;
 }
 
-/* See json.h. */
+/* See json_tree.h. */
 bool
 pseudo_json_parse(PseudoJsonText *json, const char *data, Size len, const char **fault)
 {
@@ -339,7 +267,7 @@ pseudo_json_parse(PseudoJsonText *json, const char *data, Size len, const char *
 	return true;
 }
 
-/* See json.h. */
+/* See json_tree.h. */
 void
 pseudo_json_free(PseudoJsonText *json)
 {
@@ -349,7 +277,7 @@ pseudo_json_free(PseudoJsonText *json)
 	memset(json, 0, sizeof(PseudoJsonText));
 }
 
-/* See json.h. */
+/* See json_tree.h. */
 PseudoJson *
 pseudo_json_field(const PseudoJson *object, const char *name)
 {
@@ -361,19 +289,19 @@ pseudo_json_field(const PseudoJson *object, const char *name)
 	return NULL;
 }
 
-/* See json.h. */
+/* See json_tree.h. */
 bool
 pseudo_span_is(const PseudoSpan *span, const char *string)
 {
 	return span->len == strlen(string) && memcmp(span->data, string, span->len) == 0;
 }
 
-/* See json.h. */
+/* See json_tree.h. */
 bool
 pseudo_json_integer(const PseudoJson *node, uint64 *value)
 {
 	*value = 0;
-	if (node->type != PSEUDO_JSON_NUMBER)
+	if (node->type != PSEUDO_NODE_NUMBER)
 		return false;
 	for (Size i = 0; i < node->source.len; i++)
 	{

@@ -1,26 +1,26 @@
 /*
- * json.h
+ * json_tree.h
  *		A JSON text as a tree of spans of it, for secret documents.
  *
  * PostgreSQL's parser says whether the text is JSON; it is not asked for
  * tokens, for it would leave them in palloc'ed memory.  The tree points into
  * the text, so that an edit can leave all else as it is.
  */
-#ifndef PSEUDO_JSON_H
-#define PSEUDO_JSON_H
+#ifndef PSEUDO_JSON_TREE_H
+#define PSEUDO_JSON_TREE_H
 
 #include "postgres.h"
 
 #define PSEUDO_JSON_DEPTH	32	/* levels of objects and arrays */
 
-typedef enum PseudoJsonType
+typedef enum PseudoNodeType
 {
-	PSEUDO_JSON_OBJECT,
-	PSEUDO_JSON_ARRAY,
-	PSEUDO_JSON_STRING,
-	PSEUDO_JSON_NUMBER,
-	PSEUDO_JSON_WORD			/* true, false, null */
-} PseudoJsonType;
+	PSEUDO_NODE_OBJECT,
+	PSEUDO_NODE_ARRAY,
+	PSEUDO_NODE_STRING,
+	PSEUDO_NODE_NUMBER,
+	PSEUDO_NODE_WORD			/* true, false, null */
+} PseudoNodeType;
 
 /* Bytes in the text, or decoded in secret memory; no terminating zero. */
 typedef struct PseudoSpan
@@ -31,7 +31,7 @@ typedef struct PseudoSpan
 
 typedef struct PseudoJson
 {
-	PseudoJsonType type;
+	PseudoNodeType type;
 	const char *start;			/* in the text; of a field, its name's quote */
 	const char *end;			/* after the value */
 	PseudoSpan	source;			/* the value as it is written */
@@ -65,10 +65,10 @@ extern PGDLLEXPORT void pseudo_json_free(PseudoJsonText *json);
 /* The field of this name of an object, or NULL. */
 extern PGDLLEXPORT PseudoJson *pseudo_json_field(const PseudoJson *object, const char *name);
 
-/* Is a span this string? */
+/* Returns true if a span is this string. */
 extern PGDLLEXPORT bool pseudo_span_is(const PseudoSpan *span, const char *string);
 
 /* Read a number without sign, fraction or exponent; what is too great gives PG_UINT64_MAX. */
 extern PGDLLEXPORT bool pseudo_json_integer(const PseudoJson *node, uint64 *value);
 
-#endif							/* PSEUDO_JSON_H */
+#endif							/* PSEUDO_JSON_TREE_H */

@@ -1,0 +1,489 @@
+/*
+ * document.c
+ *		Changing a keyring's document.
+ *
+ * A change is a handful of edits of the text: what we do not know, and how it is laid
+ * out, stays as it is.
+ */
+#include "postgres.h"
+
+#include "document.h"
+#include "reader.h"
+#include "secret.h"
+
+#define NEW_KEY_LEN		32		/* bytes, of a new key and its nonce key each */
+#define MAX_EDITS		10		/* four fields twice, two values */
+
+/* Text in secret memory, of at most PSEUDO_DOCUMENT_MAX bytes. */
+typedef struct Text
+{
+	char	   *data;
+	Size		len;
+	bool		overflow;
+} Text;
+
+/* Replace removed bytes at a place of the old document by a text. */
+typedef struct Edit
+{
+	const char *at;
+	Size		removed;
+	const char *text;
+	Size		len;
+} Edit;
+
+/* A change of a document, being made. */
+typedef struct Change
+{
+	PseudoReader		reader;
+	Text		inserted;		/* what is longer than a word */
+	Text		result;
+	char		number[16];		/* a new value of primaryKeyId */
+	Edit		edits[MAX_EDITS];
+	int			nedits;
+	const PseudoNewKey *new_key;
+	uint32		id;
+	PseudoKeyStatus status;
+} Change;
+
+/*
+ * Text
+ */
+
+/* Append bytes. */
+static void
+append(Text *text, const char *data, Size len)
+{
+	if (text->overflow || len > PSEUDO_DOCUMENT_MAX - text->len)
+	{
+		text->overflow = true;
+		return;
+	}
+	if (len > 0)
+		memcpy(text->data + text->len, data, len);
+	text->len += len;
+}
+
+/* Append a string. */
+static void
+append_string(Text *text, const char *string)
+{
+	append(text, string, strlen(string));
+}
+
+/* Append a number. */
+static void
+append_number(Text *text, uint32 number)
+{
+	char		digits[16];
+
+	snprintf(digits, sizeof(digits), "%u", number);
+	append_string(text, digits);
+}
+
+/* Append the base64 text of a new key, in quotes. */
+static void
+append_base64(Text *text, const uint8 *bytes)
+{
+	Size		len = PSEUDO_BASE64_LEN(NEW_KEY_LEN);
+
+	append_string(text, "\"");
+	if (text->overflow || len > PSEUDO_DOCUMENT_MAX - text->len)
+		text->overflow = true;
+	else
+	{
+		pseudo_base64_encode(text->data + text->len, bytes, NEW_KEY_LEN);
+		text->len += len;
+	}
+	append_string(text, "\"");
+}
+
+/* Append the four fields of a new key; separator stands between them. */
+static void
+append_material(Text *text, const PseudoNewKey *new_key, const char *separator)
+{
+	append_string(text, "\"encodedSecretKey\": ");
+	append_base64(text, new_key->secret);
+	append_string(text, separator);
+	append_string(text, "\"encodedNonceKey\": ");
+	append_base64(text, new_key->nonce_key);
+	append_string(text, separator);
+	append_string(text, "\"nonceStrPos\": 0");
+	append_string(text, separator);
+	append_string(text, "\"nonceEndPos\": 12");
+}
+
+/* Append the start of an entry of "keys": the fields before the material. */
+static void
+append_entry(Text *text, uint32 id, PseudoOutputPrefix prefix)
+{
+	append_string(text, "\n    {\"keyId\": ");
+	append_number(text, id);
+	append_string(text, ", \"outputPrefix\": \"");
+	append_string(text, pseudo_output_prefix_name(prefix));
+	append_string(text, "\", \"status\": \"enabled\", ");
+}
+
+/* Append an entry for a new key. */
+static void
+append_new_entry(Text *text, uint32 id, const PseudoNewKey *new_key)
+{
+	append_entry(text, id, new_key->prefix);
+	append_material(text, new_key, ", ");
+	append_string(text, "}");
+}
+
+/* Append the fields above the entries of "keys". */
+static void
+append_head(Text *text, uint32 primary)
+{
+	append_string(text, "\n  \"version\": 1,\n  \"primaryKeyId\": ");
+	append_number(text, primary);
+	append_string(text, ",\n  \"keys\": [");
+}
+
+/*
+ * Edits
+ */
+
+/* Replace len bytes of the old document. */
+static void
+edit(Change *c, const char *at, Size removed, const char *text, Size len)
+{
+	Assert(c->nedits < MAX_EDITS);
+	c->edits[c->nedits++] = (Edit) {at, removed, text, len};
+}
+
+/* Replace a field's value. */
+static void
+edit_value(Change *c, const PseudoJson *object, const char *name, const char *text)
+{
+	const PseudoJson *field = pseudo_json_field(object, name);
+
+	edit(c, field->source.data, field->source.len, text, strlen(text));
+}
+
+/* Is this field of the material? */
+static bool
+is_material(const PseudoJson *field)
+{
+	for (int i = 0; i < (int) PSEUDO_MATERIAL_FIELDS; i++)
+	{
+		if (pseudo_span_is(&field->name, pseudo_material_fields[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Remove an object's material, each field with one comma. */
+static void
+remove_material(Change *c, const PseudoJson *object)
+{
+	const PseudoJson *before = NULL;
+	bool		kept = false;
+
+	for (const PseudoJson *field = object->first; field; field = field->next)
+	{
+		if (!is_material(field))
+			kept = true;
+		else if (kept)
+			edit(c, before->end, field->end - before->end, NULL, 0);
+		else if (field->next)
+			edit(c, field->start, field->next->start - field->start, NULL, 0);
+		else
+			edit(c, field->start, field->end - field->start, NULL, 0);
+		before = field;
+	}
+}
+
+/* Order edits by place. */
+static int
+compare_edits(const void *a, const void *b)
+{
+	const char *x = ((const Edit *) a)->at;
+	const char *y = ((const Edit *) b)->at;
+
+	return x < y ? -1 : x > y ? 1 : 0;
+}
+
+/* Write the old document with the edits to c->result. */
+static void
+apply_edits(Change *c, const PseudoDocument *old)
+{
+	const char *from = old->data;
+
+	qsort(c->edits, c->nedits, sizeof(Edit), compare_edits);
+	for (int i = 0; i < c->nedits; i++)
+	{
+		Edit	   *e = &c->edits[i];
+
+		append(&c->result, from, e->at - from);
+		append(&c->result, e->text, e->len);
+		from = e->at + e->removed;
+	}
+	append(&c->result, from, old->data + old->len - from);
+}
+
+/*
+ * Changes
+ */
+
+/* Make the first document. */
+static void
+add_first(Change *c)
+{
+	Text	   *text = &c->result;
+
+	c->id = 1;
+	append_string(text, "{");
+	if (c->new_key->prefix == PSEUDO_PREFIX_RAW)
+	{
+		append_string(text, "\n  ");
+		append_material(text, c->new_key, ",\n  ");
+	}
+	else
+	{
+		append_head(text, c->id);
+		append_new_entry(text, c->id, c->new_key);
+		append_string(text, "\n  ]");
+	}
+	append_string(text, "\n}\n");
+}
+
+/* Add a key to the service's document: below its fields, several keys. */
+static bool
+add_second(Change *c)
+{
+	const PseudoJson *root = c->reader.json.root;
+	const PseudoJson *last = root->first;
+	Text	   *text = &c->inserted;
+
+	while (last->next)
+		last = last->next;
+	c->id = 2;
+	append_string(text, ",");
+	append_head(text, c->new_key->make_primary ? c->id : 1);
+	append_entry(text, 1, PSEUDO_PREFIX_RAW);
+	for (int i = 0; i < (int) PSEUDO_MATERIAL_FIELDS; i++)
+	{
+		const PseudoJson *field = pseudo_json_field(root, pseudo_material_fields[i]);
+
+		append(text, field->start, field->end - field->start);
+		append_string(text, i < (int) PSEUDO_MATERIAL_FIELDS - 1 ? ", " : "},");
+	}
+	append_new_entry(text, c->id, c->new_key);
+	append_string(text, "\n  ]");
+	edit(c, last->end, 0, text->data, text->len);
+	return true;
+}
+
+/* Add a key to a document. */
+static bool
+add_key(Change *c)
+{
+	PseudoReader	   *r = &c->reader;
+	const PseudoJson *last;
+
+	if (r->keyring->one_key)
+		return add_second(c);
+	if (r->keyring->keys[0].id == PG_UINT32_MAX)
+	{
+		r->fault = psprintf("key %u exists, and there is no greater id", PG_UINT32_MAX);
+		return false;
+	}
+	c->id = r->keyring->keys[0].id + 1;
+
+	last = pseudo_json_field(r->json.root, "keys")->first;
+	while (last->next)
+		last = last->next;
+	append_string(&c->inserted, ",");
+	append_new_entry(&c->inserted, c->id, c->new_key);
+	edit(c, last->end, 0, c->inserted.data, c->inserted.len);
+	if (c->new_key->make_primary)
+	{
+		snprintf(c->number, sizeof(c->number), "%u", c->id);
+		edit_value(c, r->json.root, "primaryKeyId", c->number);
+	}
+	return true;
+}
+
+/* The key to change, or NULL with a fault. */
+static PseudoKey *
+need_key(Change *c)
+{
+	PseudoKey  *key = pseudo_keyring_find(c->reader.keyring, c->id);
+
+	if (key == NULL)
+		c->reader.fault = psprintf("there is no key %u", c->id);
+	return key;
+}
+
+/* Make a key primary. */
+static bool
+set_primary(Change *c)
+{
+	PseudoReader	   *r = &c->reader;
+	PseudoKey  *key = need_key(c);
+
+	if (key == NULL)
+		return false;
+	if (key->status != PSEUDO_KEY_ENABLED)
+	{
+		r->fault = psprintf("key %u is %s, and only an enabled key can be primary",
+							key->id, pseudo_key_status_name(key->status));
+		return false;
+	}
+	if (r->keyring->one_key)
+		return true;
+	snprintf(c->number, sizeof(c->number), "%u", c->id);
+	edit_value(c, r->json.root, "primaryKeyId", c->number);
+	return true;
+}
+
+/* Can the key's status be set to c->status? */
+static bool
+check_status_change(Change *c, PseudoKey *key)
+{
+	PseudoReader	   *r = &c->reader;
+
+	if (key->status == PSEUDO_KEY_DESTROYED)
+		r->fault = psprintf("key %u is destroyed, for good", key->id);
+	else if (key == r->keyring->primary && c->status != PSEUDO_KEY_ENABLED)
+		r->fault = psprintf("key %u is primary; make another key primary first", key->id);
+	else if (key->status == PSEUDO_KEY_UNUSABLE)
+		r->fault = psprintf("key %u has a status or an output prefix that this version does not know", key->id);
+	return r->fault == NULL;
+}
+
+/* Does the service's document at the top hold this key? */
+static bool
+is_service_key(PseudoReader *r, PseudoKey *key)
+{
+	return r->other && key->prefix == PSEUDO_PREFIX_RAW && pseudo_same_material(key, r->other);
+}
+
+/* Set a key's status, and remove the material of a destroyed one. */
+static bool
+set_status(Change *c)
+{
+	static const char *const quoted[] = {"\"enabled\"", "\"disabled\"", "\"destroyed\""};
+	PseudoReader	   *r = &c->reader;
+	PseudoKey  *key = need_key(c);
+	PseudoJson *object;
+
+	if (key == NULL || !check_status_change(c, key))
+		return false;
+	if (r->keyring->one_key)
+		return true;
+	object = r->entries[key - r->keyring->keys].object;
+	edit_value(c, object, "status", quoted[c->status]);
+	if (c->status == PSEUDO_KEY_DESTROYED)
+	{
+		remove_material(c, object);
+		if (is_service_key(r, key))
+			remove_material(c, r->json.root);
+	}
+	return true;
+}
+
+/* Read back what has been written: it must be a keyring. */
+static bool
+check_result(Change *c)
+{
+	PseudoKeyring *keyring;
+
+	if (c->inserted.overflow || c->result.overflow)
+	{
+		c->reader.fault = psprintf("the document would be larger than %d bytes",
+								   PSEUDO_DOCUMENT_MAX);
+		return false;
+	}
+	keyring = pseudo_keyring_parse(c->result.data, c->result.len, &c->reader.fault, NULL);
+	pseudo_secret_free(keyring);
+	return keyring != NULL;
+}
+
+/* Do a change; returns false with a fault. */
+static bool
+do_change(Change *c, const PseudoDocument *old, bool (*change) (Change *))
+{
+	c->inserted.data = pseudo_secret_alloc(PSEUDO_DOCUMENT_MAX);
+	c->result.data = pseudo_secret_alloc(PSEUDO_DOCUMENT_MAX);
+	if (c->new_key && pseudo_document_is_blank(old))
+		add_first(c);
+	else
+	{
+		if (!pseudo_reader_read(&c->reader, old->data ? old->data : "", old->len) ||
+			!change(c))
+			return false;
+		apply_edits(c, old);
+	}
+	return check_result(c);
+}
+
+/* Free all that a change took, but for the fault. */
+static void
+free_change(Change *c)
+{
+	pseudo_secret_free(c->inserted.data);
+	pseudo_secret_free(c->result.data);
+	pseudo_reader_free(&c->reader);
+}
+
+/* Do a change, and clean up; returns the new document, or none with *fault set. */
+static PseudoDocument
+change_document(Change *c, const PseudoDocument *old, bool (*change) (Change *), char **fault)
+{
+	PseudoDocument new = {NULL, 0};
+	volatile bool ok = false;
+
+	PG_TRY();
+	{
+		ok = do_change(c, old, change);
+	}
+	PG_CATCH();
+	{
+		free_change(c);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	if (ok)
+	{
+		new = (PseudoDocument) {c->result.data, c->result.len};
+		c->result.data = NULL;
+	}
+	free_change(c);
+	*fault = c->reader.fault;
+	return new;
+}
+
+/* See document.h. */
+PseudoDocument
+pseudo_document_add_key(const PseudoDocument *old, const PseudoNewKey *new_key,
+						uint32 *id, char **fault)
+{
+	Change		c = {.new_key = new_key};
+	PseudoDocument new = change_document(&c, old, add_key, fault);
+
+	*id = c.id;
+	return new;
+}
+
+/* See document.h. */
+PseudoDocument
+pseudo_document_set_primary(const PseudoDocument *old, uint32 id, char **fault)
+{
+	Change		c = {.id = id};
+
+	return change_document(&c, old, set_primary, fault);
+}
+
+/* See document.h. */
+PseudoDocument
+pseudo_document_set_status(const PseudoDocument *old, uint32 id,
+						   PseudoKeyStatus status, char **fault)
+{
+	Change		c = {.id = id,.status = status};
+
+	return change_document(&c, old, set_status, fault);
+}
