@@ -97,6 +97,41 @@ for my $n (0 .. $#blocks)
 		$count{sh}++;
 	}
 }
+# What a page links to is there: the file, and the heading.
+sub anchors
+{
+	my ($file) = @_;
+
+	return map { lc s/[^\w\s-]//gr =~ s/\s/-/gr } slurp_file($file) =~ /^#+ (.*)$/gm;
+}
+
+for my $page (@pages)
+{
+	my ($folder) = "$root/$page" =~ m{^(.*)/};
+	my @missing;
+	for my $link (slurp_file("$root/$page") =~ /\]\((?!https?:)([^)\s]+)\)/g)
+	{
+		my ($file, $anchor) = $link =~ /^([^#]*)#?(.*)$/;
+		$file = $file eq '' ? "$root/$page" : "$folder/$file";
+		push @missing, $link unless -f $file && ($anchor eq '' || grep { $_ eq $anchor } anchors($file));
+	}
+	is("@missing", '', "$page: what it links to is there");
+}
+
+# doc/errors.md names every SQLSTATE that the code does, and what the macros of those are called is in PostgreSQL's own header.
+my %names = map { $_ => 1 } map { slurp_file($_) =~ /\bERRCODE_(\w+)/g } glob("$root/src/*/*.c");
+delete @names{qw(TO_CATEGORY T_R_DEADLOCK_DETECTED)};    # a macro, and one that is only looked at
+my $codes = slurp_file("@{[ $node->config_data('--includedir-server') ]}/utils/errcodes.h");
+my %state;
+while ($codes =~ /^#define ERRCODE_(\w+)\s+MAKE_SQLSTATE\(([^)]*)\)/gm)
+{
+	my ($name, $letters) = ($1, $2);
+	$state{$name} = $letters =~ s/[^A-Z0-9]//gr;
+}
+my $page = slurp_file("$root/doc/errors.md");
+is(join(' ', grep { my $code = $state{$_} // '?'; $page !~ /^\| [^|]*\b$code\b/m } sort keys %names),
+	'', 'doc/errors.md has every SQLSTATE that the code raises');
+
 is($count{sql}, $fences, 'every block of SQL was found');
 cmp_ok($count{output}, '>=', 3, 'and three that are followed by what they print');
 is("$count{prompt} $count{sh}", '1 1', 'one with a prompt, and one of sh');
