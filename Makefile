@@ -57,13 +57,16 @@ OBJS = \
 	src/functions/call.o \
 	src/functions/citus.o \
 	src/functions/column.o \
-	src/functions/json_values.o \
+	src/functions/json.o \
 	src/functions/json_walk.o \
-	src/functions/pseudo_role.o \
+	src/functions/open.o \
 	src/functions/pseudonymize.o \
 	src/functions/reidentify.o \
 	src/functions/replica.o \
 	src/functions/repseudonymize.o \
+	src/functions/reseal.o \
+	src/functions/role.o \
+	src/functions/seal.o \
 	src/functions/spelling.o \
 	src/functions/support.o \
 	src/functions/trigger.o \

@@ -20,7 +20,7 @@
 
 #include "column.h"
 #include "unique.h"
-#include "values.h"
+#include "open.h"
 
 /* Advisory locks that no SQL function takes: their class, and what they are on. */
 #define PSEUDO_LOCK_CLASS	0x50534455

@@ -24,6 +24,7 @@
 #include "../compat.h"
 #include "bulk.h"
 #include "bulk_written.h"
+#include "reseal.h"
 
 #define MAX_BATCH_BYTES	(16 * 1024 * 1024)	/* of values; a batch ends when it has more */
 #define BATCH_SECONDS	1.0		/* a batch that finds little ends after this time */
@@ -301,7 +302,7 @@ repseudonymize_values(Bulk *bulk, BulkTarget *target, Batch *batch)
 		if (!batch->converts[i])
 			continue;
 		pseudo_open(&bulk->call, rows->values[i], false, &opened);
-		rows->values[i] = pseudo_reseal(&bulk->call, rows->values[i], &opened);
+		rows->values[i] = pseudo_reseal(&bulk->call, rows->values[i], &opened, false);
 		check_fits(target, &target->columns[i % rows->ncolumns], rows->values[i]);
 	}
 }

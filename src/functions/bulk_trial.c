@@ -27,6 +27,7 @@
 
 #include "../compat.h"
 #include "bulk.h"
+#include "reseal.h"
 
 /* An entry of a B-tree is at most a third of a page. */
 #define BTREE_MAX	\
@@ -258,7 +259,7 @@ convert_row(Trial *trial, TupleTableSlot *slot)
 		if (bulk->operation == BULK_PSEUDONYMIZE)
 			value = pseudo_seal_value(&bulk->call, value, bulk->is_deterministic);
 		else if (pseudo_open(&bulk->call, value, false, &opened))
-			value = pseudo_reseal(&bulk->call, value, &opened);
+			value = pseudo_reseal(&bulk->call, value, &opened, false);
 		if (column->limit >= 0 && VARSIZE_ANY_EXHDR(value) > (size_t) column->limit)
 			pseudo_column_report_narrow(column, target->rel, VARSIZE_ANY_EXHDR(value));
 		trial->is_converted = true;

@@ -13,7 +13,7 @@
 #include "miscadmin.h"
 #include "../compat.h"
 #include "../keyring/cache.h"
-#include "pseudo_role.h"
+#include "role.h"
 
 /* The two rights: EXECUTE on one of these functions. */
 typedef enum PseudoRight
@@ -52,7 +52,7 @@ typedef struct PseudoCall
 	text	   *context_arg;
 	text	   *keyring_arg;
 
-	PseudoRole	role;			/* whose rights count; see pseudo_role.h */
+	PseudoRole	role;			/* whose rights count; see role.h */
 	Oid			serverid;
 	PseudoKeyring *keyring;
 	char	   *context_utf8;	/* context_arg converted, where it has to be */

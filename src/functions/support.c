@@ -48,7 +48,7 @@
 #include "utils/syscache.h"
 
 #include "../compat.h"
-#include "pseudo_role.h"
+#include "role.h"
 
 PG_FUNCTION_INFO_V1(pseudo_role_support);
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_support);

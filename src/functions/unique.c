@@ -432,19 +432,6 @@ as_value(const PseudoColumn *column, Relation rel, text *pseudonym, Datum *value
 	return true;
 }
 
-/* The deterministic pseudonym of an opened value under a key. */
-static text *
-seal_under(PseudoCall *call, PseudoKey *key, const PseudoOpened *opened)
-{
-	pseudo_nonce_key nonce_key;
-	text	   *result;
-
-	pseudo_call_nonce_key_of(call, key, &nonce_key);
-	result = pseudo_seal(call, key, &nonce_key, VARDATA(opened->value), opened->len);
-	OPENSSL_cleanse(&nonce_key, sizeof(nonce_key));
-	return result;
-}
-
 /* Find the pseudonyms that a column may have: the one that it has, and those of its value under the other keys. */
 static void
 find_choices(Settling *s, int no)
@@ -465,7 +452,7 @@ find_choices(Settling *s, int no)
 		PseudoKey  *key = &s->call->keyring->keys[i];
 
 		if (key != opened.key && key->status == PSEUDO_KEY_ENABLED &&
-			as_value(column, s->rel, seal_under(s->call, key, &opened), &choices->values[choices->n]))
+			as_value(column, s->rel, pseudo_seal_under(s->call, key, VARDATA(opened.value), opened.len), &choices->values[choices->n]))
 			choices->n++;
 	}
 	if (is_free)
@@ -775,7 +762,7 @@ use_key(Settling *s, const int *attnos, int n)
 			if (column->attno != attnos[j] ||
 				!pseudo_open(s->call, pseudo_column_get(column, *value), true, &opened))
 				continue;
-			s->is_changed |= as_value(column, s->rel, seal_under(s->call, unique->key, &opened), value);
+			s->is_changed |= as_value(column, s->rel, pseudo_seal_under(s->call, unique->key, VARDATA(opened.value), opened.len), value);
 			OPENSSL_cleanse(VARDATA(opened.value), opened.len);
 			pfree(opened.value);
 		}

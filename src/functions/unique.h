@@ -16,7 +16,7 @@
 #include "utils/rel.h"
 
 #include "column.h"
-#include "values.h"
+#include "open.h"
 
 /* What is known of a table's comparing constraints for as long as a statement runs. */
 typedef struct PseudoUnique PseudoUnique;

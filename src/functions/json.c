@@ -1,5 +1,5 @@
 /*
- * json_values.c
+ * json.c
  *		pseudonymize_json() and reidentify_json(), for jsonb and for json.
  *
  * A string gets the pseudonym that it has in a column.  A number or boolean gets one
@@ -12,7 +12,7 @@
 #include "utils/builtins.h"
 
 #include "json_walk.h"
-#include "values.h"
+#include "open.h"
 
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_jsonb);
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_json);

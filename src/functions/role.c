@@ -1,5 +1,5 @@
 /*
- * pseudo_role.c
+ * role.c
  *		The type pseudo_role, and whose rights a call with one has.
  *
  * A call may work with the rights of a role that is not the current user only where the planner
@@ -19,7 +19,7 @@
 #include "utils/syscache.h"
 
 #include "../compat.h"
-#include "pseudo_role.h"
+#include "role.h"
 
 #define CURRENT_USER	"current_user"
 #define WHITE_SPACE		" \t\n\r\f\v"
@@ -105,7 +105,7 @@ pseudo_role_out(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(name ? pstrdup(quote_identifier(name)) : psprintf("%u", roleid));
 }
 
-/* See pseudo_role.h. */
+/* See role.h. */
 void
 pseudo_role_report_not_literal(void)
 {
@@ -115,7 +115,7 @@ pseudo_role_report_not_literal(void)
 			 errhint("Write the name of the role into the call, as in pseudonymize_as('officer', ...).")));
 }
 
-/* See pseudo_role.h. */
+/* See role.h. */
 bool
 pseudo_role_is_smuggled(const FuncExpr *call, const Const *role)
 {
@@ -123,7 +123,7 @@ pseudo_role_is_smuggled(const FuncExpr *call, const Const *role)
 		OidIsValid(DatumGetObjectId(role->constvalue));
 }
 
-/* See pseudo_role.h. */
+/* See role.h. */
 PseudoRole
 pseudo_role_of_call(Node *expr)
 {
@@ -145,7 +145,7 @@ pseudo_role_of_call(Node *expr)
 	return role;
 }
 
-/* See pseudo_role.h. */
+/* See role.h. */
 Oid
 pseudo_role_check(const PseudoRole *role)
 {

@@ -1,5 +1,5 @@
 /*
- * pseudo_role.h
+ * role.h
  *		Whose rights a call works with: the type pseudo_role.
  *
  * A pseudo_role is the OID of a role, and 0 for 'current_user'.  To read one from its

@@ -1,9 +1,9 @@
 /*
- * values.h
- *		Values to pseudonyms and back, for one call: what the SQL functions share.
+ * seal.h
+ *		Values to pseudonyms, for one call: what the SQL functions share.
  */
-#ifndef PSEUDO_VALUES_H
-#define PSEUDO_VALUES_H
+#ifndef PSEUDO_SEAL_H
+#define PSEUDO_SEAL_H
 
 #include "call.h"
 
@@ -16,6 +16,9 @@ extern const char *pseudo_value_utf8(text *value, size_t *len);
  */
 extern text *pseudo_seal(PseudoCall *call, PseudoKey *key, const pseudo_nonce_key *nonce_key,
 						 const char *value, size_t len);
+
+/* The deterministic pseudonym of len bytes of UTF-8 under any key, palloc'ed.  Errors: 54000. */
+extern text *pseudo_seal_under(PseudoCall *call, PseudoKey *key, const char *value, size_t len);
 
 /* The pseudonym of a value under the primary key, palloc'ed.  Errors: 54000, 22P05. */
 extern text *pseudo_seal_value(PseudoCall *call, text *value, bool is_deterministic);
@@ -49,41 +52,4 @@ extern text *pseudo_seal_later(PseudoSealBatch *batch, const char *value, size_t
 /* Make the pseudonyms of what was added. */
 extern void pseudo_seal_flush(PseudoSealBatch *batch);
 
-/* Is a text shaped like a pseudonym: canonical base64 of enough bytes? */
-extern bool pseudo_looks_like_pseudonym(const text *value);
-
-/* A pseudonym that was opened. */
-typedef struct PseudoOpened
-{
-	text	   *value;			/* palloc'ed; its bytes are UTF-8, not yet verified */
-	size_t		len;			/* bytes of the value */
-	PseudoKey  *key;			/* that opened it; lives while the call's keyring does */
-	uint8		nonce[PSEUDO_NONCE_LEN];
-} PseudoOpened;
-
-/*
- * Open a pseudonym.  Returns false where or_null and it is malformed or does not authenticate.
- * Errors: 22P02, 22000, 55000, and the provider's.
- */
-extern bool pseudo_open(PseudoCall *call, text *pseudonym, bool or_null, PseudoOpened *opened);
-
-/*
- * The same for a pseudonym that was made in one of several contexts: n calls that differ in
- * nothing else.  Returns which one opened it, or -1.
- */
-extern int	pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null,
-							  PseudoOpened *opened);
-
-/*
- * The value as a text in the server encoding: opened->value itself where nothing is converted.
- * Errors: 22021, 22P05; the value is not shown.
- */
-extern text *pseudo_opened_text(PseudoOpened *opened);
-
-/*
- * The same value under the primary key, in the same mode; the pseudonym itself where that key opened
- * it.  Wipes and frees the opened value.  Errors: 22000 where the mode is unclear.
- */
-extern text *pseudo_reseal(PseudoCall *call, text *pseudonym, PseudoOpened *opened);
-
-#endif							/* PSEUDO_VALUES_H */
+#endif							/* PSEUDO_SEAL_H */

@@ -1,0 +1,73 @@
+/*
+ * reseal.c
+ *		The same value under another key.
+ */
+#include "postgres.h"
+
+#include <openssl/crypto.h>
+
+#include "reseal.h"
+
+/* How a pseudonym was made, as far as its nonce tells. */
+typedef enum NonceMode
+{
+	DETERMINISTIC,				/* the nonce is the value's */
+	RANDOM,
+	UNCLEAR						/* looks deterministic, but is not the value's */
+} NonceMode;
+
+/* Tell the mode of an opened pseudonym: compute its nonce again, under the key that opened it. */
+static NonceMode
+mode_of(PseudoCall *call, const PseudoOpened *opened)
+{
+	pseudo_nonce_key nonce_key;
+	uint8		nonce[PSEUDO_NONCE_LEN];
+
+	for (int i = 0; i < PSEUDO_NONCE_LEN; i++)
+	{
+		uint8		c = opened->nonce[i];
+
+		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+			return RANDOM;
+	}
+	pseudo_call_nonce_key_of(call, opened->key, &nonce_key);
+	pseudo_nonce_deterministic(nonce, &nonce_key, (uint8 *) VARDATA(opened->value), opened->len);
+	OPENSSL_cleanse(&nonce_key, sizeof(nonce_key));
+	return memcmp(nonce, opened->nonce, PSEUDO_NONCE_LEN) == 0 ? DETERMINISTIC : UNCLEAR;
+}
+
+/* The pseudonym of the same value under the primary key; the same one where it has it already. */
+static text *
+seal_again(PseudoCall *call, text *pseudonym, const PseudoOpened *opened, NonceMode mode)
+{
+	if (mode == UNCLEAR || opened->key == call->keyring->primary)
+		return pseudonym;
+	return pseudo_seal(call, call->keyring->primary,
+					   mode == DETERMINISTIC ? pseudo_call_nonce_key(call) : NULL,
+					   VARDATA(opened->value), opened->len);
+}
+
+/* See reseal.h. */
+text *
+pseudo_reseal(PseudoCall *call, text *pseudonym, PseudoOpened *opened, bool deterministic)
+{
+	NonceMode	mode = mode_of(call, opened);
+	text	   *result = seal_again(call, pseudonym, opened, mode);
+
+	OPENSSL_cleanse(VARDATA(opened->value), opened->len);
+	pfree(opened->value);
+	if (mode == UNCLEAR)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("cannot tell whether a pseudonym is deterministic or random"),
+				 errdetail("Its nonce looks like a deterministic one, but is not the one of its value under key %u.",
+						   opened->key->id),
+				 errhint("It may have been made with another nonce key. Whoever may reidentify can pseudonymize its value again.")));
+	if (mode == RANDOM && deterministic)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("pseudonym is random, and argument \"deterministic\" is true"),
+				 errdetail("Under another key it would be another one each time."),
+				 errhint("Leave \"deterministic\" out; a random pseudonym cannot be looked for.")));
+	return result;
+}
