@@ -53,16 +53,16 @@ sub add_keyring
 	return $path;
 }
 
-# A psql that stays open.
+# A psql that stays open; each thing that it is asked may take three minutes.
 sub session
 {
 	my ($node, $database) = @_;
-	my $self = { in => '', out => '', err => '' };
+	my $self = { in => '', out => '', err => '', timeout => IPC::Run::timeout(180) };
 
 	$self->{run} = IPC::Run::start(
 		[ 'psql', '-XAtq', '-d', $node->connstr($database // 'postgres') ],
 		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err},
-		IPC::Run::timeout(180));
+		$self->{timeout});
 	ask($self, '\set VERBOSITY verbose');
 	return $self;
 }
@@ -74,6 +74,7 @@ sub ask
 	my ($self, $sql) = @_;
 
 	$self->{out} = $self->{err} = '';
+	$self->{timeout}->start;
 	$self->{in} .= "$sql\n;\n\\echo == done\n\\warn == done\n";
 	$self->{run}->pump until $self->{out} =~ /^== done$/m && $self->{err} =~ /^== done$/m;
 	my ($out, $err) = ($self->{out}, $self->{err});
