@@ -14,21 +14,24 @@ DOCS = README.md CHANGELOG.md $(patsubst $(source)%,%,$(wildcard $(source)doc/*.
 
 OBJS = \
 	src/pseudo.o \
-	src/core/aes_gcm_siv.o \
-	src/core/aes_gcm_siv_arm.o \
-	src/core/aes_gcm_siv_avx512.o \
-	src/core/aes_gcm_siv_portable.o \
-	src/core/aes_gcm_siv_vaes.o \
-	src/core/aes_gcm_siv_x86.o \
 	src/core/base64.o \
-	src/core/base64_avx512.o \
 	src/core/base64_avx2.o \
+	src/core/base64_avx512.o \
+	src/core/base64_portable.o \
 	src/core/hmac.o \
 	src/core/hmac_arm.o \
 	src/core/hmac_avx512.o \
+	src/core/hmac_portable.o \
 	src/core/hmac_x86.o \
 	src/core/nonce.o \
 	src/core/pseudonym.o \
+	src/core/siv.o \
+	src/core/siv_arm.o \
+	src/core/siv_avx512.o \
+	src/core/siv_portable.o \
+	src/core/siv_vaes.o \
+	src/core/siv_x86.o \
+	src/core/wipe.o \
 	src/keyring/cache.o \
 	src/keyring/document.o \
 	src/keyring/failure.o \

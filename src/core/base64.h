@@ -17,6 +17,11 @@ typedef struct pseudo_base64_impl
 	pseudo_status (*decode) (uint8_t *out, size_t *out_len, const char *in, size_t len);
 } pseudo_base64_impl;
 
+/* The implementations, of which some are compiled for each kind of processor: see cpu.h. */
+extern const pseudo_base64_impl pseudo_base64_avx512;
+extern const pseudo_base64_impl pseudo_base64_avx2;
+extern const pseudo_base64_impl pseudo_base64_portable;
+
 /* Every implementation compiled in, best first, NULL at the end. */
 extern const pseudo_base64_impl *const pseudo_base64_impls[];
 

@@ -2,8 +2,10 @@
  * base64_avx2.c
  *		Base64 on x86_64 with AVX2: 24 bytes, 32 characters at a time.
  */
+#include <string.h>
+
 #include "base64.h"
-#include "internal.h"
+#include "cpu.h"
 
 #ifdef PSEUDO_HAVE_X86
 

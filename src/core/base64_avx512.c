@@ -3,8 +3,10 @@
  *		Base64 on x86_64 with AVX-512 and VBMI: up to 48 bytes, 64 characters at a time,
  *		read and written under masks.
  */
+#include <string.h>
+
 #include "base64.h"
-#include "internal.h"
+#include "cpu.h"
 
 #ifdef PSEUDO_HAVE_X86
 

@@ -43,6 +43,12 @@ typedef struct pseudo_hmac_impl
 						 const uint8_t *const *messages, const size_t *lens, size_t n, size_t blocks);
 } pseudo_hmac_impl;
 
+/* The implementations, of which some are compiled for each kind of processor: see cpu.h. */
+extern const pseudo_hmac_impl pseudo_hmac_avx512;
+extern const pseudo_hmac_impl pseudo_hmac_x86;
+extern const pseudo_hmac_impl pseudo_hmac_arm;
+extern const pseudo_hmac_impl pseudo_hmac_portable;
+
 /* Every implementation compiled in, best first, NULL at the end. */
 extern const pseudo_hmac_impl *const pseudo_hmac_impls[];
 

@@ -2,8 +2,10 @@
  * hmac_arm.c
  *		HMAC-SHA256 by the SHA2 instructions of ARMv8.
  */
+#include <string.h>
+
+#include "cpu.h"
 #include "hmac.h"
-#include "internal.h"
 
 #ifdef PSEUDO_HAVE_ARM
 

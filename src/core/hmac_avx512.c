@@ -3,8 +3,11 @@
  *		HMAC-SHA256 on x86_64 with AVX-512: a few messages by the SHA instructions,
  *		many by AVX-512, word by word: a vector has the same word of sixteen.
  */
+#include <string.h>
+
+#include "cpu.h"
 #include "hmac.h"
-#include "internal.h"
+#include "wipe.h"
 
 #ifdef PSEUDO_HAVE_X86
 
@@ -44,7 +47,7 @@ load_block(words *w, const uint8_t *p, ptrdiff_t n)
 
 /* ---- Many messages ---- */
 
-/* So many messages are hashed sooner by the SHA instructions, four at a time. */
+/* Up to this many messages, the SHA instructions are faster, four messages at a time. */
 #define FEW		12
 
 /* The same word of sixteen messages. */

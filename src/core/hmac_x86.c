@@ -2,8 +2,10 @@
  * hmac_x86.c
  *		HMAC-SHA256 by the SHA instructions of x86_64, with AVX for all else.
  */
+#include <string.h>
+
+#include "cpu.h"
 #include "hmac.h"
-#include "internal.h"
 
 #ifdef PSEUDO_HAVE_X86
 

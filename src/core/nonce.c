@@ -16,13 +16,15 @@
 #include <emmintrin.h>
 #endif
 
-#include "internal.h"
+#include "bytes.h"
+#include "hmac.h"
 #include "nonce.h"
+#include "wipe.h"
 
 #define HEX_LEN			(2 * SHA256_DIGEST_LENGTH)
 #define MAX_START		(HEX_LEN - PSEUDO_NONCE_LEN)
 
-/* Bytes of a digest, and those that write_window may read behind it. */
+/* Room for a digest: write_window may read up to 8 bytes beyond its end. */
 #define WINDOW_ROOM		(SHA256_DIGEST_LENGTH + 8)
 
 static const char context_label[] = "pseudo/context";

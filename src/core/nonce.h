@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "aes_gcm_siv.h"
+#include "siv.h"
 
 /*
  * A nonce key, ready for use: HMAC-SHA256's chaining values after the inner
@@ -47,7 +47,7 @@ extern void pseudo_nonce_deterministic(uint8_t *nonce, const pseudo_nonce_key *k
 
 /*
  * The deterministic nonces of n values, to nonces[0] to nonces[n - 1]: the same as
- * one by one, sooner, as several values of at most 247 bytes are hashed at a time.
+ * one by one, but faster, because several values of at most 247 bytes are hashed side by side.
  */
 extern void pseudo_nonce_deterministic_batch(uint8_t *const *nonces, const pseudo_nonce_key *key,
 											 const uint8_t *const *values, const size_t *lens,

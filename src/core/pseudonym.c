@@ -3,9 +3,10 @@
  *		The text form of a pseudonym: prefix, base64, and the whole way from a
  *		value to its pseudonym.
  */
-#include "internal.h"
+#include "bytes.h"
 #include "nonce.h"
 #include "pseudonym.h"
+#include "wipe.h"
 
 /* ---- Prefix ---- */
 
@@ -59,7 +60,7 @@ pseudo_pseudonym_seal(char *out, const pseudo_siv_key *key, bool has_prefix, uin
 	size_t		n = pseudonym_bytes(has_prefix, len);
 	uint8_t    *nonce;
 
-	if ((uint64_t) len > PSEUDO_SIV_MAX_LEN)
+	if (len > PSEUDO_SIV_MAX_LEN)
 		return PSEUDO_TOO_LONG;
 
 	nonce = place_nonce(out, n, has_prefix, key_id);
@@ -70,7 +71,12 @@ pseudo_pseudonym_seal(char *out, const pseudo_siv_key *key, bool has_prefix, uin
 	if (status == PSEUDO_OK)
 		status = pseudo_siv_seal(key, nonce, aad, aad_len, value, len, nonce + PSEUDO_NONCE_LEN);
 	if (status == PSEUDO_OK)
-		pseudo_base64_encode(out, (uint8_t *) out + PSEUDO_BASE64_LEN(n) - n, n);
+	{
+		uint8_t    *bytes = (uint8_t *) out + PSEUDO_BASE64_LEN(n) - n;
+
+		DECLASSIFY(bytes, n);
+		pseudo_base64_encode(out, bytes, n);
+	}
 	return status;
 }
 
@@ -151,7 +157,7 @@ pseudo_pseudonym_seal_batch(pseudo_batch_item *items, size_t n, const pseudo_siv
 			size_t		n_bytes = pseudonym_bytes(has_prefix, items->len);
 			uint8_t    *nonce;
 
-			if ((uint64_t) items->len > PSEUDO_SIV_MAX_LEN)
+			if (items->len > PSEUDO_SIV_MAX_LEN)
 			{
 				items->status = PSEUDO_TOO_LONG;
 				continue;
@@ -173,7 +179,10 @@ pseudo_pseudonym_seal_batch(pseudo_batch_item *items, size_t n, const pseudo_siv
 
 			c.items[i]->status = c.siv[i].status;
 			if (c.siv[i].status == PSEUDO_OK)
+			{
+				DECLASSIFY(bytes, (size_t) (end - bytes));
 				pseudo_base64_encode(out, bytes, (size_t) (end - bytes));
+			}
 		}
 	}
 }

@@ -91,9 +91,9 @@ typedef struct pseudo_batch_item
 
 /*
  * Make the pseudonyms of n values under the same keys and context, each the one that
- * pseudo_pseudonym_seal makes (but for random nonces, which differ at each call),
- * sooner: short values are on their way several at a time.  An error of one item
- * leaves the others alone.
+ * pseudo_pseudonym_seal makes (but for random nonces, which differ at each call).
+ * It is faster, because several short values are worked on side by side.  An error of one
+ * item leaves the others alone.
  */
 extern void pseudo_pseudonym_seal_batch(pseudo_batch_item *items, size_t n,
 										const pseudo_siv_key *key, bool has_prefix, uint32_t key_id,

@@ -1,7 +1,7 @@
 /*
  * siv_single.h
- *		AES-GCM-SIV of one message, in the order of RFC 8452: POLYVAL, CTR, seal
- *		and open.  Included after siv_wide.h.
+ *		AES-GCM-SIV on vectors, third part: one message, in the order of RFC 8452: POLYVAL, CTR, seal
+ *		and open.  Included after siv_long.h.
  *
  * Most values are short (a name, an e-mail address), so what counts is latency, and the
  * number of instructions, as the next call's begin while the last ones' wait.  The
@@ -416,6 +416,7 @@ open_single(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aad,
 	/* All sixteen bytes are compared at once, so time tells nothing. */
 	different = low_half(difference) | high_half(difference);
 	wipe_work(&work, is_long);
+	DECLASSIFY(&different, sizeof(different));
 	if (different != 0)
 	{
 		wipe(out, text_len);
@@ -469,11 +470,3 @@ expand_key(pseudo_siv_key *key)
 	memcpy(key->round_keys, work.round_keys, PSEUDO_BLOCK_LEN * (key->key_len / 4 + 7));
 	wipe_work(&work, false);
 }
-
-/* What an implementation gives, but for its name and whether it is supported. */
-#define SIV_FUNCTIONS \
-	.expand = expand_key, \
-	.seal = siv_seal, \
-	.open = siv_open, \
-	.seal_batch = seal_batch, \
-	.open_batch = open_batch

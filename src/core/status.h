@@ -12,7 +12,7 @@ typedef enum pseudo_status
 	PSEUDO_MALFORMED,			/* not the canonical text of a pseudonym */
 	PSEUDO_NOT_AUTHENTIC,		/* the tag does not match */
 	PSEUDO_TOO_LONG,			/* longer than RFC 8452 section 6 allows */
-	PSEUDO_BAD_KEY,				/* a key of a length that the cipher has not */
+	PSEUDO_BAD_KEY,				/* not a length that a key can have */
 	PSEUDO_CRYPTO_FAILURE		/* OpenSSL failed (out of memory, no entropy) */
 } pseudo_status;
 

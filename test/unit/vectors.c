@@ -1,10 +1,13 @@
 /*
  * vectors.c
- *		Run a file of AES-GCM-SIV test vectors through every implementation.
+ *		Run files of AES-GCM-SIV test vectors through every implementation.
+ *
+ *	vectors [--refused] FILE...
  *
  * A row is key, nonce, aad, plaintext, ciphertext||tag in hex, separated by tabs;
  * "-" is empty.  One row is one test: seal, open, both in place, and every
- * altered input refused.
+ * altered input refused.  With --refused a row is one that must be refused as it is:
+ * by open, by open in place, and in a batch, and what was in the output is zeroed.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE				/* getline */
@@ -15,7 +18,7 @@
 #include <string.h>
 #include <sys/types.h>
 
-#include "../../src/core/aes_gcm_siv.h"
+#include "../../src/core/siv.h"
 
 #define COLUMNS 5
 
@@ -155,6 +158,42 @@ refuses(const pseudo_siv_key *key, const bytes *row)
 	return ok;
 }
 
+/* Whether a batch of twenty times the row refuses each of them and zeroes the output. */
+static bool
+batch_refuses(const pseudo_siv_key *key, const bytes *row)
+{
+	enum
+	{
+		N = 20
+	};
+	size_t		n = row[TEXT].len;
+	pseudo_siv_item items[N];
+	bool		ok = true;
+
+	for (int i = 0; i < N; i++)
+		items[i] = (pseudo_siv_item) {.nonce = row[NONCE].p, .in = row[SEALED].p, .in_len = row[SEALED].len,
+			.out = allocate(n, 0xa5), .status = PSEUDO_OK};
+	pseudo_siv_open_batch(key, row[AAD].p, row[AAD].len, items, N);
+	for (int i = 0; i < N; i++)
+	{
+		ok = ok && items[i].status == PSEUDO_NOT_AUTHENTIC;
+		for (size_t k = 0; k < n; k++)
+			ok = ok && items[i].out[k] == 0;
+		free(items[i].out);
+	}
+	return ok;
+}
+
+/* Whether the implementation in use refuses a row that must be refused. */
+static bool
+run_refused_row(const bytes *row)
+{
+	pseudo_siv_key key;
+
+	return pseudo_siv_key_init(&key, row[KEY].p, row[KEY].len) == PSEUDO_OK &&
+		refuses(&key, row) && batch_refuses(&key, row);
+}
+
 /* Whether each flipped bit of a column makes open refuse. */
 static bool
 refuses_flips(const pseudo_siv_key *key, const bytes *row, int column)
@@ -270,49 +309,67 @@ read_rows(const char *path, bytes (**rows)[COLUMNS])
 	return n;
 }
 
-int
-main(int argc, char **argv)
+/* Run the rows of a file through an implementation; whether all passed. */
+static bool
+run_rows(const char *path, const char *impl, bytes (*rows)[COLUMNS], size_t n, bool (*run) (const bytes *row))
+{
+	size_t		passed = 0;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		if (run(rows[i]))
+			passed++;
+		else
+			fprintf(stderr, "%s: %s: row %zu failed\n", path, impl, i + 1);
+	}
+	printf("%s: %s: %zu passed, %zu failed\n", path, impl, passed, n - passed);
+	return passed == n;
+}
+
+/* Run a file through every implementation, or the one that PSEUDO_SIV_IMPL names; whether all passed. */
+static bool
+run_file(const char *path, bool (*run) (const bytes *row))
 {
 	const char *only = getenv("PSEUDO_SIV_IMPL");
 	bytes		(*rows)[COLUMNS];
-	size_t		n;
+	size_t		n = read_rows(path, &rows);
 	bool		all_passed = true;
 	bool		any = false;
 
-	if (argc != 2)
-	{
-		fprintf(stderr, "usage: vectors FILE\n");
-		return 2;
-	}
-	n = read_rows(argv[1], &rows);
-
 	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
 	{
-		size_t		passed = 0;
-
 		if (only != NULL && only[0] != '\0' && strcmp(only, (*impl)->name) != 0)
 			continue;
 		if (!pseudo_siv_use((*impl)->name))
 			continue;
 		any = true;
-		for (size_t i = 0; i < n; i++)
-		{
-			if (run_row(rows[i]))
-				passed++;
-			else
-				fprintf(stderr, "%s: row %zu failed\n", (*impl)->name, i + 1);
-		}
-		printf("%s: %zu passed, %zu failed\n", (*impl)->name, passed, n - passed);
-		all_passed = all_passed && passed == n;
+		all_passed = run_rows(path, (*impl)->name, rows, n, run) && all_passed;
 	}
 	if (!any)
 		fprintf(stderr, "no implementation to test\n");
 	if (n == 0)
-		fprintf(stderr, "no row in %s\n", argv[1]);
+		fprintf(stderr, "no row in %s\n", path);
 
 	for (size_t i = 0; i < n; i++)
 		for (int c = 0; c < COLUMNS; c++)
 			free(rows[i][c].p);
 	free(rows);
-	return all_passed && any && n > 0 ? 0 : 1;
+	return all_passed && any && n > 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	bool		refused = argc > 1 && strcmp(argv[1], "--refused") == 0;
+	int			first = refused ? 2 : 1;
+	bool		all_passed = true;
+
+	if (argc <= first)
+	{
+		fprintf(stderr, "usage: vectors [--refused] FILE...\n");
+		return 2;
+	}
+	for (int i = first; i < argc; i++)
+		all_passed = run_file(argv[i], refused ? run_refused_row : run_row) && all_passed;
+	return all_passed ? 0 : 1;
 }

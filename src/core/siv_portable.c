@@ -1,5 +1,5 @@
 /*
- * aes_gcm_siv_portable.c
+ * siv_portable.c
  *		AES-GCM-SIV on any processor: AES by OpenSSL, POLYVAL by ordinary
  *		integer multiplication.
  *
@@ -7,11 +7,13 @@
  * EVP and not AES_encrypt, which uses tables; the contexts live for one call, so
  * that no key stays in OpenSSL's memory.
  */
-#include <stdbool.h>
-
 #include <openssl/evp.h>
+#include <stdbool.h>
+#include <string.h>
 
-#include "internal.h"
+#include "bytes.h"
+#include "siv.h"
+#include "wipe.h"
 
 /* Blocks of key stream per call of OpenSSL. */
 #define STREAM_BLOCKS	32
@@ -248,8 +250,9 @@ portable_seal(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aa
 	bool		ok;
 
 	ok = derive_keys(&work, key, nonce) &&
-		make_tag(&work, nonce, aad, aad_len, in, in_len) &&
-		apply_stream(&work, work.tag, in, in_len, out);
+		make_tag(&work, nonce, aad, aad_len, in, in_len);
+	DECLASSIFY(work.tag, sizeof(work.tag));
+	ok = ok && apply_stream(&work, work.tag, in, in_len, out);
 	if (ok)
 		memcpy(out + in_len, work.tag, PSEUDO_TAG_LEN);
 	EVP_CIPHER_CTX_free(work.aes);
@@ -266,6 +269,7 @@ tags_equal(const uint8_t *a, const uint8_t *b)
 
 	for (int i = 0; i < PSEUDO_TAG_LEN; i++)
 		difference |= a[i] ^ b[i];
+	DECLASSIFY((const void *) &difference, sizeof(difference));
 	return difference == 0;
 }
 

@@ -1,10 +1,13 @@
 /*
- * aes_gcm_siv_arm.c
+ * siv_arm.c
  *		AES-GCM-SIV on ARMv8 with the cryptographic extension, AES and PMULL.
  */
 #include <stdbool.h>
+#include <string.h>
 
-#include "internal.h"
+#include "cpu.h"
+#include "siv.h"
+#include "wipe.h"
 
 #ifdef PSEUDO_HAVE_ARM
 
@@ -94,8 +97,10 @@ clmul_cross(block a, block b)
 					 "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", \
 					 "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31")
 
-#include "siv_wide.h"
+#include "siv_block.h"
+#include "siv_long.h"
 #include "siv_single.h"
+#include "siv_batch.h"
 
 /* Whether this processor has all the instructions used here. */
 static int

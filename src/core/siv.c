@@ -1,15 +1,19 @@
 /*
- * aes_gcm_siv.c
+ * siv.c
  *		AES-GCM-SIV, RFC 8452: which implementation serves, and the limits that
  *		all of them share.
  *
- * The algorithm itself is in aes_gcm_siv_portable.c and, for processors with
- * instructions for it, in siv_single.h (one message) and siv_wide.h (long messages,
- * and many): aes_gcm_siv_x86.c, _vaes.c, _avx512.c and _arm.c define the operations and
- * include these.
+ * The algorithm itself is in siv_portable.c and, for processors with instructions for
+ * it, in a template of four headers: siv_block.h (what all need), siv_long.h (long
+ * messages), siv_single.h (one message) and siv_batch.h (many short ones).  Each of siv_x86.c,
+ * siv_vaes.c, siv_avx512.c and siv_arm.c defines the operations on its vectors and then includes these, in
+ * this order.
  */
-#include "aes_gcm_siv.h"
-#include "internal.h"
+#include <string.h>
+
+#include "cpu.h"
+#include "siv.h"
+#include "wipe.h"
 
 const pseudo_siv_impl *const pseudo_siv_impls[] = {
 #ifdef PSEUDO_HAVE_X86
@@ -76,7 +80,7 @@ pseudo_siv_seal(const pseudo_siv_key *key, const uint8_t *nonce,
 				const uint8_t *aad, size_t aad_len,
 				const uint8_t *in, size_t in_len, uint8_t *out)
 {
-	if ((uint64_t) in_len > PSEUDO_SIV_MAX_LEN || (uint64_t) aad_len > PSEUDO_SIV_MAX_LEN)
+	if (!pseudo_siv_fits(in_len, aad_len))
 		return PSEUDO_TOO_LONG;
 	return pseudo_siv_get_impl()->seal(key, nonce, aad, aad_len, in, in_len, out);
 }
@@ -89,8 +93,7 @@ pseudo_siv_open(const pseudo_siv_key *key, const uint8_t *nonce,
 {
 	if (in_len < PSEUDO_TAG_LEN)
 		return PSEUDO_NOT_AUTHENTIC;
-	if ((uint64_t) in_len - PSEUDO_TAG_LEN > PSEUDO_SIV_MAX_LEN ||
-		(uint64_t) aad_len > PSEUDO_SIV_MAX_LEN)
+	if (!pseudo_siv_fits(in_len - PSEUDO_TAG_LEN, aad_len))
 	{
 		wipe(out, in_len - PSEUDO_TAG_LEN);
 		return PSEUDO_TOO_LONG;
@@ -126,13 +129,4 @@ pseudo_siv_open_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_
 		for (size_t i = 0; i < n; i++)
 			items[i].status = pseudo_siv_open(key, items[i].nonce, aad, aad_len,
 											  items[i].in, items[i].in_len, items[i].out);
-}
-
-/* Clear the stack below the caller. */
-__attribute__((noinline)) void
-pseudo_burn_stack(void)
-{
-	uint8_t		below[2048];
-
-	wipe(below, sizeof(below));
 }

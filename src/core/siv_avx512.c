@@ -1,11 +1,14 @@
 /*
- * aes_gcm_siv_avx512.c
+ * siv_avx512.c
  *		AES-GCM-SIV on x86_64 with VAES, VPCLMULQDQ and AVX-512: a vector is a register,
  *		four blocks, and memory is read and written under masks of bytes.
  */
 #include <stdbool.h>
+#include <string.h>
 
-#include "internal.h"
+#include "cpu.h"
+#include "siv.h"
+#include "wipe.h"
 
 #ifdef PSEUDO_HAVE_X86
 
@@ -28,7 +31,7 @@ vec_store(uint8_t *p, vec v)
 	_mm512_storeu_si512((__m512i *) (void *) p, v);
 }
 
-/* Round r of AES.  AESENC adds the round key at its end, and needs not the one before. */
+/* A round of AES.  AESENC adds the key of this round at its end, so the key before is not used. */
 SIV_INLINE vec
 aes_round(vec v, vec before, vec k)
 {
@@ -96,8 +99,10 @@ vec_fold(vec v)
 					 "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", \
 					 "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31")
 
-#include "siv_wide.h"
+#include "siv_block.h"
+#include "siv_long.h"
 #include "siv_single.h"
+#include "siv_batch.h"
 
 const pseudo_siv_impl pseudo_siv_avx512 = {
 	.name = "x86_64-avx512",

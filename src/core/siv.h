@@ -1,10 +1,11 @@
 /*
- * aes_gcm_siv.h
+ * siv.h
  *		AES-128-GCM-SIV and AES-256-GCM-SIV, RFC 8452.
  */
-#ifndef PSEUDO_AES_GCM_SIV_H
-#define PSEUDO_AES_GCM_SIV_H
+#ifndef PSEUDO_CORE_SIV_H
+#define PSEUDO_CORE_SIV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,13 @@
 #define PSEUDO_TAG_LEN		16	/* bytes, RFC 8452 section 4 */
 #define PSEUDO_BLOCK_LEN	16	/* bytes, an AES block */
 #define PSEUDO_MAX_ROUNDS	14
+
+/* The most bytes of plaintext, and of AAD: RFC 8452 section 6, or what fits memory with its pseudonym. */
+#if SIZE_MAX > UINT32_MAX
+#define PSEUDO_SIV_MAX_LEN	((size_t) 1 << 36)
+#else
+#define PSEUDO_SIV_MAX_LEN	(SIZE_MAX / 2)
+#endif
 
 /*
  * A key-generating key, ready for use.  Plain data without pointers, so that
@@ -58,13 +66,30 @@ typedef struct pseudo_siv_impl
 							   pseudo_siv_item *items, size_t n);
 } pseudo_siv_impl;
 
+/* How the implementations declare their functions; SIV_TARGET names the instructions that they use. */
+#define SIV_INLINE		static inline __attribute__((always_inline)) SIV_TARGET
+#define SIV_NOINLINE	static __attribute__((noinline)) SIV_TARGET
+
+/* The implementations, of which some are compiled for each kind of processor: see cpu.h. */
+extern const pseudo_siv_impl pseudo_siv_avx512;
+extern const pseudo_siv_impl pseudo_siv_vaes;
+extern const pseudo_siv_impl pseudo_siv_x86;
+extern const pseudo_siv_impl pseudo_siv_arm;
+extern const pseudo_siv_impl pseudo_siv_portable;
+
 /* Every implementation compiled in, best first, NULL at the end. */
 extern const pseudo_siv_impl *const pseudo_siv_impls[];
 
+/* Returns true if RFC 8452 allows a plaintext and an AAD of these lengths, in bytes. */
+static inline bool
+pseudo_siv_fits(size_t text_len, size_t aad_len)
+{
+	return text_len <= PSEUDO_SIV_MAX_LEN && aad_len <= PSEUDO_SIV_MAX_LEN;
+}
+
 /*
  * The implementation in use: the best that this processor supports, picked at
- * the first call.  The environment variable PSEUDO_SIV_IMPL, which only the tests'
- * programs read (see pseudo_siv_use), and -DPSEUDO_PORTABLE_ONLY restrict it.
+ * the first call.
  */
 extern const pseudo_siv_impl *pseudo_siv_get_impl(void);
 
@@ -102,7 +127,7 @@ extern pseudo_status pseudo_siv_open(const pseudo_siv_key *key, const uint8_t *n
 
 /*
  * Seal n messages under one key and AAD, each as pseudo_siv_seal would: the results are
- * the same, sooner, as several short messages are on their way at a time.
+ * the same, but faster, because several short messages are worked on side by side.
  */
 extern void pseudo_siv_seal_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
 								  pseudo_siv_item *items, size_t n);
@@ -111,4 +136,4 @@ extern void pseudo_siv_seal_batch(const pseudo_siv_key *key, const uint8_t *aad,
 extern void pseudo_siv_open_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
 								  pseudo_siv_item *items, size_t n);
 
-#endif							/* PSEUDO_AES_GCM_SIV_H */
+#endif							/* PSEUDO_CORE_SIV_H */

@@ -1,11 +1,14 @@
 /*
- * aes_gcm_siv_vaes.c
+ * siv_vaes.c
  *		AES-GCM-SIV on x86_64 with VAES and VPCLMULQDQ: a vector is a register of
  *		AVX2, two blocks.
  */
 #include <stdbool.h>
+#include <string.h>
 
-#include "internal.h"
+#include "cpu.h"
+#include "siv.h"
+#include "wipe.h"
 
 #ifdef PSEUDO_HAVE_X86
 
@@ -28,7 +31,7 @@ vec_store(uint8_t *p, vec v)
 	_mm256_storeu_si256((__m256i *) (void *) p, v);
 }
 
-/* Round r of AES.  AESENC adds the round key at its end, and needs not the one before. */
+/* A round of AES.  AESENC adds the key of this round at its end, so the key before is not used. */
 SIV_INLINE vec
 aes_round(vec v, vec before, vec k)
 {
@@ -72,8 +75,10 @@ aes_last(vec v, vec before, vec k)
 					 : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", \
 					 "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
 
-#include "siv_wide.h"
+#include "siv_block.h"
+#include "siv_long.h"
 #include "siv_single.h"
+#include "siv_batch.h"
 
 /* Whether this processor has all the instructions used here. */
 static int

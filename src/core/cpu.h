@@ -1,39 +1,22 @@
 /*
- * internal.h
- *		What the files of the core share with each other, and with nobody else:
- *		byte order, wiping, and the implementations of AES-GCM-SIV.
+ * cpu.h
+ *		What this processor can do, for the implementations that need more than any processor has.
+ *
+ * PSEUDO_HAVE_X86 or PSEUDO_HAVE_ARM says that implementations for it are compiled; -DPSEUDO_PORTABLE_ONLY
+ * leaves them all out.
  */
-#ifndef PSEUDO_CORE_INTERNAL_H
-#define PSEUDO_CORE_INTERNAL_H
+#ifndef PSEUDO_CORE_CPU_H
+#define PSEUDO_CORE_CPU_H
 
-#include <stddef.h>
 #include <stdint.h>
-#include <string.h>
-
-#include "aes_gcm_siv.h"
-#include "base64.h"
-#include "hmac.h"
-
-/* The most bytes of plaintext, and of AAD: RFC 8452 section 6. */
-#define PSEUDO_SIV_MAX_LEN	(UINT64_C(1) << 36)
 
 #if !defined(PSEUDO_PORTABLE_ONLY)
 #if defined(__x86_64__)
 #define PSEUDO_HAVE_X86 1
-extern const pseudo_siv_impl pseudo_siv_avx512;
-extern const pseudo_siv_impl pseudo_siv_vaes;
-extern const pseudo_siv_impl pseudo_siv_x86;
-extern const pseudo_base64_impl pseudo_base64_avx512;
-extern const pseudo_base64_impl pseudo_base64_avx2;
-extern const pseudo_hmac_impl pseudo_hmac_avx512;
-extern const pseudo_hmac_impl pseudo_hmac_x86;
 #elif defined(__aarch64__) && defined(__AARCH64EL__)
 #define PSEUDO_HAVE_ARM 1
-extern const pseudo_siv_impl pseudo_siv_arm;
-extern const pseudo_hmac_impl pseudo_hmac_arm;
 #endif
 #endif
-extern const pseudo_siv_impl pseudo_siv_portable;
 
 #if defined(PSEUDO_HAVE_ARM) && defined(__linux__)
 #include <sys/auxv.h>
@@ -146,63 +129,4 @@ cpu_has_avx512(void)
 }
 #endif
 
-/* How the implementations for one processor declare their functions. */
-#define SIV_INLINE		static inline __attribute__((always_inline)) SIV_TARGET
-#define SIV_NOINLINE	static __attribute__((noinline)) SIV_TARGET
-
-/* Clear the stack below the caller, where functions that it called had secrets. */
-extern void pseudo_burn_stack(void);
-
-/* Zero len bytes at p, in a way that the compiler may not leave out. */
-static inline void
-wipe(void *p, size_t len)
-{
-	if (len > 0)
-		memset(p, 0, len);
-	__asm__ volatile("" : : "r" (p) : "memory");
-}
-
-/* Read 4 bytes at p, little-endian. */
-static inline uint32_t
-load32_le(const uint8_t *p)
-{
-	return (uint32_t) p[0] | (uint32_t) p[1] << 8 |
-		(uint32_t) p[2] << 16 | (uint32_t) p[3] << 24;
-}
-
-/* Read 8 bytes at p, little-endian. */
-static inline uint64_t
-load64_le(const uint8_t *p)
-{
-	return (uint64_t) load32_le(p) | (uint64_t) load32_le(p + 4) << 32;
-}
-
-/* Write v to 4 bytes at p, little-endian. */
-static inline void
-store32_le(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t) v;
-	p[1] = (uint8_t) (v >> 8);
-	p[2] = (uint8_t) (v >> 16);
-	p[3] = (uint8_t) (v >> 24);
-}
-
-/* Write v to 8 bytes at p, little-endian. */
-static inline void
-store64_le(uint8_t *p, uint64_t v)
-{
-	store32_le(p, (uint32_t) v);
-	store32_le(p + 4, (uint32_t) (v >> 32));
-}
-
-/* Write v to 4 bytes at p, big-endian. */
-static inline void
-store32_be(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t) (v >> 24);
-	p[1] = (uint8_t) (v >> 16);
-	p[2] = (uint8_t) (v >> 8);
-	p[3] = (uint8_t) v;
-}
-
-#endif							/* PSEUDO_CORE_INTERNAL_H */
+#endif							/* PSEUDO_CORE_CPU_H */

@@ -1,11 +1,14 @@
 /*
- * aes_gcm_siv_x86.c
+ * siv_x86.c
  *		AES-GCM-SIV on x86_64 with AES-NI and PCLMULQDQ: a vector
  *		is a register of SSE, one block.
  */
 #include <stdbool.h>
+#include <string.h>
 
-#include "internal.h"
+#include "cpu.h"
+#include "siv.h"
+#include "wipe.h"
 
 #ifdef PSEUDO_HAVE_X86
 
@@ -13,7 +16,7 @@
 #define SIV_TARGET	__attribute__((target("aes,pclmul,ssse3,sse4.1")))
 #include "siv_x86.h"
 
-/* Round r of AES.  AESENC adds the round key at its end, and needs not the one before. */
+/* A round of AES.  AESENC adds the key of this round at its end, so the key before is not used. */
 SIV_INLINE block
 aes_round(block v, block before, block k)
 {
@@ -53,8 +56,10 @@ aes_last(block v, block before, block k)
 					 : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", \
 					 "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
 
-#include "siv_wide.h"
+#include "siv_block.h"
+#include "siv_long.h"
 #include "siv_single.h"
+#include "siv_batch.h"
 
 /* Whether this processor has all the instructions used here. */
 static int
