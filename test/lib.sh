@@ -209,13 +209,19 @@ start_cluster() {
 	}
 }
 
-# Stop the cluster, and what tests left running in $work; remove its folders.
-remove_cluster() {
+# Stop the cluster in $work, and what tests left running there; remove its data.
+remove_data() {
 	local pid_file
+	find "$work" -name postmaster.pid 2> /dev/null | while read -r pid_file; do
+		as_server "$bindir/pg_ctl" -D "${pid_file%/*}" -m immediate -w stop > /dev/null 2>&1 || true
+	done
+	rm -rf "$work/data"
+}
+
+# Remove all of the cluster and its folders.
+remove_cluster() {
 	if [ -n "${work:-}" ]; then
-		find "$work" -name postmaster.pid 2> /dev/null | while read -r pid_file; do
-			as_server "$bindir/pg_ctl" -D "${pid_file%/*}" -m immediate -w stop > /dev/null 2>&1 || true
-		done
+		remove_data
 		rm -rf "$work"
 	fi
 	[ -z "${sockets:-}" ] || rm -rf "$sockets"

@@ -8,6 +8,7 @@
 #	answers		what AWS may answer, made up from seeds, under the address sanitizer
 #	faults		the n-th call for memory, files, OpenSSL and libcurl fails, for each n
 #	memcheck	pg_regress on a server under valgrind
+#	sanitizers	pg_regress on a server whose module is built with the sanitizers
 #	fuzz		the core, fuzzed
 #	pg15 ... pg19	a build, pg_regress and a restore of dumps on another PostgreSQL than this
 #			system's; all TAP tests on 19
@@ -17,6 +18,8 @@
 #	tour		test/demo.sh: what it checks are tests
 #	bench		test/bench/sql.sh in short; how fast it was is not judged
 #	regress		pg_regress
+#	modes		pg_regress with serializable transactions, and with parallel plans
+#	cassert		pg_regress on a server with assertions, where PG_CONFIG_CASSERT names one
 #	scripts		the scripts, and the template of deploy/
 #
 # Installs what is missing (Debian).  As many sections run side by side as there are
@@ -43,10 +46,12 @@ set -uo pipefail
 . "$root/test/versions.sh"
 # shellcheck source=upgrade.sh
 . "$root/test/upgrade.sh"
+# shellcheck source=sanitize.sh
+. "$root/test/sanitize.sh"
 
 sections=("$@")
 # The longest first.
-[ $# -gt 0 ] || sections=(tap memcheck faults answers pg19 fuzz pg18 pg17 pg16 pg15 unit tour bench warnings regress upgrade scripts)
+[ $# -gt 0 ] || sections=(tap memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 unit modes tour bench warnings regress cassert upgrade scripts)
 for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done

@@ -50,10 +50,29 @@ run_regress() {
 	fi
 }
 
+# pg_regress on a new cluster with further options of the server: the suite's name, the options.
+run_regress_with() {
+	local settings=$2
+	start_cluster
+	run_regress "$1"
+	remove_data
+}
+
 section_regress() {
 	copy_tree
 	start_cluster
 	run_regress pg_regress
+}
+
+# pg_regress with every transaction serializable, and with parallel plans wherever one is allowed: "regress" hides
+# in plans and errors what workers make differ.
+section_modes() {
+	local parallel=force_parallel_mode
+	[ "$("$PG_CONFIG" --version | sed -E 's/[^0-9]*([0-9]+).*/\1/')" -lt 16 ] || parallel=debug_parallel_query
+	copy_tree
+	run_regress_with "pg_regress, serializable" '-c default_transaction_isolation=serializable'
+	run_regress_with "pg_regress, parallel plans" "-c $parallel=regress -c parallel_setup_cost=0 \
+		-c parallel_tuple_cost=0 -c min_parallel_table_scan_size=0 -c max_parallel_workers_per_gather=2"
 }
 
 # pg_regress on a server under valgrind's memcheck: what that reports of any process of the

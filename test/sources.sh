@@ -42,6 +42,7 @@ section_unit() {
 	fi
 	if have valgrind; then
 		run_counted "unit, valgrind" "${unit[@]}" valgrind
+		run_counted "unit, secrets" "${unit[@]}" secrets
 	else
 		skip "unit, valgrind" "valgrind is missing"
 	fi
@@ -64,7 +65,7 @@ section_fuzz() {
 # Code and tests must stand on their own: nothing of the folder beside the repository.
 check_standalone() {
 	local bad=0
-	if grep -rnE '\.\./+share[d]|/wor[k]/' "$root/src" "$root/sql" "$root/test" "$root/deploy" "$root/Makefile" \
+	if grep -rnE --exclude-dir=build '\.\./+share[d]|/wor[k]/' "$root/src" "$root/sql" "$root/test" "$root/deploy" "$root/Makefile" \
 		--include='*.[ch]' --include='*.sql' --include='*.out' --include='*.sh' --include='*.p[lmy]' --include='*.yaml' --include=Makefile; then
 		bad=1
 	fi

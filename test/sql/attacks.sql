@@ -308,7 +308,10 @@ CREATE VIEW masked.estimated WITH (security_barrier) AS SELECT id FROM t.masked 
 GRANT SELECT ON masked.estimated TO regress_pseudo_analyst;
 SET ROLE regress_pseudo_analyst;
 SELECT id FROM masked.estimated;
+-- The plan as it is without parallel workers.
+SET max_parallel_workers_per_gather = 0;
 EXPLAIN (COSTS OFF) SELECT id FROM masked.estimated;
+RESET max_parallel_workers_per_gather;
 -- What can hand out a role, a view, a column, a function, would let others write calls around it: in a statement, and
 -- in a view or a function of their own, where it looks like a literal. While there is such a thing, no stored call has a role's rights.
 RESET ROLE;

@@ -22,8 +22,11 @@ SELECT record_image_eq(ROW(pseudonymize_array('[2:3][5:6]={{a,NULL},{"",d}}', tr
 SELECT reidentify_array(pseudonymize_array(a)) = a, reidentify_array(pseudonymize_array(a, true)) = a
   FROM (SELECT array_agg(repeat('x', CASE WHEN n % 10 = 0 THEN n * 100 ELSE n % 160 END)) AS a FROM generate_series(0, 300) n) AS s;
 -- At the limits: too large with its pseudonyms; as large as an array can be; of more elements than are often in one.
+-- (Not in a parallel worker: PostgreSQL cannot send one a plan with such a constant.)
+SET max_parallel_workers_per_gather = 0;
 SELECT t.err($$SELECT pseudonymize_array(array_fill(repeat(repeat('x', 1000), 9000), ARRAY[100]))$$);
 SELECT try_reidentify_array(ARRAY[repeat(repeat('x', 20418), 52588)]);
+RESET max_parallel_workers_per_gather;
 SELECT pg_column_size(pseudonymize_array(a)) = pg_column_size(a), pg_column_size(try_reidentify_array(a)) = pg_column_size(a) FROM (SELECT array_fill(NULL::text, ARRAY[70000000])) AS s (a);
 -- However an array comes: short, compressed, out of line, in a composite, of a domain, of varchar, or expanded.
 CREATE TEMPORARY TABLE stored AS SELECT * FROM arrays;
@@ -79,6 +82,8 @@ SELECT pseudo_set_key_status('many', 2, 'enabled');
 CREATE SERVER writer FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path '/nowhere');
 CREATE SERVER reader FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path '/nowhere');
 DO $$ BEGIN EXECUTE format('ALTER SERVER writer OPTIONS (SET path %L); ALTER SERVER reader OPTIONS (SET path %1$L)', t.path('many')); END $$;
+-- What this session itself has seen: not in a parallel worker, to which every keyring is new.
+SET max_parallel_workers_per_gather = 0;
 CREATE TEMPORARY TABLE later AS SELECT n, 'later ' || n AS v, pseudonymize('later ' || n, keyring => 'reader') AS p FROM generate_series(1, 300) n;
 SELECT pseudo_create_key('writer', make_primary => true);
 UPDATE later SET p = pseudonymize(v, keyring => 'writer') WHERE n % 3 = 0;
@@ -86,6 +91,7 @@ SELECT key_ids FROM pseudo_keyrings WHERE name = 'reader';
 SELECT reidentify_array(array_agg(p ORDER BY n), keyring => 'reader') = array_agg(v ORDER BY n) FROM later;
 SELECT key_ids FROM pseudo_keyrings WHERE name = 'reader';
 SELECT pseudo_refresh_keyring('many');
+RESET max_parallel_workers_per_gather;
 -- Values that come again: in runs, in pairs, with others, NULLs and long ones between; contexts, modes and keyrings that change.
 CREATE TEMPORARY TABLE runs AS SELECT n, v, c, d FROM generate_series(1, 600) n,
   LATERAL (SELECT CASE n / 5 % 6 WHEN 0 THEN 'a' WHEN 1 THEN 'b' || n / 2 WHEN 2 THEN NULL WHEN 3 THEN repeat('long', 100) || n / 2 WHEN 4 THEN repeat('y', 150 + n / 30 % 2 * 60) ELSE '' END AS v,

@@ -6,6 +6,8 @@
 SET client_encoding = 'UTF8';
 SET search_path = pseudo, public;
 -- what a keyring of a document says: an error, or a pseudonym made and opened
+-- What this session itself has seen: not in a parallel worker, to which every keyring is new.
+SET max_parallel_workers_per_gather = 0;
 CREATE FUNCTION t.fault(document bytea) RETURNS text LANGUAGE plpgsql AS
 $$
 DECLARE

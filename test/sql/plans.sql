@@ -124,6 +124,8 @@ SELECT pseudonymize(NULL, true) IS NULL, pseudonymize_as('current_user', NULL) I
 -- No index expression, no generated column: what a key gives is never immutable.
 SELECT t.err($$CREATE INDEX ON t.people (pseudonymize(plain, true))$$);
 SELECT t.err($$CREATE TABLE t.generated (plain text, p text GENERATED ALWAYS AS (pseudonymize(plain, true)) STORED)$$);
+-- Plans as they are without parallel workers.
+SET max_parallel_workers_per_gather = 0;
 -- EXPLAIN VERBOSE shows no plaintext that the query has not, and the new form of the call.
 CREATE FUNCTION t.explain(query text) RETURNS SETOF text LANGUAGE plpgsql AS
 $$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query; END $$;
@@ -134,11 +136,14 @@ SELECT e FROM t.explain($$SELECT pseudonymize('x', true), pseudonymize('x', cont
 SET ROLE regress_pseudo_none;
 SELECT e FROM t.explain($$SELECT pseudonymize(plain, true) FROM t.people$$) e;
 RESET ROLE;
+RESET max_parallel_workers_per_gather;
 -- Costs, in units of cpu_operator_cost.
 SELECT p.proname, p.procost FROM pg_proc p WHERE p.pronamespace = 'pseudo'::regnamespace AND p.procost NOT IN (1, 1000) ORDER BY p.proname COLLATE "C", p.procost;
 -- A scan that workers are not worth is worth them with such calls.
 CREATE TABLE t.many AS SELECT n, n || '@example.com' AS plain FROM generate_series(1, 60000) n;
 ANALYZE t.many;
+SET parallel_setup_cost = 1000;
+SET parallel_tuple_cost = 0.1;
 SET min_parallel_table_scan_size = 0;
 SET max_parallel_workers_per_gather = 2;
 SELECT t.plan_has('SELECT count(plain) FROM t.many', 'Parallel Seq Scan');

@@ -193,6 +193,8 @@ BEGIN
 END
 $$;
 -- ALTER SERVER and pseudo_refresh_keyring are seen by the next statement, in a transaction, a loop, a prepared statement.
+-- What this session itself has seen: not in a parallel worker, to which every keyring is new.
+SET max_parallel_workers_per_gather = 0;
 PREPARE b AS SELECT pseudonymize('x', true, '', 'b');
 EXECUTE b;
 BEGIN;
@@ -213,6 +215,7 @@ EXECUTE b;
 COMMIT;
 EXECUTE b;
 DEALLOCATE b;
+RESET max_parallel_workers_per_gather;
 DO $$
 DECLARE
   v text;

@@ -113,6 +113,8 @@ SELECT pseudo_create_key('raw');
 SELECT ARRAY(SELECT jsonb_object_keys(t.get('raw')) ORDER BY 1), t.get('raw') - 'keys' @> (t.get('raw') -> 'keys' -> 0) - '{keyId,outputPrefix,status}'::text[];
 SELECT * FROM t.ring WHERE name = 'raw';
 -- The service's own document: a key added, it still has the four fields on top, as they were; unknown fields are kept.
+-- What this session itself has seen: not in a parallel worker, to which every keyring is new.
+SET max_parallel_workers_per_gather = 0;
 SELECT t.keyring('service', '{"encodedSecretKey": "9bFlIkpYt5HfavHYMD5hzcS7hsPRxCcQPDRMQYnrLx4=", "encodedNonceKey": "e9XUfkRvzsI=", "nonceStrPos": 3, "nonceEndPos": 15, "note": "kept = as it is", "list": [1, {"a": null}]}');
 SELECT * FROM t.ring WHERE name = 'service';
 SELECT pseudonymize('alice@example.com', true, '', 'service');
@@ -126,6 +128,7 @@ SELECT * FROM t.ring WHERE name = 'service';
 SELECT pseudonymize('alice@example.com', true, '', 'service');
 SELECT pseudo_set_primary_key('service', 2);
 SELECT pseudonym_key_id(pseudonymize('alice@example.com', true, '', 'service')), reidentify('ZDFjYTMxNzk5NTNjdZGGdNKThFFwNGV9n3BDmERLbu+860UUn0wmNWFvOQQJ', '', 'service');
+RESET max_parallel_workers_per_gather;
 SELECT t.get('service') @> '{"encodedSecretKey": "9bFlIkpYt5HfavHYMD5hzcS7hsPRxCcQPDRMQYnrLx4=", "encodedNonceKey": "e9XUfkRvzsI=", "nonceStrPos": 3, "nonceEndPos": 15, "note": "kept = as it is", "list": [1, {"a": null}]}';
 -- Unknown fields of a key are kept too, in their place.
 SELECT t.put('service', jsonb_set(t.get('service'), '{keys,1,owner}', '"kept"')::text);

@@ -127,6 +127,9 @@ DROP SERVER gson;
 -- The WARNING comes once more in a new backend.
 \c
 SET search_path = pseudo, public;
+-- What this session itself has seen: not in a parallel worker, to which every keyring is new.
+SET max_parallel_workers_per_gather = 0;
 SELECT reidentify(pseudonymize('alice@example.com', true, '', 'service_2'), '', 'service_2');
+RESET max_parallel_workers_per_gather;
 DROP SERVER service_1;
 DROP SERVER service_2;

@@ -42,7 +42,10 @@ RESET ROLE;
 REVOKE USAGE ON SCHEMA pseudo FROM regress_pseudo_analyst;
 SET ROLE regress_pseudo_analyst;
 SELECT (SELECT count(email) FROM masked.customers), (SELECT count(email) FROM masked.desk);
+-- The plan as it is without parallel workers.
+SET max_parallel_workers_per_gather = 0;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM masked.desk;
+RESET max_parallel_workers_per_gather;
 SELECT t.err($$SELECT pseudo.pseudonymize_as('regress_pseudo_officer', 'guess')$$);
 RESET ROLE;
 GRANT USAGE ON SCHEMA pseudo TO regress_pseudo_analyst;
@@ -108,8 +111,10 @@ SELECT count(*) FROM mine JOIN expected USING (id, email);
 -- EXPLAIN works for the reader, and shows no value.
 CREATE FUNCTION pg_temp.explain(query text) RETURNS SETOF text LANGUAGE plpgsql AS
 $$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN (ANALYZE, VERBOSE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query; END $$;
+SET max_parallel_workers_per_gather = 0;
 SELECT count(*) FILTER (WHERE e LIKE '%pseudonymize_as(''regress_pseudo_officer''::pseudo_role, %'), count(*) FILTER (WHERE e ~ '@|example') FROM pg_temp.explain('SELECT * FROM masked.customers WHERE id <= 3') e;
 SELECT count(*) FILTER (WHERE e LIKE '%reidentify_as(''regress_pseudo_officer''::pseudo_role, %'), count(*) FILTER (WHERE e ~ '@|example') FROM pg_temp.explain('SELECT * FROM masked.desk WHERE email > ''1''') e;
+RESET max_parallel_workers_per_gather;
 -- Parallel plans, and everything in a worker.
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
