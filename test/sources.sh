@@ -31,6 +31,15 @@ section_warnings() {
 	done
 }
 
+# The core for another processor: the suite's name, the target of test/unit/Makefile, the compiler's prefix, qemu's name.
+run_crossed() {
+	if have "$3-gcc" && { have "qemu-$4-static" || have "qemu-$4"; }; then
+		run_counted "$1" make -C "$root/test/unit" "$2"
+	else
+		skip "$1" "the cross compiler or qemu is missing"
+	fi
+}
+
 # One after the other, for they share what they compile.
 section_unit() {
 	local unit=(make -C "$root/test/unit")
@@ -46,11 +55,9 @@ section_unit() {
 	else
 		skip "unit, valgrind" "valgrind is missing"
 	fi
-	if have aarch64-linux-gnu-gcc && { have qemu-aarch64-static || have qemu-aarch64; }; then
-		run_counted "unit, ARMv8 by qemu" "${unit[@]}" arm
-	else
-		skip "unit, ARMv8 by qemu" "the cross compiler or qemu is missing"
-	fi
+	run_crossed "unit, ARMv8 by qemu" arm aarch64-linux-gnu aarch64
+	run_crossed "unit, big-endian by qemu (s390x)" s390x s390x-linux-gnu s390x
+	run_crossed "unit, 32 bits by qemu (i386)" i386 i686-linux-gnu i386
 }
 
 # A minute each in CI; look for longer with make -C test/fuzz run SECONDS=600.

@@ -23,6 +23,8 @@ need_test_tools() {
 	[ -x /usr/bin/aws ] || missing+=(awscli)
 	/usr/bin/python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
 	have aarch64-linux-gnu-gcc || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+	have s390x-linux-gnu-gcc || missing+=(gcc-s390x-linux-gnu libc6-dev-s390x-cross)
+	have i686-linux-gnu-gcc || missing+=(gcc-i686-linux-gnu libc6-dev-i386-cross)
 	have qemu-aarch64-static || have qemu-aarch64 || missing+=(qemu-user-static)
 	have mmdebstrap || missing+=(mmdebstrap)
 	have patchelf || missing+=(patchelf)
