@@ -111,7 +111,7 @@ await_cluster() {
 # pg_regress on a server whose module is built with the address and undefined behaviour sanitizers: what those report of any
 # process of the server is a failure.
 section_sanitizers() {
-	local options='abort_on_error=1:halt_on_error=1:disable_coredump=1' bindir=$bindir runtime bad
+	local watch='abort_on_error=1:halt_on_error=1:disable_coredump=1' bindir=$bindir runtime bad
 	if ! can_sanitize gcc; then skip sanitizers "gcc is here without its sanitizers"; return; fi
 	copy_tree
 	cat "$root/test/fuzz/documents.c" >> "$work/tree/src/pseudo.c"
@@ -122,11 +122,11 @@ section_sanitizers() {
 		return
 	fi
 	as_server mkdir "$work/reports"
-	options+=":log_path=$work/reports/report:print_stacktrace=1"
+	watch+=":log_path=$work/reports/report:print_stacktrace=1"
 	bindir=$copy_bin
 	init_cluster
 	# The server only, for its programs and the tests' own need none of this.
-	quietly as_server env LD_PRELOAD="$runtime" ASAN_OPTIONS="$options:detect_leaks=0" UBSAN_OPTIONS="$options" \
+	quietly as_server env LD_PRELOAD="$runtime" ASAN_OPTIONS="$watch:detect_leaks=0" UBSAN_OPTIONS="$watch" \
 		"$bindir/pg_ctl" -D "$work/data" -l "$work/server.log" -w -t 120 \
 		-o "-c listen_addresses='' -c unix_socket_directories='$sockets' -c fsync=off" start ||
 		{ count "sanitizers, server" 0 1 "$work/server.log"; return; }
