@@ -7,7 +7,7 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
-#include "keyring/json.h"
+#include "keyring/json_tree.h"
 #include "keyring/keyring.h"
 #include "keyring/secret.h"
 
@@ -28,16 +28,16 @@ append_hex(StringInfo out, const void *data, Size len)
 static void
 append_node(StringInfo out, const PseudoJson *node)
 {
-	bool		is_object = node->type == PSEUDO_JSON_OBJECT;
+	bool		is_object = node->type == PSEUDO_NODE_OBJECT;
 
-	if (node->type == PSEUDO_JSON_STRING)
+	if (node->type == PSEUDO_NODE_STRING)
 	{
 		appendStringInfoChar(out, '"');
 		append_hex(out, node->text.data, node->text.len);
 		appendStringInfoChar(out, '"');
 		return;
 	}
-	if (!is_object && node->type != PSEUDO_JSON_ARRAY)
+	if (!is_object && node->type != PSEUDO_NODE_ARRAY)
 	{
 		appendBinaryStringInfo(out, node->source.data, (int) node->source.len);
 		return;
