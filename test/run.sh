@@ -51,7 +51,11 @@ set -uo pipefail
 
 sections=("$@")
 # The longest first.
+<<<<<<< HEAD
 [ $# -gt 0 ] || sections=(tap memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 unit modes tour bench warnings regress cassert upgrade scripts)
+=======
+[ $# -gt 0 ] || sections=(tap memcheck faults answers pg19 fuzz pg18 pg17 pg16 pg15 unit tour bench warnings regress upgrade format scripts)
+>>>>>>> 96da70b (test/run.sh format: pgindent of PostgreSQL 19; a version that is this system's is not tested twice)
 for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done

@@ -150,6 +150,10 @@ install_version() {
 test_version() {
 	local version=$1 own_config=$PG_CONFIG own_bindir=$bindir own_pgxs=$pgxs own folder into
 	own=$(own_version)
+	if [ "$version" -eq "$own" ]; then
+		echo "PostgreSQL $version is this system's: the other sections test it."
+		return
+	fi
 	install_version "$version" || return
 	compile_by_clang "$version"
 	start_cluster
@@ -170,3 +174,26 @@ section_pg16() { test_version 16; }
 section_pg17() { test_version 17; }
 section_pg18() { test_version 18; }
 section_pg19() { test_version 19; }
+
+# Print the names of our own types; the short names of the core's inner types are names of variables elsewhere.
+our_types() {
+	grep -rhE '^(typedef .*;|} *[A-Za-z_0-9]+;)' "$root/src" --include='*.[ch]' |
+		sed -nE 's/^typedef .*\(\*([A-Za-z_0-9]+)\) *\(.*/\1/p; t; s/.*[ *}]([A-Za-z_0-9]+)(\[.*\])?;.*/\1/p' |
+		grep -E '^([A-Z]|pseudo_)' | sort -u
+}
+
+# The format of the sources: pgindent of PostgreSQL 19 finds nothing to change.  PSEUDO_FORMAT=write lets it change them.
+# Not the core, whose vector code it would spoil.
+section_format() {
+	local folder bad=0 suite_log=$build/format.log options=(--check --diff)
+	[ "${PSEUDO_FORMAT:-}" != write ] || options=()
+	if [ -n "$(missing_for 19)" ]; then skip format "$(missing_for 19)"; return; fi
+	if ! fetch_version 19; then skip format "PostgreSQL 19 could not be fetched"; return; fi
+	make_work_folder format
+	folder=$work/postgresql
+	unpack_version 19 || { count format 0 1; return; }
+	our_types | cat "$folder/usr/share/postgresql/19/typedefs.list" - > "$work/typedefs.list"
+	(cd "$root/src" && perl "$bindir/pgindent" "${options[@]}" --indent="$bindir/pg_bsd_indent" \
+		--typedefs="$work/typedefs.list" ./*.[ch] aws functions keyring) > "$suite_log" 2>&1 || bad=1
+	count "format, by pgindent" $((1 - bad)) $bad "$suite_log"
+}
