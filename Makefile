@@ -77,8 +77,8 @@ OBJS = \
 	src/functions/trigger_rows.o \
 	src/functions/unique.o
 
-REGRESS = pseudo service arguments malformed document options rights rotation batches \
-	plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values citus bulk bulk_refused unique json_values objects
+REGRESS = setup pseudo service arguments malformed document options rights rotation batches \
+	plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values citus bulk bulk_refused unique json_values objects teardown
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1
