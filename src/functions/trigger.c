@@ -15,6 +15,7 @@
 #include "replication/logicalworker.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 
 #include "../compat.h"
@@ -160,13 +161,18 @@ get_state(FunctionCallInfo fcinfo)
 	return state;
 }
 
-/* The keyring, with the rights of the table's owner; looked up where a value needs it. */
+/*
+ * The keyring, with the rights of the table's owner; looked up where a value needs it.  A statement may
+ * run for hours, a COPY for example: each row asks whether there is a new key meanwhile, or
+ * others, who know it, would give the same value another pseudonym.  It costs a few nanoseconds.
+ */
 static PseudoCall *
 get_call(FunctionCallInfo fcinfo, TriggerState *state)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	PseudoCall *call = &state->call;
 
+	AcceptInvalidationMessages();
 	if (likely(call->generation == pseudo_generation &&
 			   call->statement == GetCurrentStatementStartTimestamp()))
 		return call;

@@ -66,6 +66,20 @@ like(end($insert), qr/23505/, 'the one that waited finds the row');
 is(ask($a, q{INSERT INTO people (e) VALUES ('d@x') RETURNING pseudo.pseudonym_key_id(e)}), '2', 'the next transaction has the new key');
 is($node->safe_psql('postgres', $people), '0|0', 'one row a person');
 
+# A statement that began when there was one key hears of the next one: here it waits for its second row.
+$node->safe_psql('postgres', q{
+	CREATE TABLE long (LIKE people INCLUDING ALL);
+	CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON long FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('e', 'deterministic=true', 'keyring=long');
+});
+add_keyring($node, 'long');
+$node->safe_psql('postgres', q{SELECT pseudo.pseudo_create_key('long')});
+ask($b, 'SELECT pg_advisory_lock(2)');
+my $long = start('long', q{INSERT INTO long (e) SELECT '1@x' UNION ALL SELECT '2@x' FROM (SELECT pg_advisory_xact_lock(2)) s});
+waits('long');
+$node->safe_psql('postgres', q{SELECT pseudo.pseudo_create_key('long', make_primary => true); INSERT INTO long (e) VALUES ('2@x')});
+ask($b, 'SELECT pg_advisory_unlock(2)');
+like(end($long), qr/23505/, 'and meets the row that was written with it');
+
 # A row whose pseudonym was taken is neither moved nor deleted before the end: nor does anything else about it wait.
 ask($a, q{BEGIN; INSERT INTO people (e) VALUES ('1@x') ON CONFLICT DO NOTHING});
 is(ask($b, q{UPDATE people SET n = 1 WHERE id = 1 RETURNING n}), '1', 'another column may change');
