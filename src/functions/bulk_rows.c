@@ -331,6 +331,7 @@ settle_row(Bulk *bulk, BulkTarget *target, Batch *batch, int no, TupleTableSlot 
 		attnos[n++] = target->columns[i].attno;
 	}
 	row = heap_modify_tuple_by_cols(ExecCopySlotHeapTuple(slot), desc, n, attnos, new, nulls);
+	pseudo_bulk_prepare_call(bulk); /* again: expressions of the table run for each row */
 	settled = pseudo_unique_settle(target->unique, &bulk->call, target->rel, row, NULL, attnos, n);
 	for (int i = 0; settled != row && i < rows->ncolumns; i++)
 	{
@@ -375,6 +376,7 @@ convert_values(Bulk *bulk, BulkTarget *target, Batch *batch)
 		ExecDropSingleTupleTableSlot(slot);
 	}
 	/* The table is locked for writers with the keys that there were; see unique.c. */
+	pseudo_bulk_prepare_call(bulk);
 	if (batch->rows.nrows > 0 && batch->keys != hash_keys(&bulk->call))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -530,6 +532,7 @@ open_target(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target)
 	if ((bulk->operation == BULK_REPSEUDONYMIZE || bulk->is_deterministic) &&
 		pseudo_unique_is_due(&bulk->call))
 		target->unique = pseudo_unique_begin(target->rel, target->columns, target->ncolumns);
+	pseudo_bulk_prepare_call(bulk); /* again: expressions of the table may have run */
 	if (target->unique && !bulk->dry_run)
 		pseudo_unique_lock(target->unique, &bulk->call, target->rel);
 }

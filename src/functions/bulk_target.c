@@ -270,6 +270,7 @@ longest_pseudonym(Bulk *bulk, const BulkTarget *target, const PseudoColumn *colu
 					true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for the longest value");
 	max = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	pseudo_bulk_prepare_call(bulk);
 	return pseudo_sealed_len(bulk->call.keyring->primary, max ? strtoul(max, NULL, 10) : 0);
 }
 
@@ -399,8 +400,10 @@ check_triggers(Bulk *bulk, const BulkTarget *target)
 static void
 check_lookalikes(Bulk *bulk)
 {
-	PseudoKeyring *keyring = bulk->call.keyring;
+	PseudoKeyring *keyring;
 
+	pseudo_bulk_prepare_call(bulk);
+	keyring = bulk->call.keyring;
 	for (int i = 0; bulk->lookalikes && i < keyring->nkeys; i++)
 	{
 		PseudoKey  *key = &keyring->keys[i];

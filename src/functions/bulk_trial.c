@@ -389,6 +389,7 @@ pseudo_bulk_try(Bulk *bulk, BulkTarget *target)
 	ErrorContextCallback context = {error_context_stack, say_trial, &trial};
 	ListCell   *cell;
 
+	pseudo_bulk_prepare_call(bulk);
 	if (bulk->operation == BULK_REPSEUDONYMIZE && !grows(bulk->call.keyring))
 		return;
 	trial.estate = CreateExecutorState();

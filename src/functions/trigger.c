@@ -368,7 +368,8 @@ settle(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, const int *a
 		!pseudo_unique_is_due(get_call(fcinfo, state)) ||
 		get_unique(fcinfo, state) == NULL)
 		return new;
-	return pseudo_unique_settle(state->unique, &state->call, data->tg_relation, new, old, attnos, n);
+	/* What get_unique() read may have run functions of the table, and these have loaded the keyring again. */
+	return pseudo_unique_settle(state->unique, get_call(fcinfo, state), data->tg_relation, new, old, attnos, n);
 }
 
 /*

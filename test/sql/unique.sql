@@ -184,6 +184,18 @@ INSERT INTO q.old VALUES (4, 'a'), (5, 'd');
 SELECT pseudo_set_primary_key('two', 2);
 CALL pseudonymize_table('q.old', '{e}', true, '', 'two');
 SELECT id, e LIKE '_', CASE WHEN length(e) > 1 THEN q.show(e) END FROM q.old ORDER BY 1;
+-- Functions of the table run while its constraints are read and asked.  They may load the keyring again: nothing of the one before is used then.
+CREATE FUNCTION q.reloads(v text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pseudo.pseudo_refresh_keyring('two'), pseudo.pseudonymize('x', true, '', 'two'); RETURN v; END $$;
+CREATE TABLE q.reloading (id int, e text, copy text GENERATED ALWAYS AS (q.reloads('<') || e) STORED UNIQUE);
+CREATE UNIQUE INDEX ON q.reloading (q.reloads(e));
+INSERT INTO q.reloading VALUES (1, 'a'), (2, 'b'), (3, 'c');
+SELECT q.protect('q.reloading', 'e');
+INSERT INTO q.reloading VALUES (4, 'd'), (5, 'e');
+UPDATE q.reloading SET e = 'f' WHERE id = 5;
+CALL pseudonymize_table('q.reloading', '{e}', true, '', 'two');
+CALL repseudonymize_table('q.reloading', '{e}', keyring => 'two', dry_run => true);
+SELECT id, q.show(e) FROM q.reloading ORDER BY 1;
 -- A table of three keys: whatever key a value has, it is found.
 SELECT pseudo_create_key('two', make_primary => true);
 SELECT t.err($$INSERT INTO q.old VALUES (6, 'd')$$) ~ '^23505', t.err($$INSERT INTO q.old VALUES (6, 'b')$$) ~ '^23505';
