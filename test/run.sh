@@ -20,6 +20,7 @@
 #	regress		pg_regress
 #	modes		pg_regress with serializable transactions, and with parallel plans
 #	cassert		pg_regress on a server with assertions, where PG_CONFIG_CASSERT names one
+#	format		the sources, by pgindent of PostgreSQL 19
 #	scripts		the scripts, and the template of deploy/
 #
 # Installs what is missing (Debian).  As many sections run side by side as there are
@@ -51,11 +52,7 @@ set -uo pipefail
 
 sections=("$@")
 # The longest first.
-<<<<<<< HEAD
-[ $# -gt 0 ] || sections=(tap memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 unit modes tour bench warnings regress cassert upgrade scripts)
-=======
-[ $# -gt 0 ] || sections=(tap memcheck faults answers pg19 fuzz pg18 pg17 pg16 pg15 unit tour bench warnings regress upgrade format scripts)
->>>>>>> 96da70b (test/run.sh format: pgindent of PostgreSQL 19; a version that is this system's is not tested twice)
+[ $# -gt 0 ] || sections=(tap memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 unit modes tour bench warnings regress cassert upgrade format scripts)
 for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done
