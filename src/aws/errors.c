@@ -456,7 +456,7 @@ pseudo_aws_judge_silence(PseudoAws *aws, const PseudoAwsExchange *x)
 {
 	const char *who = who_was_asked(x);
 	const char *problem = x->response.problem ? x->response.problem : "no answer";
-	const char *check = x->agent ? "Is the agent running, at the URL in the option \"agent\"?" :
+	const char *check = x->agent ? "Check that the agent runs at the URL in the option \"agent\"." :
 		"Check the network, the route or VPC endpoint, the proxy (HTTPS_PROXY, NO_PROXY) and the options \"endpoint\" and \"ca_file\".";
 
 	switch (x->response.outcome)

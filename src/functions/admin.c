@@ -264,7 +264,7 @@ pseudo_create_key(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid output prefix"),
-				 errhint("Valid output prefixes are: tink, raw.")));
+				 errhint("Valid values are \"tink\" and \"raw\".")));
 
 	material = pseudo_secret_alloc(2 * NEW_KEY_LEN);
 	PG_TRY();
@@ -316,7 +316,7 @@ pseudo_set_key_status(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid key status"),
-				 errhint("Valid statuses are: enabled, disabled, destroyed.")));
+				 errhint("Valid values are \"enabled\", \"disabled\" and \"destroyed\".")));
 	change_keyring(server, &change);
 	PG_RETURN_VOID();
 }

@@ -4,8 +4,6 @@
  */
 #include "postgres.h"
 
-#include <openssl/crypto.h>
-
 #include "access/relation.h"
 #include "access/tableam.h"
 #include "access/transam.h"

@@ -403,7 +403,7 @@ analyze(Bulk *bulk)
 	if (!is_owner)
 		ereport(WARNING,
 				(errmsg("the statistics of %s still hold values", bulk->name),
-				 errhint("Its owner has to run ANALYZE %s;", bulk->name)));
+				 errhint("Its owner has to run ANALYZE %s.", bulk->name)));
 	else if (SPI_execute(psprintf("ANALYZE %s", bulk->name), false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not analyze the table");
 }

@@ -299,7 +299,7 @@ report_narrow(const BulkTarget *target, List *narrow, List *needed)
 			 errmsg("%d columns of relation \"%s\" are too narrow for their pseudonyms",
 					list_length(narrow), RelationGetRelationName(target->rel)),
 			 errdetail_internal("%s", details.data),
-			 errhint("ALTER TABLE %s%s; from varchar(n) this rewrites nothing.",
+			 errhint("Use ALTER TABLE %s%s. From varchar(n), this rewrites nothing.",
 					 pseudo_relation_name(RelationGetRelid(target->rel)), hints.data)));
 }
 

@@ -4,8 +4,6 @@
  */
 #include "postgres.h"
 
-#include <openssl/crypto.h>
-
 #include "miscadmin.h"
 
 #include "bulk.h"
@@ -63,7 +61,7 @@ pseudo_bulk_is_due(Bulk *bulk, text *value, bool count)
 		return bulk->lookalikes;
 	}
 	due = again && opened.key != bulk->call.keyring->primary;
-	OPENSSL_cleanse(VARDATA(opened.value), opened.len);
+	explicit_bzero(VARDATA(opened.value), opened.len);
 	pfree(opened.value);
 	bulk->counters.already += !due && count;
 	return due;

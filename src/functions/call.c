@@ -24,7 +24,7 @@ pseudo_report_null(const char *name)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("argument \"%s\" must not be NULL", name)));
+			 errmsg("argument \"%s\" must not be null", name)));
 }
 
 /*
@@ -67,7 +67,7 @@ check_right(Oid called, PseudoRight right, Oid roleid, bool named)
 			 errmsg("permission denied for function %s", get_func_name(oid)),
 			 errdetail("This call works with the rights of role \"%s\".",
 					   GetUserNameFromId(roleid, false)),
-			 errhint("GRANT EXECUTE ON FUNCTION %s TO %s;",
+			 errhint("Grant it with GRANT EXECUTE ON FUNCTION %s TO %s.",
 					 quote_qualified_identifier(get_namespace_name(get_func_namespace(oid)),
 												get_func_name(oid)),
 					 quote_identifier(GetUserNameFromId(roleid, false)))));

@@ -68,7 +68,7 @@ find_type(PseudoColumn *column, Relation rel, Form_pg_attribute att)
 
 	if (base != BPCHAROID && !IsBinaryCoercible(base, TEXTOID))
 		return make_fault(ERRCODE_DATATYPE_MISMATCH,
-						  psprintf("column \"%s\" of relation \"%s\" has type %s, which is no string type",
+						  psprintf("column \"%s\" of relation \"%s\" has type %s, which is not a string type",
 								   column->name, RelationGetRelationName(rel),
 								   format_type_be(att->atttypid)),
 						  NULL, type_hint(base, column->name));
@@ -343,7 +343,7 @@ pseudo_column_report_narrow(const PseudoColumn *column, Relation rel, size_t nee
 					column->name, RelationGetRelationName(rel)),
 			 errdetail("It takes %d characters, and a pseudonym has %zu.",
 					   column->limit, needed),
-			 errhint("ALTER TABLE %s ALTER COLUMN %s TYPE text; from varchar(n) this rewrites nothing.",
+			 errhint("Use ALTER TABLE %s ALTER COLUMN %s TYPE text. From varchar(n), this rewrites nothing.",
 					 pseudo_relation_name(RelationGetRelid(rel)), quote_identifier(column->name))));
 }
 

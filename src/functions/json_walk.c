@@ -76,7 +76,7 @@ read_keys(PseudoJsonKeys *keys, ArrayType *array)
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument \"keys\" must not contain NULL")));
+					 errmsg("argument \"keys\" must not contain null values")));
 		key->name = TextDatumGetCString(elements[i]);
 		key->len = strlen(key->name);
 		key->utf8 = to_utf8(key->name, &key->len);

@@ -4,8 +4,6 @@
  */
 #include "postgres.h"
 
-#include <openssl/crypto.h>
-
 #include "reseal.h"
 
 /* How a pseudonym was made, as far as its nonce tells. */
@@ -32,7 +30,7 @@ mode_of(PseudoCall *call, const PseudoOpened *opened)
 	}
 	pseudo_call_nonce_key_of(call, opened->key, &nonce_key);
 	pseudo_nonce_deterministic(nonce, &nonce_key, (uint8 *) VARDATA(opened->value), opened->len);
-	OPENSSL_cleanse(&nonce_key, sizeof(nonce_key));
+	explicit_bzero(&nonce_key, sizeof(nonce_key));
 	return memcmp(nonce, opened->nonce, PSEUDO_NONCE_LEN) == 0 ? DETERMINISTIC : UNCLEAR;
 }
 
@@ -54,7 +52,7 @@ pseudo_reseal(PseudoCall *call, text *pseudonym, PseudoOpened *opened, bool dete
 	NonceMode	mode = mode_of(call, opened);
 	text	   *result = seal_again(call, pseudonym, opened, mode);
 
-	OPENSSL_cleanse(VARDATA(opened->value), opened->len);
+	explicit_bzero(VARDATA(opened->value), opened->len);
 	pfree(opened->value);
 	if (mode == UNCLEAR)
 		ereport(ERROR,

@@ -137,7 +137,7 @@ pseudo_role_of_call(Node *expr)
 	if (arg->constisnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be NULL", "as_role")));
+				 errmsg("argument \"%s\" must not be null", "as_role")));
 	if (pseudo_role_is_smuggled(call, arg))
 		pseudo_role_report_not_literal();
 	role.oid = DatumGetObjectId(arg->constvalue);

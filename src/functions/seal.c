@@ -4,8 +4,6 @@
  */
 #include "postgres.h"
 
-#include <openssl/crypto.h>
-
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -77,7 +75,7 @@ pseudo_seal_under(PseudoCall *call, PseudoKey *key, const char *value, size_t le
 
 	pseudo_call_nonce_key_of(call, key, &nonce_key);
 	result = pseudo_seal(call, key, &nonce_key, value, len);
-	OPENSSL_cleanse(&nonce_key, sizeof(nonce_key));
+	explicit_bzero(&nonce_key, sizeof(nonce_key));
 	return result;
 }
 

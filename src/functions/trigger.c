@@ -81,7 +81,7 @@ check_citus(const TriggerData *data, const PseudoTriggerArguments *arguments)
 	if (citus.kind == PSEUDO_CITUS_REFERENCE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("trigger \"%s\" of relation \"%s\" makes random pseudonyms, and the relation is a reference table of Citus's",
+				 errmsg("trigger \"%s\" of relation \"%s\" makes random pseudonyms, and the relation is a reference table of Citus",
 						data->tg_trigger->tgname, RelationGetRelationName(data->tg_relation)),
 				 errdetail("Every node would make a pseudonym of its own, and the copies of the table would differ."),
 				 errhint("Give the trigger the argument deterministic=true, or pseudonymize the value in the INSERT.")));

@@ -12,14 +12,21 @@
 
 /* ---- Arguments ---- */
 
-/* Report an argument that is wrong. */
+/* Report arguments that are wrong. */
 static void __attribute__((noreturn))
-report_argument(const Trigger *trigger, const char *fault)
+report_arguments(const char *message)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("trigger \"%s\": %s", trigger->tgname, fault),
-			 errhint("Its arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=keep or existing=value.")));
+			 errmsg_internal("%s", message),
+			 errhint("Valid arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=error, existing=keep or existing=value.")));
+}
+
+/* Report a value that an option does not take. */
+static void __attribute__((noreturn))
+report_value(const Trigger *trigger, const char *option)
+{
+	report_arguments(psprintf("invalid value for argument \"%s\" of trigger \"%s\"", option, trigger->tgname));
 }
 
 /* The value of an argument "name=value" of this name, or NULL. */
@@ -40,7 +47,7 @@ read_option(PseudoTriggerArguments *arguments, const Trigger *trigger, const cha
 	if ((value = option_value(argument, "deterministic")) != NULL)
 	{
 		if (!parse_bool(value, &arguments->is_deterministic))
-			report_argument(trigger, "\"deterministic\" is true or false");
+			report_value(trigger, "deterministic");
 	}
 	else if ((value = option_value(argument, "context")) != NULL)
 		arguments->context = pstrdup(value);
@@ -55,7 +62,7 @@ read_option(PseudoTriggerArguments *arguments, const Trigger *trigger, const cha
 		else if (strcmp(value, "error") == 0)
 			arguments->existing = PSEUDO_EXISTING_ERROR;
 		else
-			report_argument(trigger, "\"existing\" is error, keep or value");
+			report_value(trigger, "existing");
 	}
 	else
 		return false;
@@ -88,12 +95,13 @@ pseudo_trigger_arguments(PseudoTriggerArguments *arguments, const Trigger *trigg
 	for (int i = 0; i < trigger->tgnargs; i++)
 	{
 		if (is_repeated(trigger, i))
-			report_argument(trigger, "an argument is given twice");
+			report_arguments(psprintf("argument \"%.*s\" of trigger \"%s\" specified more than once",
+									  (int) strcspn(trigger->tgargs[i], "="), trigger->tgargs[i], trigger->tgname));
 		if (!read_option(arguments, trigger, trigger->tgargs[i]))
 			arguments->columns = lappend(arguments->columns, pstrdup(trigger->tgargs[i]));
 	}
 	if (arguments->columns == NIL)
-		report_argument(trigger, "it names no column");
+		report_arguments(psprintf("trigger \"%s\" names no columns", trigger->tgname));
 }
 
 /* See trigger.h. */

@@ -16,8 +16,6 @@
  */
 #include "postgres.h"
 
-#include <openssl/crypto.h>
-
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/sysattr.h"
@@ -457,7 +455,7 @@ find_choices(Settling *s, int no)
 	}
 	if (is_free)
 	{
-		OPENSSL_cleanse(VARDATA(opened.value), opened.len);
+		explicit_bzero(VARDATA(opened.value), opened.len);
 		pfree(opened.value);
 	}
 }
@@ -763,7 +761,7 @@ use_key(Settling *s, const int *attnos, int n)
 				!pseudo_open(s->call, pseudo_column_get(column, *value), true, &opened))
 				continue;
 			s->is_changed |= as_value(column, s->rel, pseudo_seal_under(s->call, unique->key, VARDATA(opened.value), opened.len), value);
-			OPENSSL_cleanse(VARDATA(opened.value), opened.len);
+			explicit_bzero(VARDATA(opened.value), opened.len);
 			pfree(opened.value);
 		}
 	}

@@ -145,7 +145,7 @@ pseudo_cache_check_usage(ForeignServer *server, Oid roleid)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for keyring \"%s\"", server->servername),
-				 errhint("GRANT USAGE ON FOREIGN SERVER %s TO %s;",
+				 errhint("Grant it with GRANT USAGE ON FOREIGN SERVER %s TO %s.",
 						 quote_identifier(server->servername),
 						 quote_identifier(GetUserNameFromId(roleid, false)))));
 }
@@ -293,11 +293,13 @@ warn_weak(const char *server, PseudoKeyring *keyring)
 			continue;
 		weak_warned = true;
 		ereport(WARNING,
-				(errmsg("keyring \"%s\": key %u has a weak nonce key of %d bytes",
-						server, key->id, key->nonce_key_len),
-				 errdetail("Two known pairs give a nonce key under %d bytes up to a search, and with it a dictionary test on every deterministic pseudonym made under this key.",
+				(errmsg_plural("keyring \"%s\": key %u has a weak nonce key of %d byte",
+							   "keyring \"%s\": key %u has a weak nonce key of %d bytes",
+							   (unsigned long) key->nonce_key_len,
+							   server, key->id, key->nonce_key_len),
+				 errdetail("A nonce key of less than %d bytes can be searched for with two known pairs of value and pseudonym. Whoever finds it can test guesses against every deterministic pseudonym made under this key.",
 						   PSEUDO_WEAK_NONCE_KEY),
-				 errhint("Create a new key, make it primary and pseudonymize the old values again.")));
+				 errhint("Create a new key, make it primary, and convert the old pseudonyms with repseudonymize_table().")));
 	}
 }
 
@@ -329,7 +331,7 @@ warn_lost(const char *server, PseudoKeyring *old, const char *old_version,
 						server, old->keys[i].id),
 				 now ? errdetail("Version %s has another key under this id than version %s.",
 								 new_version, old_version) :
-				 errdetail("Version %s has it, version %s has not.",
+				 errdetail("Version %s has it, version %s does not.",
 						   old_version, new_version),
 				 errhint("Pseudonyms under this key cannot be read any more: restore the key from version %s, or add a destroyed entry for it.",
 						 old_version)));

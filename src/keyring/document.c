@@ -313,7 +313,7 @@ need_key(Change *c)
 	PseudoKey  *key = pseudo_keyring_find(c->reader.keyring, c->id);
 
 	if (key == NULL)
-		c->reader.fault = psprintf("there is no key %u", c->id);
+		c->reader.fault = psprintf("key %u does not exist", c->id);
 	return key;
 }
 

@@ -98,9 +98,9 @@ check_doubled(PseudoReader *r, const char *label, const PseudoJson *object)
 	for (int i = 0; i < (int) lengthof(known_fields); i++)
 	{
 		if (pseudo_span_is(&object->doubled->name, known_fields[i]))
-			return field_fault(r, label, known_fields[i], "comes twice");
+			return field_fault(r, label, known_fields[i], "is specified more than once");
 	}
-	r->fault = psprintf("%sa field comes twice", label);
+	r->fault = psprintf("%sa field is specified more than once", label);
 	return false;
 }
 
@@ -388,7 +388,7 @@ read_entries(PseudoReader *r, const PseudoJson *keys)
 	{
 		if (r->entries[i - 1].id == r->entries[i].id)
 		{
-			r->fault = psprintf("key %u comes twice", r->entries[i].id);
+			r->fault = psprintf("key %u is specified more than once", r->entries[i].id);
 			return false;
 		}
 	}
@@ -477,7 +477,7 @@ check_service_fields(PseudoReader *r)
 		if (matches_other(r, i))
 			return true;
 	}
-	r->fault = pstrdup("the fields \"encodedSecretKey\" to \"nonceEndPos\" at the top are those of no raw key");
+	r->fault = pstrdup("the fields \"encodedSecretKey\" to \"nonceEndPos\" at the top do not match any raw key");
 	return false;
 }
 
@@ -553,7 +553,7 @@ pseudo_reader_read(PseudoReader *r, const char *data, Size len)
 		return false;
 
 	if (r->json.doubled)
-		r->fault = pstrdup("a field comes twice in one object");
+		r->fault = pstrdup("a field is specified more than once in one object");
 	return !r->json.doubled;
 }
 

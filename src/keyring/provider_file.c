@@ -113,7 +113,7 @@ static void
 file_check_set_right(const PseudoOptions *options pg_attribute_unused())
 {
 	check_role(ROLE_PG_READ_SERVER_FILES, "pg_read_server_files", "name",
-			   "GRANT pg_read_server_files TO the role. An owner without it can change refresh_interval, stale_limit and timeout, but not from within a function.");
+			   "Make the role a member of pg_read_server_files. An owner without it can change refresh_interval, stale_limit and timeout, but not from within a function.");
 }
 
 /* Check the right to store; see provider.h. */
@@ -121,7 +121,7 @@ static void
 file_check_store_right(const PseudoOptions *options pg_attribute_unused())
 {
 	check_role(ROLE_PG_WRITE_SERVER_FILES, "pg_write_server_files", "store",
-			   "GRANT pg_write_server_files TO the role.");
+			   "Make the role a member of pg_write_server_files.");
 }
 
 /* Fill in a failure without a detail; returns false. */

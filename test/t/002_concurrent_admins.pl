@@ -1,4 +1,4 @@
-# Eight administrators at once create keys in one file keyring: no key is lost, no id comes twice, and no reader meets half a file.
+# Eight administrators at once create keys in one file keyring: no key is lost, no id is specified more than once, and no reader meets half a file.
 use strict;
 use warnings;
 

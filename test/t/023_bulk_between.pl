@@ -88,7 +88,7 @@ for my $case (
 	[ 'ALTER TABLE people RENAME COLUMN email TO mail', qr/42703: column "email" of relation "people" does not exist/ ],
 	[ 'ALTER TABLE people DROP COLUMN email; ', qr/42703: column "email" of relation "people" does not exist/ ],
 	[ 'DROP TABLE people', qr/42P01: a table was dropped while it was being converted/ ],
-	[ 'DROP TRIGGER pseudo ON people; ALTER TABLE people ALTER email TYPE bytea USING NULL', qr/42804: .* has type bytea, which is no string type.*HINT/s ],
+	[ 'DROP TRIGGER pseudo ON people; ALTER TABLE people ALTER email TYPE bytea USING NULL', qr/42804: .* has type bytea, which is not a string type.*HINT/s ],
 	[ 'ALTER TABLE people ALTER email TYPE varchar(40) USING left(email, 17)', qr/22001: column "email" of relation "people" is too narrow.*HINT/s ],
 	[ 'CREATE RULE r AS ON UPDATE TO people DO INSTEAD NOTHING', qr/0A000: cannot perform UPDATE RETURNING on relation "people".*HINT/s ],
 	[ 'REVOKE UPDATE ON people FROM clerk; LOCK TABLE people', qr/42501: permission denied for table people.*HINT/s, 'clerk' ],
