@@ -104,8 +104,8 @@ index_lookup() {
 	local email plan lookup
 	chapter "Looking one up by an index"
 	say <<-'END'
-	An index on the pseudonyms finds a person by the e-mail address. Asked for a deterministic pseudonym,
-	PostgreSQL plans the call as the stable function that the plan shows: it is computed once.
+	An index on the pseudonyms finds a person by the e-mail address. PostgreSQL replaces the deterministic call by the
+	stable function that the plan shows, and computes it once.
 	END
 	echo
 	run_psql -c 'CREATE INDEX ON people_masked (email)' -c 'ANALYZE people_masked'
@@ -146,7 +146,7 @@ rights() {
 way_back() {
 	chapter "The way back"
 	say <<-'END'
-	Who may reidentify gets every value back, from deterministic and from random pseudonyms. A pseudonym that was
+	Whoever may reidentify gets every value back, from deterministic and from random pseudonyms. A pseudonym that was
 	changed by one character does not authenticate: reidentify() raises an error, try_reidentify() gives NULL.
 	END
 	echo
@@ -166,8 +166,8 @@ way_back() {
 contexts() {
 	chapter "Contexts keep domains apart"
 	say <<-'END'
-	With a context, one address has unlinkable pseudonyms in two systems, and a pseudonym that was moved from
-	one to the other is not accepted there.
+	With a context, an address has pseudonyms in two systems that nobody can link without the keys. A pseudonym that was
+	moved from one to the other is not accepted there.
 	END
 	echo
 	show <<-'END'
@@ -187,8 +187,8 @@ rest_service() {
 	chapter "The REST service's own pseudonyms"
 	say <<-'END'
 	The secret document of the pseudonymization REST service is a keyring as it is. Here it is one of the
-	service's test secrets; below are the pseudonyms that the service itself gives. The WARNING is right: that generator's nonce keys
-	of 8 bytes are weak, as the README explains.
+	service's test secrets; below are the pseudonyms that the service itself gives. The WARNING is right: the service's
+	nonce keys of 8 bytes are weak, as doc/rest-service.md explains.
 	END
 	echo
 	# shellcheck disable=SC2016

@@ -4,9 +4,9 @@
 analyst_view() {
 	chapter "An analyst's view"
 	say <<-'END'
-	Copies grow old; a view does not. But PostgreSQL checks the functions in a view against the one who queries it, and
-	who may pseudonymize may guess. pseudonymize_as() names the role whose rights count instead, and only officer
-	and superusers can write 'officer' there. So SELECT is all that the analyst is granted.
+	Copies grow old; a view does not. But PostgreSQL checks the functions in a view against whoever queries it, and
+	whoever may pseudonymize can guess. pseudonymize_as() names the role whose rights count instead, and only officer
+	and superusers can write 'officer' there. So the analyst is granted SELECT and nothing else.
 	END
 	echo
 	run_psql <<-'END'
@@ -45,11 +45,11 @@ analyst_view() {
 
 dictionary_attack() {
 	local guess
-	chapter "His dictionary attack fails"
+	chapter "A dictionary attack fails"
 	say <<-'END'
-	The analyst knows an address and wants to know what its owner paid. He needs the pseudonym of the address, and
-	tries what they can: the plain function, the officer's name, a function of his own, and in a pooled session a
-	statement that the officer prepared. He is even given the schema.
+	The analyst knows an address and wants to know what its owner paid. They need the pseudonym of the address, and
+	try everything: the plain function, the officer's name, a function of their own, and in a pooled session a
+	statement that the officer prepared. They are even given the schema.
 	END
 	echo
 	run_psql -c 'GRANT USAGE ON SCHEMA pseudo TO analyst'
@@ -76,7 +76,7 @@ dictionary_attack() {
 		"$(grep -c '^ *SQLSTATE 42501$' "$build/attack.txt")" 4
 	echo
 	say <<-'END'
-	With EXECUTE on pseudonymize they would have found her:
+	With EXECUTE on pseudonymize, they would have found the person:
 	END
 	echo
 	show -v guess="$guess" > "$build/attack.txt" <<-'END'
@@ -95,9 +95,9 @@ dictionary_attack() {
 support_desk() {
 	chapter "A support desk's view"
 	say <<-'END'
-	reidentify_as() is the mirror: the desk sees the values of those who call, and can open nobody else's pseudonyms,
-	although it sees them in the analyst's view. security_barrier keeps a cheap function of the desk's own from looking at
-	rows before the view's filter does.
+	reidentify_as() is the way back: the desk sees the values of those who call. It cannot open anybody else's pseudonyms,
+	although it sees them in the analyst's view. security_barrier keeps a cheap function of the desk's own from seeing
+	rows before the view has filtered them.
 	END
 	echo
 	run_psql <<-'END'
@@ -189,8 +189,8 @@ live_table() {
 	chapter "A table in use, converted"
 	say <<-'END'
 	A shop has 200,000 accounts with an index on the address, and pgbench writes to it: changes of addresses, logins, new
-	accounts. It goes on while the table is converted. First comes the trigger, which pseudonymizes what is written from
-	now on, then the procedure for what is there already.
+	accounts. It goes on while the table is converted. The trigger comes first: it pseudonymizes what is written from
+	now on. Then the procedure converts what is there already.
 	END
 	echo
 	make_accounts
@@ -209,7 +209,7 @@ live_table() {
 	call=$!
 	echo
 	say <<-'END'
-	A batch is committed at a time, and another session sees how far the procedure is:
+	The procedure commits each batch, and another session sees how far it is:
 	END
 	echo
 	while kill -0 "$call" 2> /dev/null &&
@@ -238,9 +238,9 @@ rotation() {
 	local new ran failed
 	chapter "A new key, while all go on"
 	say <<-'END'
-	Keys change in two steps, for every reader must have a key before anyone writes with it: first the key is
-	created, and when all have loaded it (after refresh_interval), it becomes primary. pgbench still writes,
-	with the new key from then on; the old one stays readable.
+	Keys change in two steps, since every reader must have a key before anyone writes with it. First the key is
+	created. When all have loaded it, after refresh_interval, it becomes primary. pgbench still writes, with the new
+	key from then on. The old key still reads.
 	END
 	echo
 	show <<-'END'
@@ -272,7 +272,7 @@ rotation() {
 		"$(ask "SELECT id FROM accounts WHERE email = ANY (pseudo.pseudonyms_of('u$new.0@example.com'))")" "$new"
 	echo
 	say <<-'END'
-	repseudonymize_table() moves the rest. It first counts:
+	repseudonymize_table() moves the rest. The first call only counts:
 	END
 	echo
 	show <<-'END'

@@ -12,7 +12,7 @@ copy_tree() {
 }
 
 # Make $python, a command that runs the system's Python with what is in $venv, as the server's user can: a
-# copy where he cannot reach it.  Empty where there is none.
+# copy where they cannot reach it.  Empty where there is none.
 make_python() {
 	local packages
 	python=

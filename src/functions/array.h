@@ -21,7 +21,7 @@ typedef struct PseudoArray
 
 /*
  * Begin an array with the bounds of shape, and room for data_len bytes of elements, which may grow.
- * adds_nulls: there may be NULLs that shape has not.  Errors: 54000.
+ * adds_nulls: there may be NULLs where shape has none.  Errors: 54000.
  */
 extern void pseudo_array_begin(PseudoArray *new, ArrayType *shape, size_t data_len, bool adds_nulls);
 

@@ -113,7 +113,7 @@ extern void pseudo_bulk_free_plan(Bulk *bulk);
 /* Get the keyring ready, and again where something changed meanwhile. */
 extern void pseudo_bulk_prepare_call(Bulk *bulk);
 
-/* Is a value to be converted?  Counts it where count says so. */
+/* Returns true if a value is to be converted.  Counts it if count is true. */
 extern bool pseudo_bulk_is_due(Bulk *bulk, text *value, bool count);
 
 /* ---- bulk_target.c ---- */

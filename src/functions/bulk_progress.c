@@ -132,7 +132,7 @@ static const Oid progress_types[PROGRESS_NCOLUMNS] = {
 	INT8OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID
 };
 
-/* Are the columns of a table those that it was created with? */
+/* Returns true if the columns of a table are those that it was created with. */
 static bool
 has_progress_columns(TupleDesc desc)
 {
@@ -147,7 +147,7 @@ has_progress_columns(TupleDesc desc)
 	return true;
 }
 
-/* Is there an index whose maintenance would run an expression of somebody's? */
+/* Returns true if there is an index whose maintenance would run an expression of somebody's. */
 static bool
 has_expressions(Relation rel)
 {
@@ -209,7 +209,7 @@ lock_progress_row(Relation rel, ItemPointer tid, TupleTableSlot *slot, LockTuple
 							&failure) == TM_Ok;
 }
 
-/* Lock the row of a relation, into the slot; false where there is none. */
+/* Lock the row of a relation, into the slot.  Returns false if there is none. */
 static bool
 find_row(Relation rel, Oid relid, TupleTableSlot *slot)
 {
@@ -244,7 +244,7 @@ delete_orphans(Relation rel, TupleTableSlot *slot)
 	systable_endscan(scan);
 }
 
-/* Is the row in a slot one of a run that goes on in another session? */
+/* Returns true if the row in a slot is that of a run that goes on in another session. */
 static bool
 is_of_another_run(TupleTableSlot *slot)
 {

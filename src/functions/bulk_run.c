@@ -109,7 +109,7 @@ set_isolation(void)
 	SetConfigOption("transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
 }
 
-/* May a step that failed like this be tried again? */
+/* Returns true if a step that failed like this may be tried again. */
 static bool
 is_transient(const ErrorData *error)
 {
@@ -221,7 +221,7 @@ try_commit(Bulk *bulk)
 	return error;
 }
 
-/* Did a constraint, an index or a generated column refuse a row? */
+/* Returns true if a constraint, an index or a generated column refused a row. */
 static bool
 is_refusal(const ErrorData *error)
 {

@@ -73,7 +73,7 @@ check_right(Oid called, PseudoRight right, Oid roleid, bool named)
 					 quote_identifier(GetUserNameFromId(roleid, false)))));
 }
 
-/* Is argument number no a constant of the plan? */
+/* Returns true if argument number no is a constant of the plan. */
 static bool
 is_constant(FmgrInfo *flinfo, int no)
 {
@@ -83,7 +83,7 @@ is_constant(FmgrInfo *flinfo, int no)
 		IsA(list_nth(expr->args, no), Const);
 }
 
-/* Is an argument the text that was kept? */
+/* Returns true if an argument is the text that was kept. */
 static bool
 same_text(const text *kept, const text *arg)
 {

@@ -132,8 +132,8 @@ pseudo_call_last(PseudoCall *call, const text *in)
 extern void pseudo_call_keep_last(PseudoCall *call, const text *out, MemoryContext mcxt);
 
 /*
- * Make a call that is no SQL function's ready, with the rights of a role; called is the function
- * whose schema is the extension's, and what is kept is allocated in mcxt.
+ * Prepare a call that does not come from SQL, such as the trigger's, with the rights of a role.  called is
+ * a function in the schema of the extension; what is kept is allocated in mcxt.
  * Errors: 42501, 42704, and the provider's.
  */
 extern void pseudo_call_prepare_role(PseudoCall *call, Oid roleid, Oid called, PseudoRight right,
@@ -152,7 +152,7 @@ extern void pseudo_call_nonce_key_of(PseudoCall *call, const PseudoKey *key,
 /* Report that an argument is NULL that must not be.  Errors: 22004. */
 extern void pseudo_report_null(const char *name) __attribute__((noreturn));
 
-/* Does the database's encoding differ from UTF-8 in a way that can be converted? */
+/* Returns true if the database's encoding differs from UTF-8 in a way that can be converted. */
 extern bool pseudo_encoding_converts(void);
 
 /*

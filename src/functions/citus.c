@@ -132,7 +132,7 @@ shard_number(const char *name)
 	return number;
 }
 
-/* Is a table's name that of a shard of another, "name_number" in the same schema? */
+/* Returns true if a table has the name of a shard of another, "name_number", and is in the same schema. */
 static bool
 is_shard_of(Relation rel, Oid logical)
 {

@@ -59,7 +59,7 @@ type_hint(Oid base, const char *name)
 					quote_identifier(name));
 }
 
-/* Fill in a column's type; or say why it is not one for pseudonyms. */
+/* Fill in a column's type.  Returns NULL, or why it cannot hold pseudonyms. */
 static Fault *
 find_type(PseudoColumn *column, Relation rel, Form_pg_attribute att)
 {
@@ -81,7 +81,7 @@ find_type(PseudoColumn *column, Relation rel, Form_pg_attribute att)
 	return NULL;
 }
 
-/* Find a column; or say why it is none for pseudonyms. */
+/* Find a column.  Returns NULL, or why it cannot hold pseudonyms. */
 static Fault *
 find_column(PseudoColumn *column, Relation rel, const char *name)
 {
@@ -209,14 +209,14 @@ pseudo_columns_find(PseudoColumn *columns, Relation rel, List *names)
 
 /* ---- Equality ---- */
 
-/* Does an operator's function call those values equal, and only those, that have the same bytes? */
+/* Returns true if an operator's function takes values for equal if and only if they have the same bytes. */
 static bool
 compares_bytes(const PseudoColumn *column, Oid function)
 {
 	return function == F_TEXTEQ || (column->is_padded && function == F_BPCHAREQ);
 }
 
-/* Does a key of an index, number no, call values of the column equal that differ in bytes? */
+/* Returns true if a key of an index, number no, takes values of the column for equal that differ in bytes. */
 static bool
 is_wide_key(const PseudoColumn *column, Relation index, int no)
 {
@@ -243,7 +243,7 @@ is_wide_key(const PseudoColumn *column, Relation index, int no)
 	return !compares_bytes(column, function);
 }
 
-/* Is a column in an expression or the predicate of an index?  A predicate may ask whether it is NULL. */
+/* Returns true if an expression or the predicate of an index has a column, but for IS NULL in the predicate. */
 static bool
 is_in_expression(const PseudoColumn *column, Relation index)
 {
@@ -260,7 +260,7 @@ is_in_expression(const PseudoColumn *column, Relation index)
 		bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
 }
 
-/* Does an index keep apart what is more than bytes of the column? */
+/* Returns true if an index keeps values apart by more than the bytes of the column. */
 static bool
 is_wide_index(const PseudoColumn *column, Relation index)
 {

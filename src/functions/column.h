@@ -58,7 +58,7 @@ extern void pseudo_column_report_narrow(const PseudoColumn *column, Relation rel
 /* "schema.table", quoted, palloc'ed */
 extern char *pseudo_relation_name(Oid relid);
 
-/* Do two values of a column, neither NULL, have the same bytes? */
+/* Returns true if two values of a column, neither NULL, have the same bytes. */
 extern bool pseudo_column_same(Datum a, Datum b);
 
 #endif							/* PSEUDO_COLUMN_H */

@@ -122,7 +122,7 @@ finish_seal(void *arg)
 		pseudo_seal_flush(&seal->batches[type]);
 }
 
-/* Report a scalar under a key that is no pseudonym; it is not shown. */
+/* Report a scalar under a key that is not a pseudonym, without showing it. */
 static void __attribute__((noreturn))
 report_no_string(void)
 {
@@ -132,7 +132,7 @@ report_no_string(void)
 			 errdetail("A number or boolean is under one of the keys; pseudonyms are strings.")));
 }
 
-/* Is the text what a scalar of its type looks like?  Whoever has the keys can make others. */
+/* Returns true if the text is what a scalar of its type looks like.  Whoever has the keys can make others. */
 static bool
 is_plausible(const PseudoJsonScalar *scalar)
 {

@@ -297,7 +297,7 @@ pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document,
 	JsonbValue	value;
 	JsonbIteratorToken token;
 
-	/* A scalar on its own is under no key; jsonb wraps it in an array of a kind. */
+	/* A scalar on its own is under no key.  (jsonb stores it as an array of one element.) */
 	if (JB_ROOT_IS_SCALAR(document) || keys->n == 0)
 		return document;
 
@@ -319,7 +319,7 @@ pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document,
  * json
  */
 
-/* Report a json that is none: only an unwise cast makes such a value. */
+/* Report a json that is not valid JSON: only a binary-coercible cast of somebody's makes such a value. */
 static void __attribute__((noreturn))
 report_invalid(void)
 {
@@ -351,7 +351,7 @@ word_end(const char *s, const char *end)
 	return s;
 }
 
-/* Is a string that ends here a key?  Only a key has a colon after it. */
+/* Returns true if a string that ends here is a key: only a key has a colon after it. */
 static bool
 colon_follows(const char *s, const char *end)
 {
@@ -438,7 +438,7 @@ read_scalar(const char *s, const char *end, PseudoJsonScalar *scalar)
 	return true;
 }
 
-/* Does a string of JSON hold these bytes as they are?  Pseudonyms it does, and most values. */
+/* Returns true if a string of JSON can hold these bytes as they are, as it can pseudonyms and most values. */
 static bool
 is_plain(const char *data, size_t len)
 {

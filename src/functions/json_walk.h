@@ -79,7 +79,7 @@ extern Jsonb *pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document
 extern text *pseudo_json_walk_json(const PseudoJsonKeys *keys, text *document,
 								   const PseudoJsonReplacer *replacer);
 
-/* Is the text a number of JSON? */
+/* Returns true if the text is a number of JSON. */
 extern bool pseudo_json_is_number(const char *data, size_t len);
 
 #endif							/* PSEUDO_JSON_WALK_H */

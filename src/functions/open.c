@@ -165,8 +165,8 @@ open_first(PseudoCall *const *calls, int n, const uint8 *bytes, size_t len,
 }
 
 /*
- * Load the keyring of n calls early, which may have a key by now that this backend has not.
- * Returns false where there is no other one.
+ * Load the keyring of n calls before it is due, for it may have a key by now that this backend does not have.
+ * Returns false if it is the same keyring as before.
  */
 static bool
 renew_early(PseudoCall *const *calls, int n)

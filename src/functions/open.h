@@ -8,7 +8,7 @@
 #include "call.h"
 #include "seal.h"
 
-/* Is a text shaped like a pseudonym: canonical base64 of enough bytes? */
+/* Returns true if a text is shaped like a pseudonym: canonical base64 of enough bytes. */
 extern bool pseudo_looks_like_pseudonym(const text *value);
 
 /* A pseudonym that was opened. */
@@ -70,7 +70,7 @@ extern void pseudo_open_add(PseudoCall *call, PseudoOpenBatch *batch, text *pseu
  */
 extern void pseudo_open_flush(PseudoCall *call, PseudoOpenBatch *batch, bool or_null);
 
-/* Report a text that is no pseudonym; it is not shown.  Errors: 22P02. */
+/* Report a text that is not a pseudonym, without showing it.  Errors: 22P02. */
 extern void pseudo_report_malformed(void) __attribute__((noreturn));
 
 #endif							/* PSEUDO_OPEN_H */

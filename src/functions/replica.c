@@ -29,7 +29,7 @@ pseudo_replica_finds_by(Relation rel, AttrNumber attno)
 	return columns == NULL || bms_is_member(attno - FirstLowInvalidHeapAttributeNumber, columns);
 }
 
-/* Is a table in a subscription, by its own OID? */
+/* Returns true if a table is in a subscription, by its own OID. */
 static bool
 is_listed(Relation subscribed, Oid relid)
 {

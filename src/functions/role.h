@@ -40,8 +40,8 @@ extern PseudoRole pseudo_role_of_call(Node *expr);
 extern Oid	pseudo_role_check(const PseudoRole *role);
 
 /*
- * Is a role that has no place in a statement an argument of a call that has one?  Constant folding makes such
- * roles, and taking them out of a view.
+ * Returns true if a call has a place in a statement and its role has none.  Such roles come from constant
+ * folding, and from views.
  */
 extern bool pseudo_role_is_smuggled(const FuncExpr *call, const Const *role);
 

@@ -9,7 +9,7 @@
 
 #include "seal.h"
 
-/* Do pseudonyms under a key begin with Tink's prefix? */
+/* Returns true if pseudonyms under a key begin with Tink's prefix. */
 static inline bool
 has_prefix(const PseudoKey *key)
 {

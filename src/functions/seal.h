@@ -28,7 +28,7 @@ extern size_t pseudo_sealed_len(const PseudoKey *key, size_t len);
 
 #define PSEUDO_BATCH	64		/* values on their way at a time */
 
-/* Values that get their pseudonyms under the primary key together, which is sooner than one by one. */
+/* Values that get their pseudonyms under the primary key together, which is faster than one by one. */
 typedef struct PseudoSealBatch
 {
 	PseudoCall *call;

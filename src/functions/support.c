@@ -88,7 +88,7 @@ watch_catalog(void)
 	is_watching = true;
 }
 
-/* Can a function return a value of a type, or of its array type? */
+/* Returns true if a function can return a value of a type, or of its array type. */
 static bool
 returns_type(Oid funcid, Oid type, Oid array_type)
 {
@@ -101,7 +101,7 @@ returns_type(Oid funcid, Oid type, Oid array_type)
 	return result == type || result == array_type || result == RECORDOID || IsPolymorphicType(result);
 }
 
-/* Can what depends on the type, or on its array type, hold a value or hand one out? */
+/* Returns true if what depends on the type, or on its array type, can hold a value or hand one out. */
 static bool
 holds_type(Form_pg_depend depend, Oid extension, Oid type, Oid array_type)
 {
@@ -176,8 +176,8 @@ typedef struct CallSearch
 } CallSearch;
 
 /*
- * Does a call pass a role on which is no literal in a call of ours?  Other functions than ours may take one in
- * what an author has stored, but not in a statement.
+ * Returns true if a call passes on a role that is not a literal in a call of ours.  Other functions than ours
+ * may take one in what an author has stored, but not in a statement.
  */
 static bool
 passes_role(const FuncExpr *call, const CallSearch *search)
@@ -280,7 +280,7 @@ make_call(const FuncExpr *old, Oid funcid, List *args)
 								 old->inputcollid, COERCE_EXPLICIT_CALL);
 }
 
-/* A function in the schema of another one; InvalidOid where there is none. */
+/* A function in the schema of another one, or InvalidOid. */
 static Oid
 find_function(Oid neighbour, const char *name, const Oid *args, int nargs)
 {
@@ -289,7 +289,7 @@ find_function(Oid neighbour, const char *name, const Oid *args, int nargs)
 						   ObjectIdGetDatum(get_func_namespace(neighbour)));
 }
 
-/* Does a request simplify a call whose second argument, "deterministic", is a constant true? */
+/* Returns true if a request simplifies a call whose second argument, "deterministic", is a constant true. */
 static bool
 is_deterministic(Node *request)
 {

@@ -4,7 +4,7 @@
  *
  * It works with the rights of the table's owner, in a partitioned table the
  * leaf's, so that a writer needs none.  A writer could therefore use it to plant a
- * pseudonym that he saw and read it through a view: whatever is shaped like a
+ * pseudonym that they saw and read it through a view: whatever is shaped like a
  * pseudonym is refused, unless PostgreSQL itself brings back what this trigger made,
  * a bulk procedure writes, or the argument "existing" says otherwise.
  */

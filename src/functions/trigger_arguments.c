@@ -1,6 +1,6 @@
 /*
  * trigger_arguments.c
- *		The arguments of the trigger pseudonymize_trigger, and which writes it sees to.
+ *		The arguments of the trigger pseudonymize_trigger, and which writes it covers.
  */
 #include "postgres.h"
 
@@ -38,7 +38,7 @@ option_value(const char *argument, const char *name)
 	return strncmp(argument, name, len) == 0 && argument[len] == '=' ? argument + len + 1 : NULL;
 }
 
-/* Take an argument that is an option; false where it is none. */
+/* Take an argument that is an option.  Returns false if it is not one. */
 static bool
 read_option(PseudoTriggerArguments *arguments, const Trigger *trigger, const char *argument)
 {
@@ -69,7 +69,7 @@ read_option(PseudoTriggerArguments *arguments, const Trigger *trigger, const cha
 	return true;
 }
 
-/* Is an argument's option, the part before "=", among the arguments before it? */
+/* Returns true if an argument's option, the part before "=", is among the arguments before it. */
 static bool
 is_repeated(const Trigger *trigger, int no)
 {
@@ -127,7 +127,7 @@ pseudo_trigger_same_pseudonyms(const PseudoTriggerArguments *a, const PseudoTrig
 
 /* ---- Writes ---- */
 
-/* Does a trigger fire in usual sessions, for whatever is written? */
+/* Returns true if a trigger fires in usual sessions, for whatever is written. */
 static bool
 is_unconditional(const Trigger *trigger)
 {
@@ -135,7 +135,7 @@ is_unconditional(const Trigger *trigger)
 		(trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN || trigger->tgenabled == TRIGGER_FIRES_ALWAYS);
 }
 
-/* May a trigger of other kinds that fires before this one, number no, write to columns that no statement names? */
+/* Returns true if another kind of trigger fires before number no and may write to columns that no statement names. */
 static bool
 is_after_others(const TriggerDesc *desc, int no)
 {
@@ -153,7 +153,7 @@ is_after_others(const TriggerDesc *desc, int no)
 	return false;
 }
 
-/* Does trigger number no fire for each UPDATE that may change a column? */
+/* Returns true if trigger number no fires for each UPDATE that may change a column. */
 static bool
 sees_updates(const TriggerDesc *desc, int no, AttrNumber attno)
 {

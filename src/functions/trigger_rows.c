@@ -128,7 +128,7 @@ find_column(const PseudoRows *rows, const PseudoTriggerArguments *arguments,
 	return 0;
 }
 
-/* Has a tuple this value in a column? */
+/* Returns true if a tuple has this value in a column. */
 static bool
 tuple_has(HeapTuple tuple, Relation rel, AttrNumber attno, Datum value)
 {
@@ -152,7 +152,7 @@ pseudo_rows_excluded(PseudoRows *rows, const TriggerData *data, const PseudoColu
 	return false;
 }
 
-/* Has this transaction just taken a row out of its partition, to move it to another? */
+/* Returns true if this transaction has just taken a row out of its partition, to move it to another. */
 static bool
 has_left(Relation rel, ItemPointerData tid)
 {
@@ -169,7 +169,7 @@ has_left(Relation rel, ItemPointerData tid)
 	return left;
 }
 
-/* Has a tuple of the source this value in the column of this name? */
+/* Returns true if a tuple of the source has this value in the column of this name. */
 static bool
 has_same(HeapTuple tuple, Relation source, const Form_pg_attribute att, Datum value, bool isnull)
 {
@@ -185,7 +185,7 @@ has_same(HeapTuple tuple, Relation source, const Form_pg_attribute att, Datum va
 	return datum_image_eq(other, value, att->attbyval, att->attlen);
 }
 
-/* Is an inserted row the updated one, in all columns that are not computed later? */
+/* Returns true if an inserted row is the updated one, in all columns that are not computed later. */
 static bool
 is_whole(HeapTuple updated, Relation source, const TriggerData *data)
 {
@@ -206,7 +206,7 @@ is_whole(HeapTuple updated, Relation source, const TriggerData *data)
 	return true;
 }
 
-/* Does an inserted row belong into this partition, as it is now?  A trigger that fires later could still change it. */
+/* Returns true if an inserted row, as it is now, belongs into this partition.  A later trigger could still change it. */
 static bool
 belongs_here(PseudoRows *rows, const TriggerData *data)
 {
@@ -225,7 +225,7 @@ belongs_here(PseudoRows *rows, const TriggerData *data)
 	return ExecCheck(rows->bounds, context);
 }
 
-/* Is a value of an inserted row one of the row that was updated there and has left? */
+/* Returns true if a value of an inserted row is one of the row that was updated there and has left. */
 static bool
 is_moved_from(const PseudoRows *from, PseudoRows *rows, const TriggerData *data, AttrNumber attno, Datum value)
 {

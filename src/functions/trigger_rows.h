@@ -40,11 +40,11 @@ extern void pseudo_rows_begin(PseudoRows *rows, const TriggerData *data,
 							  const PseudoTriggerArguments *arguments,
 							  const PseudoColumn *columns, int ncolumns, MemoryContext mcxt);
 
-/* Is a value that an UPDATE writes the one that EXCLUDED has, made for this column just now? */
+/* Returns true if an UPDATE writes the value that EXCLUDED has, made for this column just now. */
 extern bool pseudo_rows_excluded(PseudoRows *rows, const TriggerData *data,
 								 const PseudoColumn *column, Datum value);
 
-/* Is a value of an INSERT that of a row which an UPDATE moves here from another partition? */
+/* Returns true if a value of an INSERT is that of a row which an UPDATE moves here from another partition. */
 extern bool pseudo_rows_moved(PseudoRows *rows, const TriggerData *data,
 							  const PseudoColumn *column, Datum value);
 

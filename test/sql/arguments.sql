@@ -55,7 +55,7 @@ SELECT pseudonym_key_id(pseudonym => pseudonymize('x'));
 CREATE DOMAIN email AS text CHECK (VALUE LIKE '%@%');
 SELECT pseudonymize('x@y'::email, true) = pseudonymize('x@y', true), pseudonymize('x'::varchar(5), true) = pseudonymize('x', true), pseudonymize('x'::char(5), true) = pseudonymize('x', true);
 DROP DOMAIN email;
--- Without deterministic a pseudonym never is specified more than once, also within a statement, of a constant, and in a loop.
+-- Without deterministic a pseudonym never comes twice, also within a statement, of a constant, and in a loop.
 SELECT pseudonymize('x', false) = pseudonymize('x', false), pseudonymize('x') = pseudonymize('x');
 SELECT count(*), count(DISTINCT p), bool_and(reidentify(p) = 'x') FROM (SELECT pseudonymize('x') AS p FROM generate_series(1, 10000)) AS s;
 SELECT count(DISTINCT p) FROM unnest(pseudonymize_array(array_fill('x'::text, '{1000}'))) AS p;

@@ -24,7 +24,7 @@ GRANT SELECT ON t.customers, t.masked TO regress_pseudo_officer;
 SET ROLE regress_pseudo_officer;
 CREATE VIEW masked.customers WITH (security_barrier) AS SELECT id, pseudo.pseudonymize_as('regress_pseudo_officer', email) AS email FROM t.customers WHERE region = 0;
 CREATE VIEW masked.desk WITH (security_barrier) AS SELECT id, pseudo.reidentify_as('regress_pseudo_officer', email) AS email FROM t.masked WHERE region = 0;
--- A function of the author's with his literal in a string, and one in PL/pgSQL: not stored expressions.
+-- A function of the author's with their literal in a string, and one in PL/pgSQL: not stored expressions.
 CREATE FUNCTION masked.string(v text) RETURNS text LANGUAGE sql AS $$ SELECT pseudo.pseudonymize_as('regress_pseudo_officer', v) $$;
 CREATE FUNCTION masked.plpgsql(v text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN pseudo.pseudonymize_as('regress_pseudo_officer', v); END $$;
 CREATE FUNCTION masked.dynamic(v text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN EXECUTE 'SELECT pseudo.pseudonymize_as(''regress_pseudo_officer'', $1)' INTO r USING v; RETURN r; END $$;
@@ -66,7 +66,7 @@ SELECT t.err($$SELECT pseudonymize_as(coalesce(NULL, 'regress_pseudo_officer'::p
 SELECT t.err($$SELECT pseudonymize_as((SELECT 'current_user'::pseudo_role), 'guess')$$);
 SELECT t.err($$SELECT pseudonymize_as(r, 'guess') FROM unnest('{regress_pseudo_analyst,current_user}'::pseudo_role[]) r$$);
 SELECT t.err($$SELECT pseudonymize_as(r, 'guess') FROM unnest('{regress_pseudo_officer,current_user}'::pseudo_role[]) r$$);
--- Polymorphic functions of his own: to make another role of one, or to pass it on.
+-- Polymorphic functions of their own: to make another role of one, or to pass it on.
 CREATE FUNCTION lab.forge(anyelement) RETURNS anyelement LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN 'regress_pseudo_officer'; END $$;
 CREATE FUNCTION lab.forge_array(anyelement) RETURNS anyarray LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN '{regress_pseudo_officer}'; END $$;
 SET check_function_bodies = off;
@@ -104,7 +104,7 @@ SELECT t.err($$CREATE AGGREGATE lab.a (text) (SFUNC = array_append, STYPE = pseu
 CREATE TYPE lab.own AS ENUM ('regress_pseudo_officer');
 SELECT t.err($$CREATE CAST (lab.own AS pseudo_role) WITH INOUT AS IMPLICIT$$);
 SELECT split_part(t.err($$SELECT pseudonymize_as('regress_pseudo_officer'::lab.own, 'guess')$$), E'\n', 1);
--- Stored expressions of his own.
+-- Stored expressions of their own.
 CREATE TABLE lab.plain (v text);
 INSERT INTO lab.plain VALUES ('2@example.com');
 SELECT t.err($$CREATE VIEW lab.v AS SELECT pseudonymize_as('regress_pseudo_officer', v) FROM lab.plain$$);
@@ -120,7 +120,7 @@ SELECT t.err($$ALTER TABLE lab.plain ALTER v TYPE text USING pseudo.pseudonymize
 COPY (SELECT pseudo.pseudonymize_as('regress_pseudo_officer', v) FROM lab.plain) TO STDOUT;
 SELECT t.err($$CREATE FUNCTION lab.f(v text) RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT pseudo.pseudonymize_as('regress_pseudo_officer', v); END$$);
 SELECT t.err($$CREATE FUNCTION lab.f(v text, d text = pseudo.pseudonymize_as('regress_pseudo_officer', 'guess')) RETURNS text LANGUAGE sql AS 'SELECT d'$$);
--- Functions of his own, and the author's, with the caller's rights.
+-- Functions of their own, and the author's, with the caller's rights.
 SET check_function_bodies = off;
 CREATE FUNCTION lab.string(v text) RETURNS text LANGUAGE sql AS $$ SELECT pseudo.pseudonymize_as('regress_pseudo_officer', v) $$;
 CREATE FUNCTION lab.definer(v text) RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT pseudo.pseudonymize_as('regress_pseudo_officer', v) $$;

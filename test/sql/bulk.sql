@@ -360,7 +360,7 @@ DROP TRIGGER who ON b.rights;
 DROP TRIGGER who_later ON b.rights;
 DELETE FROM b.rights WHERE reidentify(email) = 'who';
 SET ROLE regress_pseudo_p;
--- nobody writes the progress by hand, and nobody sees it of tables that he cannot read
+-- nobody writes the progress by hand, and nobody sees it of tables that they cannot read
 SELECT t.err('DELETE FROM pseudo_progress');
 SELECT t.err('UPDATE pseudo_progress SET percent = 100');
 SET ROLE regress_pseudo_none;

@@ -78,7 +78,7 @@ SELECT t.fault(:'one'::jsonb || '{"note": "S3cret", "list": [1, {"encodedSecretK
 SELECT t.fault(jsonb_set(:'many', '{keys,0,note}', '{"keyId": 2, "keys": []}'));
 SELECT t.fault(replace(:'one', 'nonceStrPos', 'nonceStr\u0050os'));
 SELECT t.fault(replace(:'one', '{"encodedSecretKey"', '{"EncodedSecretKey": 1, "encodedSecretKey"'));
--- A name that is specified more than once.
+-- A name that comes twice.
 SELECT t.fault(replace(:'one', '{', '{"nonceStrPos": 7, '));
 SELECT t.fault(replace(:'one', '{', '{"nonceStr\u0050os": 7, '));
 SELECT t.fault(replace(:'one', '{', '{"encodedSecretKey": "S3cret", '));

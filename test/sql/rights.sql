@@ -316,7 +316,7 @@ SELECT t.err($$SELECT pseudonymize('x', true, '', 'owned')$$);
 -- He may not touch a keyring of another.
 SELECT t.err($$SELECT pseudo_create_key('b')$$);
 SELECT t.err(format($$ALTER SERVER b OPTIONS (SET path %L)$$, :'path'));
--- Without pg_read_server_files the options stay as they are, also a path that he had.
+-- Without pg_read_server_files the options stay as they are, also a path that they had.
 RESET ROLE;
 REVOKE pg_read_server_files FROM regress_pseudo_owner;
 SET ROLE regress_pseudo_owner;

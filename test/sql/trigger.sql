@@ -24,7 +24,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON tr.people TO regress_pseudo_writer;
 RESET ROLE;
 -- what a row is, for one who may know
 CREATE VIEW tr.clear AS SELECT id, reidentify(email, 'crm') AS email, email = pseudonymize(reidentify(email, 'crm'), true, 'crm') AS deterministic, reidentify(note) AS note, plain FROM tr.people;
--- A writer needs no right of his own; NULL and the empty string; COPY.
+-- A writer needs no right of their own; NULL and the empty string; COPY.
 SET ROLE regress_pseudo_writer;
 SELECT t.err($$SELECT pseudonymize('x', true)$$);
 INSERT INTO tr.people VALUES (1, 'alice@example.com', 'first', 'as it is'), (2, NULL, '', NULL);
@@ -171,7 +171,7 @@ ALTER TABLE tr.people OWNER TO regress_pseudo_owner;
 GRANT SELECT, INSERT, UPDATE ON tr.people TO regress_pseudo_writer;
 EXECUTE ins (34, 'thirty-four');
 SELECT id, email FROM tr.clear WHERE id >= 30 ORDER BY id;
--- his own trigger on his own table gives a role without rights nothing
+-- their own trigger on their own table gives a role without rights nothing
 GRANT CREATE ON SCHEMA tr TO regress_pseudo_writer;
 SET ROLE regress_pseudo_writer;
 CREATE TABLE tr.mine (email text);

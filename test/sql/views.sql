@@ -171,7 +171,7 @@ SET ROLE regress_pseudo_analyst;
 SELECT count(*) FROM masked.parts JOIN expected USING (id, email);
 SELECT count(*) FROM masked.parts JOIN expected USING (id, email) WHERE id < 50;
 SELECT count(*) FROM masked.parent JOIN expected USING (id, email);
--- A function of the author's: BEGIN ATOMIC keeps his rights as a view does; SECURITY DEFINER has them.
+-- A function of the author's: BEGIN ATOMIC keeps their rights as a view does; SECURITY DEFINER has them.
 SET ROLE regress_pseudo_officer;
 CREATE FUNCTION masked.atomic() RETURNS SETOF text LANGUAGE sql STABLE BEGIN ATOMIC SELECT pseudo.pseudonymize_as('regress_pseudo_officer', email) FROM t.orders WHERE id = 1; END;
 CREATE FUNCTION masked.definer() RETURNS text LANGUAGE sql STABLE SECURITY DEFINER AS $$ SELECT pseudo.pseudonymize_as('regress_pseudo_officer', email) FROM t.orders WHERE id = 1 $$;

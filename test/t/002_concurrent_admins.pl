@@ -1,4 +1,4 @@
-# Eight administrators at once create keys in one file keyring: no key is lost, no id is specified more than once, and no reader meets half a file.
+# Eight administrators at once create keys in one file keyring: no key is lost, no id comes twice, and no reader meets half a file.
 use strict;
 use warnings;
 
@@ -36,7 +36,7 @@ is($node->safe_psql('postgres', "SELECT jsonb_array_length(pg_read_file('$path')
 # What stands beside it: the lock, and no temporary file.
 is(join(' ', map { basename $_ } glob "$path*"), 'pseudo.json pseudo.json.lock', 'nothing is left over');
 
-# An administrator who is cancelled while he waits for the lock leaves at once.
+# An administrator who is cancelled while they wait for the lock leaves at once.
 SKIP:
 {
 	open my $lock, '<', "$path.lock" or skip 'no lock file', 2;

@@ -24,7 +24,7 @@ my $region = 'eu-west-1';
 my $admin = user($moto->admin);
 clean_environment("$folder/home");
 
-# A user of IAM: his access key's id and its secret.
+# A user of IAM: the id of their access key, and its secret.
 sub user { return { id => $_[0], secret => $_[1] } }
 
 # A new user with these policies attached.
@@ -206,7 +206,7 @@ for my $program ('aws', 'openssl', 'head', 'tail')
 }
 ($status, $out, $err) = script($user{reader}, 'create_key.sh', [ '-n', $outputs{SecretName} ]);
 is($status, 1, 'the reader makes no key');
-like($err, qr/AccessDenied/, 'he is told why');
+like($err, qr/AccessDenied/, 'they are told why');
 {
 	local $ENV{PATH} = "$folder/shims:$ENV{PATH}";
 	my %environment = (as_user($user{writer}), map { $_ => 'x' } @variables);

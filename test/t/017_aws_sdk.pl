@@ -399,7 +399,7 @@ environment(%keys, AWS_TOKEN => 'agent-token');
 $agent->rules([ { answer => aws_error('ConnectionError', 'Read Error', 502) } ]);
 like(said("SELECT pseudo.pseudonymize('x', true, '', 'by_agent')"), qr/HINT:  The agent runs, but does not reach AWS/, 'agent: it runs, and AWS is out of its reach');
 $agent->stop;
-like(said("SELECT pseudo.pseudonymize('x', true, '', 'by_agent')"), qr/HINT:  Is the agent running/, 'agent: it does not run');
+like(said("SELECT pseudo.pseudonymize('x', true, '', 'by_agent')"), qr/HINT:  Check that the agent runs/, 'agent: it does not run');
 
 #
 # Denials by what is no policy of the credentials

@@ -240,7 +240,7 @@ $target->command_ok([ 'pg_restore', '--data-only', '--disable-triggers', '-t', '
 $target->safe_psql('triggers', $after);
 works($target, 'triggers', 'triggers');
 
-# A restore by another than a superuser says that he cannot create the extension, nor name another role.
+# A restore by another than a superuser says that they can neither create the extension nor name another role.
 $target->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE template0 OWNER dba") for qw(unprivileged prepared);
 my @as_dba = ('pg_restore', '-U', 'dba', '--no-owner', '-d');
 $target->command_checks_all([ @as_dba, $target->connstr('unprivileged'), "$dump/custom" ], 1, [],
