@@ -255,7 +255,7 @@ drop_bare_default(Parser *p)
 static void
 parse_file(PseudoAws *aws, const char *path, char *data, PseudoAwsConfigFile file)
 {
-	Parser		p = {.aws = aws,.file = file,.last = aws->config->last};
+	Parser		p = {.aws = aws, .file = file, .last = aws->config->last};
 	int			number = 1;
 
 	for (char *line = data, *end; line; line = end, number++)

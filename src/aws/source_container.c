@@ -116,8 +116,8 @@ ask_container(PseudoAws *aws, const char *url, const char *const *headers,
 			  PseudoAwsCredentials *found)
 {
 	PseudoHttpRequest request = {
-		.method = "GET",.url = url,.headers = headers,.metadata = true,
-		.ca_file = aws->settings->ca_file,.trust = aws->trust,
+		.method = "GET", .url = url, .headers = headers, .metadata = true,
+		.ca_file = aws->settings->ca_file, .trust = aws->trust,
 		.user_agent = aws->settings->user_agent
 	};
 	PseudoHttpResponse response;

@@ -290,7 +290,7 @@ pseudo_aws_store(const PseudoOptions *options,
 {
 	MemoryContext caller = CurrentMemoryContext;
 	const char *stage = pseudo_option(options, "version_stage");
-	Store		store = {.change = change,.arg = arg,.failure = pseudo_no_failure()};
+	Store		store = {.change = change, .arg = arg, .failure = pseudo_no_failure()};
 
 	if (stage && strcmp(stage, "AWSCURRENT") != 0)
 		ereport(ERROR,

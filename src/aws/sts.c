@@ -71,9 +71,9 @@ call_sts(PseudoAws *aws, const PseudoAwsRole *role, const char *action, const ch
 {
 	static const char *const unsigned_headers[] = {"Content-Type: " FORM, NULL};
 	PseudoAwsExchange x = {
-		.service = PSEUDO_AWS_STS,.action = action,.region = role->region,
-		.method = "POST",.content_type = FORM,.body = form,.len = strlen(form),.xml = true,
-		.credentials = credentials,.renew = get,.renew_arg = arg,.headers = unsigned_headers
+		.service = PSEUDO_AWS_STS, .action = action, .region = role->region,
+		.method = "POST", .content_type = FORM, .body = form, .len = strlen(form), .xml = true,
+		.credentials = credentials, .renew = get, .renew_arg = arg, .headers = unsigned_headers
 	};
 	const char *endpoint;
 
