@@ -10,6 +10,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "nodes/value.h"
 #include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -58,20 +59,16 @@ columns_argument(FunctionCallInfo fcinfo)
 					  &elements, &nulls, &n);
 	for (int i = 0; i < n; i++)
 	{
-		ListCell   *cell;
 		char	   *name;
 
 		if (nulls[i])
 			pseudo_report_null("columns");
 		name = TextDatumGetCString(elements[i]);
-		foreach(cell, names)
-		{
-			if (strcmp(lfirst(cell), name) == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_DUPLICATE_COLUMN),
-						 errmsg("column \"%s\" specified more than once", name)));
-		}
-		names = lappend(names, name);
+		if (list_member(names, makeString(name)))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("column \"%s\" specified more than once", name)));
+		names = lappend(names, makeString(name));
 	}
 	if (names == NIL)
 		ereport(ERROR,
@@ -83,7 +80,7 @@ columns_argument(FunctionCallInfo fcinfo)
 
 /* A copy of the text in argument no, which must not be NULL. */
 static text *
-text_argument(FunctionCallInfo fcinfo, int no, const char *name)
+copy_argument(FunctionCallInfo fcinfo, int no, const char *name)
 {
 	if (PG_ARGISNULL(no))
 		pseudo_report_null(name);
@@ -104,8 +101,8 @@ read_arguments(FunctionCallInfo fcinfo, int context_no)
 	bulk->called = fcinfo->flinfo->fn_oid;
 	bulk->relid = PG_GETARG_OID(0);
 	bulk->columns = columns_argument(fcinfo);
-	bulk->context = text_argument(fcinfo, context_no, "context");
-	bulk->keyring = text_argument(fcinfo, context_no + 1, "keyring");
+	bulk->context = copy_argument(fcinfo, context_no, "context");
+	bulk->keyring = copy_argument(fcinfo, context_no + 1, "keyring");
 	bulk->batch_size = PG_GETARG_INT32(context_no + 2);
 	if (bulk->batch_size < 1 || bulk->batch_size > MAX_BATCH)
 		ereport(ERROR,
@@ -138,7 +135,7 @@ pseudo_pseudonymize_table(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(2))
 		pseudo_report_null("deterministic");
 	bulk->is_deterministic = PG_GETARG_BOOL(2);
-	existing = text_to_cstring(text_argument(fcinfo, 6, "existing"));
+	existing = text_to_cstring(copy_argument(fcinfo, 6, "existing"));
 	bulk->lookalikes = strcmp(existing, "value") == 0;
 	if (!bulk->lookalikes && strcmp(existing, "error") != 0)
 		ereport(ERROR,

@@ -64,7 +64,7 @@ typedef struct Bulk
 	Oid			called;
 	Oid			relid;
 	char	   *name;			/* of the table, as for messages */
-	List	   *columns;		/* of char * */
+	List	   *columns;		/* of String */
 	bool		is_deterministic;
 	bool		lookalikes;		/* what does not authenticate is a value */
 	text	   *context;
@@ -85,7 +85,8 @@ typedef struct Bulk
 	bool		is_found;		/* has the pass found a value to convert? */
 	BulkCounters counters;
 	List	   *twin_indexes;	/* dry_run: OIDs of the indexes that twins stand in the way of */
-	int			batch_rows;		/* of the last batch, and the first of them */
+	int			batch_rows;		/* of the last batch, their table, and the first of them */
+	Oid			batch_relid;
 	ItemPointerData batch_tid;
 	int64		careful;		/* rows to be written one by one, after a batch that failed */
 	int64		rejected;		/* rows that the pass could not write */

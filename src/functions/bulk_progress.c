@@ -18,6 +18,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
+#include "nodes/value.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
@@ -100,7 +101,7 @@ names_array(List *names)
 	int			n = 0;
 
 	foreach(cell, names)
-		elements[n++] = CStringGetTextDatum(lfirst(cell));
+		elements[n++] = CStringGetTextDatum(strVal(lfirst(cell)));
 	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 

@@ -90,7 +90,7 @@ examine_row(Bulk *bulk, BulkTarget *target, TupleTableSlot *slot, bool count,
 
 /* Was a row there before the run began?  Only such rows are counted: once each. */
 static bool
-is_old(Bulk *bulk, TupleTableSlot *slot)
+was_there(Bulk *bulk, TupleTableSlot *slot)
 {
 	bool		isnull;
 	Datum		xmin = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull);
@@ -228,7 +228,7 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
 	while (!ended && table_scan_getnextslot_tidrange(scan, ForwardScanDirection, slot))
 	{
 		MemoryContext batch_mcxt = MemoryContextSwitchTo(row_mcxt);
-		bool		old = is_old(bulk, slot);
+		bool		old = was_there(bulk, slot);
 		int			due;
 
 		CHECK_FOR_INTERRUPTS();
@@ -554,6 +554,7 @@ pseudo_bulk_convert_batch(Bulk *bulk, BulkLeaf *leaf)
 	relation_close(target.rel, NoLock);
 
 	bulk->batch_rows = batch.rows.nrows;
+	bulk->batch_relid = leaf->relid;
 	if (batch.rows.nrows > 0)
 		bulk->batch_tid = batch.rows.tids[0];
 	bulk->counters.rows += batch.rows.nrows;

@@ -161,6 +161,7 @@ typedef struct Outcome
 	ErrorData  *error;			/* or NULL */
 	bool		is_last;		/* as the step returned it */
 	int			nrows;			/* that were being written when it failed, or 0 */
+	Oid			relid;			/* their table */
 	ItemPointerData tid;		/* of the first of them */
 } Outcome;
 
@@ -190,6 +191,7 @@ try_step(Bulk *bulk, Step step, int attempt)
 		if (rows)
 		{
 			outcome.nrows = rows->nrows;
+			outcome.relid = rows->relid;
 			outcome.tid = rows->tids[0];
 		}
 		outcome.error = take_error(bulk);
@@ -241,8 +243,9 @@ reject_row(Bulk *bulk, const Outcome *outcome, const BulkCounters *before)
 		return;
 	}
 	bulk->rejection = outcome->error;
-	bulk->rejected_row = psprintf("(%u,%u)", ItemPointerGetBlockNumberNoCheck(&outcome->tid),
-								  ItemPointerGetOffsetNumberNoCheck(&outcome->tid));
+	bulk->rejected_row = psprintf("(%u,%u) of %s", ItemPointerGetBlockNumberNoCheck(&outcome->tid),
+								  ItemPointerGetOffsetNumberNoCheck(&outcome->tid),
+								  pseudo_relation_name(outcome->relid));
 	bulk->sqlstate = unpack_sql_state(outcome->error->sqlerrcode);
 }
 
@@ -301,6 +304,7 @@ commit_step(Bulk *bulk, Step step)
 		if (outcome.error == NULL && (outcome.error = try_commit(bulk)) != NULL)
 		{
 			outcome.nrows = bulk->batch_rows;
+			outcome.relid = bulk->batch_relid;
 			outcome.tid = bulk->batch_tid;
 		}
 		is_refused = outcome.error && outcome.nrows > 0 && is_refusal(outcome.error);
@@ -446,8 +450,7 @@ report_rejected(Bulk *bulk)
 			 errmsg_plural("%lld row of %s could not be converted",
 						   "%lld rows of %s could not be converted",
 						   (unsigned long) bulk->rejected, (long long) bulk->rejected, bulk->name),
-			 errdetail("All others are converted. Row %s of relation \"%s\": %s.", bulk->rejected_row,
-					   bulk->rejection->table_name ? bulk->rejection->table_name : bulk->name,
+			 errdetail("All others are converted. Row %s: %s.", bulk->rejected_row,
 					   bulk->rejection->message),
 			 errhint("%s", rejection_remedy(bulk))));
 }

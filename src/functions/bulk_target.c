@@ -49,7 +49,7 @@ place_of_rows(char kind)
 
 /* Refuse a table whose rows Citus keeps elsewhere: what is left in it here are dead copies. */
 static void
-check_citus(Bulk *bulk, Relation rel)
+check_shards(Bulk *bulk, Relation rel)
 {
 	bool		differs = bulk->operation == BULK_PSEUDONYMIZE && !bulk->is_deterministic;
 	PseudoCitus citus;
@@ -85,7 +85,7 @@ check_kind(Bulk *bulk, Relation rel)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("\"%s\" is a system catalog, or a temporary table of another session",
 						RelationGetRelationName(rel))));
-	check_citus(bulk, rel);
+	check_shards(bulk, rel);
 	if (kind == RELKIND_RELATION && rel->rd_tableam->scan_set_tidrange == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -112,7 +112,7 @@ reads_changed(Trial *trial, Node *expression)
 
 /* The columns and the stored columns that are generated from them. */
 static void
-find_columns(Trial *trial)
+find_changed(Trial *trial)
 {
 	BulkTarget *target = trial->target;
 	TupleDesc	desc = RelationGetDescr(target->rel);
@@ -393,7 +393,7 @@ pseudo_bulk_try(Bulk *bulk, BulkTarget *target)
 	if (bulk->operation == BULK_REPSEUDONYMIZE && !grows(bulk->call.keyring))
 		return;
 	trial.estate = CreateExecutorState();
-	find_columns(&trial);
+	find_changed(&trial);
 	find_checks(&trial);
 	find_indexes(&trial);
 	if (trial.is_needed)

@@ -33,7 +33,7 @@ pseudo_written_end(void)
 
 /* Are two texts, which may be NULL, the same bytes? */
 static bool
-is_same(const text *a, const text *b)
+same_bytes(const text *a, const text *b)
 {
 	return a && b && VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
 		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
@@ -55,7 +55,7 @@ pseudo_written_has(Oid relid, ItemPointer tid, AttrNumber attno, const text *val
 		for (int no = 0; no < written->ncolumns; no++)
 		{
 			if (written->attnos[no] == attno)
-				return is_same(written->values[row * written->ncolumns + no], value);
+				return same_bytes(written->values[row * written->ncolumns + no], value);
 		}
 		return false;
 	}
@@ -72,7 +72,7 @@ pseudo_written_replaces(const text *old, const text *value)
 	{
 		int			no = (last_value + i) % n;
 
-		if (is_same(written->values[no], value) && is_same(written->olds[no], old))
+		if (same_bytes(written->values[no], value) && same_bytes(written->olds[no], old))
 		{
 			last_value = no;
 			return true;

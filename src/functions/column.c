@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "nodes/primnodes.h"
+#include "nodes/value.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
@@ -194,7 +195,7 @@ pseudo_columns_find(PseudoColumn *columns, Relation rel, List *names)
 	foreach(cell, names)
 	{
 		PseudoColumn *column = &columns[foreach_current_index(cell)];
-		Fault	   *fault = find_column(column, rel, lfirst(cell));
+		Fault	   *fault = find_column(column, rel, strVal(lfirst(cell)));
 
 		if (fault == NULL)
 			fault = find_partition_key(column, rel);

@@ -23,7 +23,7 @@ typedef struct PseudoColumn
 } PseudoColumn;
 
 /*
- * Find the columns that names (of char *) name, and check that they can hold pseudonyms; columns[] has room
+ * Find the columns that names (of String) name, and check that they can hold pseudonyms; columns[] has room
  * for them, and what is kept is allocated in the current memory context.  All faults
  * are reported in one error.
  * Errors: 42703 no such column, 42P17 generated or in a partition key, 42804 no string type,

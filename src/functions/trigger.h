@@ -21,7 +21,7 @@ typedef enum PseudoExisting
 /* The arguments of a trigger. */
 typedef struct PseudoTriggerArguments
 {
-	List	   *columns;		/* of char * */
+	List	   *columns;		/* of String */
 	bool		is_deterministic;
 	char	   *context;
 	char	   *keyring;

@@ -6,6 +6,7 @@
 
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
+#include "nodes/value.h"
 #include "utils/builtins.h"
 
 #include "trigger.h"
@@ -98,7 +99,7 @@ pseudo_trigger_arguments(PseudoTriggerArguments *arguments, const Trigger *trigg
 			report_arguments(psprintf("argument \"%.*s\" of trigger \"%s\" specified more than once",
 									  (int) strcspn(trigger->tgargs[i], "="), trigger->tgargs[i], trigger->tgname));
 		if (!read_option(arguments, trigger, trigger->tgargs[i]))
-			arguments->columns = lappend(arguments->columns, pstrdup(trigger->tgargs[i]));
+			arguments->columns = lappend(arguments->columns, makeString(pstrdup(trigger->tgargs[i])));
 	}
 	if (arguments->columns == NIL)
 		report_arguments(psprintf("trigger \"%s\" names no columns", trigger->tgname));
@@ -108,14 +109,7 @@ pseudo_trigger_arguments(PseudoTriggerArguments *arguments, const Trigger *trigg
 bool
 pseudo_trigger_has_column(const PseudoTriggerArguments *arguments, const char *name)
 {
-	ListCell   *cell;
-
-	foreach(cell, arguments->columns)
-	{
-		if (strcmp(lfirst(cell), name) == 0)
-			return true;
-	}
-	return false;
+	return list_member(arguments->columns, makeString(unconstify(char *, name)));
 }
 
 /* See trigger.h. */

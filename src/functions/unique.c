@@ -103,12 +103,12 @@ typedef struct Settling
 } Settling;
 
 /* What a look-up comes to. */
-typedef enum LookUp
+typedef enum Finding
 {
 	NOT_FOUND,
 	FOUND,
 	WAITED						/* look again, from the start */
-} LookUp;
+} Finding;
 
 /* A row in an index. */
 typedef struct Entry
@@ -578,7 +578,7 @@ scan_index(PseudoUnique *unique, Compared *compared, Relation table, Relation in
 }
 
 /* Wait for the transaction that writes a row. */
-static LookUp
+static Finding
 wait_for(Relation table, Entry *entry)
 {
 	if (entry->token != 0)
@@ -589,7 +589,7 @@ wait_for(Relation table, Entry *entry)
 }
 
 /* Keep a row as it is until this transaction ends. */
-static LookUp
+static Finding
 lock_entry(Compared *compared, Relation table, Entry *entry)
 {
 	TM_FailureData failure;
@@ -604,8 +604,8 @@ lock_entry(Compared *compared, Relation table, Entry *entry)
 }
 
 /* Look the row up as it is; is_first: with the pseudonyms that it has. */
-static LookUp
-look_up(Settling *s, Compared *compared, Relation table, Relation index, bool is_first)
+static Finding
+look_in(Settling *s, Compared *compared, Relation table, Relation index, bool is_first)
 {
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
@@ -628,7 +628,7 @@ static void
 settle_in(Settling *s, Compared *compared, Relation table, Relation index)
 {
 	int		   *chosen = palloc0(compared->nvaried * sizeof(int));
-	LookUp		result;
+	Finding		result;
 
 	do
 	{
@@ -639,7 +639,7 @@ settle_in(Settling *s, Compared *compared, Relation table, Relation index)
 		do
 		{
 			place(s, compared, chosen);
-			result = look_up(s, compared, table, index, is_first);
+			result = look_in(s, compared, table, index, is_first);
 			is_first = false;
 		} while (result == NOT_FOUND && next_combination(s, compared, chosen));
 	} while (result == WAITED);
@@ -661,7 +661,7 @@ settle_in(Settling *s, Compared *compared, Relation table, Relation index)
 
 /* Has a column the same bytes in two rows? */
 static bool
-is_same(TupleDesc desc, HeapTuple a, HeapTuple b, AttrNumber attno)
+has_same(TupleDesc desc, HeapTuple a, HeapTuple b, AttrNumber attno)
 {
 	Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
 	bool		null_a;
@@ -684,7 +684,7 @@ is_moved(Compared *compared, TupleDesc desc, HeapTuple new, HeapTuple old)
 	{
 		AttrNumber	attno = member + FirstLowInvalidHeapAttributeNumber;
 
-		if (attno == 0 || (attno > 0 && !is_same(desc, new, old, attno)))
+		if (attno == 0 || (attno > 0 && !has_same(desc, new, old, attno)))
 			return true;
 	}
 	return false;
@@ -735,7 +735,7 @@ begin_row(Settling *s, HeapTuple new, HeapTuple old, const int *attnos, int n)
 	s->choices = palloc0(unique->ncolumns * sizeof(Choices));
 	for (int i = 0; i < unique->ncolumns; i++)
 	{
-		s->choices[i].is_free = old && is_same(desc, new, old, unique->columns[i].attno);
+		s->choices[i].is_free = old && has_same(desc, new, old, unique->columns[i].attno);
 		for (int j = 0; j < n; j++)
 			s->choices[i].is_free |= unique->columns[i].attno == attnos[j];
 	}

@@ -88,6 +88,19 @@ waits('delete');
 ask($a, 'COMMIT');
 is(end($delete), '', 'then it is deleted');
 
+# A snapshot that is older than the row does not hide it.
+for my $level ('REPEATABLE READ', 'SERIALIZABLE')
+{
+	ask($a, "BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM people");
+	my $value = $level eq 'SERIALIZABLE' ? 'serial' : 'repeat';
+	$node->safe_psql('postgres', qq{
+		SELECT pseudo.pseudo_set_primary_key('pseudo', 1);
+		INSERT INTO people (e) VALUES ('$value\@x');
+		SELECT pseudo.pseudo_set_primary_key('pseudo', 2)});
+	like(ask($a, "INSERT INTO people (e) VALUES ('$value\@x')"), qr/^(23505|40001)/, "$level: it is found");
+	ask($a, 'ROLLBACK');
+}
+
 # The same row in a batch that is not committed yet: the writer waits, and takes what is there then.
 $node->safe_psql('postgres', 'CREATE TRIGGER gate AFTER UPDATE ON people FOR EACH STATEMENT EXECUTE FUNCTION gate()');
 ask($b, 'SELECT pg_advisory_lock(1)');
@@ -101,7 +114,7 @@ like(end($move), qr/ values in .* rows converted/, 'the batch goes on');
 is(end($insert), '', 'and the row is not there twice');
 is(end($order), "2\n", 'and the foreign key refers to the row as it is now');
 is($node->safe_psql('postgres', $people), '0|0', 'one row a person');
-is($node->safe_psql('postgres', $keys), '2|204', 'all with the new key');
+is($node->safe_psql('postgres', $keys), '2|206', 'all with the new key');
 $node->safe_psql('postgres', 'DROP TRIGGER gate ON people');
 
 # Backends that hear of the primary key at different times, as the file changes behind their back: writers, and conversions.
