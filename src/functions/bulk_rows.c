@@ -540,25 +540,25 @@ bool
 pseudo_bulk_convert_batch(Bulk *bulk, BulkLeaf *leaf)
 {
 	BulkTarget	target;
-	Batch		batch;
+	Batch	   *batch = palloc(sizeof(Batch));	/* an error unwinds the stack, and it is looked at */
 
 	open_target(bulk, leaf, &target);
-	begin_batch(bulk, &target, &batch);
+	begin_batch(bulk, &target, batch);
 	if (ItemPointerGetBlockNumber(&leaf->next) == 0 && ItemPointerGetOffsetNumber(&leaf->next) == 1)
 		leaf->end = RelationGetNumberOfBlocks(target.rel);
-	batch.keys = hash_keys(&bulk->call);
-	read_rows(bulk, leaf, &target, &batch);
-	convert_values(bulk, &target, &batch);
-	if (batch.rows.nrows > 0)
-		write_batch(bulk, &target, &batch);
+	batch->keys = hash_keys(&bulk->call);
+	read_rows(bulk, leaf, &target, batch);
+	convert_values(bulk, &target, batch);
+	if (batch->rows.nrows > 0)
+		write_batch(bulk, &target, batch);
 	relation_close(target.rel, NoLock);
 
-	bulk->batch_rows = batch.rows.nrows;
+	bulk->batch_rows = batch->rows.nrows;
 	bulk->batch_relid = leaf->relid;
-	if (batch.rows.nrows > 0)
-		bulk->batch_tid = batch.rows.tids[0];
-	bulk->counters.rows += batch.rows.nrows;
-	for (int i = 0; i < batch.rows.nrows * target.ncolumns; i++)
-		bulk->counters.converted += batch.converts[i];
-	return batch.is_last;
+	if (batch->rows.nrows > 0)
+		bulk->batch_tid = batch->rows.tids[0];
+	bulk->counters.rows += batch->rows.nrows;
+	for (int i = 0; i < batch->rows.nrows * target.ncolumns; i++)
+		bulk->counters.converted += batch->converts[i];
+	return batch->is_last;
 }

@@ -22,7 +22,7 @@ typedef struct PseudoWritten
 	text	  **values;
 } PseudoWritten;
 
-/* Begin to write rows, which stay where they are until the end. */
+/* Begin to write rows, which stay where they are until the end: not on the stack, for an error's sake. */
 extern void pseudo_written_begin(PseudoWritten *rows);
 
 /* End it, also after an error.  Returns the rows, or NULL if none were being written. */
