@@ -37,7 +37,7 @@ PG_FUNCTION_INFO_V1(pseudo_set_key_status);
 PG_FUNCTION_INFO_V1(pseudo_refresh_keyring);
 PG_FUNCTION_INFO_V1(pseudo_keyring_state);
 
-/* Does the current user own a server? */
+/* Returns true if the current user owns a server. */
 static bool
 owns_server(Oid serverid)
 {
@@ -445,7 +445,7 @@ state_fingerprint(const PseudoKey *key, Datum *value)
 	return true;
 }
 
-/* Is a nonce key of the keyring short enough to be found? */
+/* Returns true if a nonce key of the keyring is short enough to be found. */
 static bool
 is_weak(PseudoKeyring *keyring)
 {

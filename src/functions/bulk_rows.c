@@ -88,7 +88,7 @@ examine_row(Bulk *bulk, BulkTarget *target, TupleTableSlot *slot, bool count,
 
 /* ---- Reading and locking ---- */
 
-/* Was a row there before the run began?  Only such rows are counted: once each. */
+/* Returns true if a row was there before the run began.  Only such rows are counted, once each. */
 static bool
 was_there(Bulk *bulk, TupleTableSlot *slot)
 {
@@ -166,7 +166,7 @@ lock_row(Bulk *bulk, BulkTarget *target, Batch *batch, TupleTableSlot *found,
 	return true;
 }
 
-/* Is it time to end a batch?  Looks at the clock where start is given. */
+/* Returns true if it is time to end a batch.  Looks at the clock if start is given. */
 static bool
 is_full(Bulk *bulk, Batch *batch, const instr_time *start)
 {

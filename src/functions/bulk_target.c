@@ -352,7 +352,7 @@ check_trigger(Bulk *bulk, const BulkTarget *target, const Trigger *trigger)
 	}
 }
 
-/* Say which columns no trigger sees to, or not for all writes. */
+/* Say which columns no trigger covers, or not for all writes. */
 static void
 notice_without_trigger(const BulkTarget *target, Oid function)
 {

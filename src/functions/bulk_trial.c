@@ -1,6 +1,6 @@
 /*
  * bulk_trial.c
- *		Before a table is converted: would its constraints take the pseudonyms?
+ *		Before a table is converted: a trial of whether its constraints take the pseudonyms.
  *
  * A pseudonym is longer than its value and has other characters.  What could refuse it, a CHECK, a
  * domain, a generated column, an expression of an index, a B-tree, is tried on every row, as the
@@ -99,7 +99,7 @@ add_expression(Trial *trial, List *list, const char *name, AttrNumber attno, Exp
 	return lappend(list, expression);
 }
 
-/* Does an expression read a column whose value changes, or the whole row? */
+/* Returns true if an expression reads a column whose value changes, or the whole row. */
 static bool
 reads_changed(Trial *trial, Node *expression)
 {
@@ -158,7 +158,7 @@ find_checks(Trial *trial)
 	}
 }
 
-/* Is there a value in the columns whose pseudonym may be too long for a B-tree?  Does not read the values. */
+/* Returns true if the columns have a value whose pseudonym may be too long for a B-tree.  Reads no values. */
 static bool
 has_long_value(Trial *trial)
 {
@@ -183,7 +183,7 @@ has_long_value(Trial *trial)
 	return is_long;
 }
 
-/* Are the columns in a B-tree? */
+/* Returns true if the columns are in a B-tree. */
 static bool
 is_in_btree(Trial *trial, Relation index, const IndexInfo *info)
 {
@@ -368,7 +368,7 @@ try_rows(Trial *trial)
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* Do keys make pseudonyms that are longer than those of others?  Only then can moving to another key fail. */
+/* Returns true if some keys make longer pseudonyms than others.  Only then can moving to another key fail. */
 static bool
 grows(const PseudoKeyring *keyring)
 {

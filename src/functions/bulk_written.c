@@ -31,7 +31,7 @@ pseudo_written_end(void)
 	return rows;
 }
 
-/* Are two texts, which may be NULL, the same bytes? */
+/* Returns true if two texts, which may be NULL, are the same bytes. */
 static bool
 same_bytes(const text *a, const text *b)
 {

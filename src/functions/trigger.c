@@ -184,7 +184,7 @@ get_call(FunctionCallInfo fcinfo, TriggerState *state)
 
 /* ---- Rows ---- */
 
-/* Does an UPDATE leave a value as it is? */
+/* Returns true if an UPDATE leaves a value as it is. */
 static bool
 is_old(const TriggerData *data, const PseudoColumn *column, Datum value)
 {
@@ -254,7 +254,7 @@ report_not_authentic(TriggerData *data, const TriggerState *state, const PseudoC
 			 err_generic_string(PG_DIAG_COLUMN_NAME, column->name)));
 }
 
-/* Does a bulk procedure of this backend write a value, or a foreign key that follows it? */
+/* Returns true if a bulk procedure of this backend writes a value, or a foreign key that follows it. */
 static bool
 is_bulk(TriggerData *data, const PseudoColumn *column, text *value)
 {
@@ -268,8 +268,8 @@ is_bulk(TriggerData *data, const PseudoColumn *column, text *value)
 }
 
 /*
- * May a value that is shaped like a pseudonym stay as it is?  False where it is to be
- * pseudonymized like any other.  Sets *moved where it is part of a row that is moved.
+ * Returns true if a value that is shaped like a pseudonym may stay as it is, and false if it is to be
+ * pseudonymized like any other.  Sets *moved if it is part of a row that is moved.
  */
 static bool
 stays(FunctionCallInfo fcinfo, TriggerState *state, const PseudoColumn *column,
@@ -341,7 +341,7 @@ get_unique(FunctionCallInfo fcinfo, TriggerState *state)
 	return state->unique;
 }
 
-/* Did an UPDATE that converts nothing change what a constraint compares with a pseudonym? */
+/* Returns true if an UPDATE that converts nothing changed what a constraint compares with a pseudonym. */
 static bool
 has_moved(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, HeapTuple old)
 {

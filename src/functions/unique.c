@@ -42,7 +42,7 @@
 #include "../compat.h"
 #include "unique.h"
 
-#define LOCK_CLASS	5			/* of advisory locks; SQL's functions have 1 and 2, bulk.h has 3 and 4 */
+#define LOCK_CLASS	5			/* of advisory locks; SQL's functions have 1 and 2, bulk.h has 3 and 5 */
 
 /* A stored generated column that an index depends on. */
 typedef struct Generated
@@ -375,7 +375,7 @@ lock_mode(const PseudoKey *key, const PseudoKey *other)
 	return key->id < other->id ? ShareLock : RowExclusiveLock;
 }
 
-/* Does this transaction write to the table with a key, which is not the primary one any more? */
+/* Returns true if this transaction writes to the table with a key that is not the primary one any more. */
 static bool
 writes_with(PseudoCall *call, Relation rel, const PseudoKey *key)
 {
@@ -659,7 +659,7 @@ settle_in(Settling *s, Compared *compared, Relation table, Relation index)
 
 /* ---- Rows ---- */
 
-/* Has a column the same bytes in two rows? */
+/* Returns true if a column has the same bytes in two rows. */
 static bool
 has_same(TupleDesc desc, HeapTuple a, HeapTuple b, AttrNumber attno)
 {
@@ -674,7 +674,7 @@ has_same(TupleDesc desc, HeapTuple a, HeapTuple b, AttrNumber attno)
 	return datum_image_eq(value_a, value_b, att->attbyval, att->attlen);
 }
 
-/* Did an UPDATE change a column that is compared beside the pseudonyms? */
+/* Returns true if an UPDATE changed a column that is compared beside the pseudonyms. */
 static bool
 is_moved(Compared *compared, TupleDesc desc, HeapTuple new, HeapTuple old)
 {
@@ -690,7 +690,7 @@ is_moved(Compared *compared, TupleDesc desc, HeapTuple new, HeapTuple old)
 	return false;
 }
 
-/* Is one of a constraint's columns among those that were converted? */
+/* Returns true if one of a constraint's columns is among those that were converted. */
 static bool
 has_converted(PseudoUnique *unique, Compared *compared, const int *attnos, int n)
 {

@@ -183,7 +183,7 @@ keep_failure(CacheEntry *entry, const PseudoFailure *failure)
 	entry->error_statement = GetCurrentStatementStartTimestamp();
 }
 
-/* Is an entry's keyring the one that the server's options name now? */
+/* Returns true if an entry's keyring is the one that the server's options name now. */
 static bool
 has_options(CacheEntry *entry, ForeignServer *server)
 {
@@ -303,7 +303,7 @@ warn_weak(const char *server, PseudoKeyring *keyring)
 	}
 }
 
-/* Did a key get other material?  Constant time; a key without any has all zeros. */
+/* Returns true if a key got other material.  Takes constant time; a key without material has all zeros. */
 static bool
 was_replaced(const PseudoKey *old, const PseudoKey *new)
 {
@@ -556,8 +556,8 @@ reload(CacheEntry *entry, PseudoFailure *failure, LoadReason reason)
 }
 
 /*
- * Did this very statement meet a failure a moment ago?  Then a thousand rows ask once, also
- * where each row's error is caught.
+ * Returns true if this very statement met a failure a moment ago.  So a thousand rows ask once, even if each
+ * row's error is caught.
  */
 static bool
 failed_just_now(CacheEntry *entry, PseudoFailure *failure)

@@ -31,7 +31,7 @@ extern void pseudo_cache_init(void);
  */
 extern ForeignServer *pseudo_cache_server(const char *name);
 
-/* Has a role USAGE on the server? */
+/* Returns true if a role has USAGE on the server. */
 extern bool pseudo_cache_may_use(Oid serverid, Oid roleid);
 
 /* Check USAGE on the server for a role.  Errors: 42501. */
@@ -56,7 +56,7 @@ extern void pseudo_cache_refresh_early(Oid serverid);
  */
 extern void pseudo_cache_refresh_now(ForeignServer *server);
 
-/* Does this backend hold keys of a server?  Loads nothing. */
+/* Returns true if this backend holds keys of a server.  Loads nothing. */
 extern bool pseudo_cache_has_keys(Oid serverid);
 
 /* Take a document that was just stored as the one that serves; frees it. */

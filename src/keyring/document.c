@@ -162,7 +162,7 @@ edit_value(Change *c, const PseudoJson *object, const char *name, const char *te
 	edit(c, field->source.data, field->source.len, text, strlen(text));
 }
 
-/* Is this field of the material? */
+/* Returns true if this field is part of the material. */
 static bool
 is_material(const PseudoJson *field)
 {
@@ -339,7 +339,7 @@ set_primary(Change *c)
 	return true;
 }
 
-/* Can the key's status be set to c->status? */
+/* Returns true if the key's status can be set to c->status. */
 static bool
 check_status_change(Change *c, PseudoKey *key)
 {
@@ -354,7 +354,7 @@ check_status_change(Change *c, PseudoKey *key)
 	return r->fault == NULL;
 }
 
-/* Does the service's document at the top hold this key? */
+/* Returns true if the service's document at the top holds this key. */
 static bool
 is_service_key(PseudoReader *r, PseudoKey *key)
 {

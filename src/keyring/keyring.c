@@ -216,7 +216,7 @@ need_base64(PseudoReader *r, const char *label, const PseudoJson *object, const 
 	return true;
 }
 
-/* Does an object have any of the first n fields of the material? */
+/* Returns true if an object has any of the first n fields of the material. */
 static bool
 has_material(const PseudoJson *object, int n)
 {
@@ -441,8 +441,8 @@ read_primary(PseudoReader *r)
 }
 
 /*
- * Does the i-th key, a raw one, have the material of r->other?  That of an unusable one may be unlike any;
- * one whose prefix we do not know is not raw by its own words.
+ * Returns true if the i-th key is a raw one and has the material of r->other.  The material of an unusable
+ * key may have a form that we do not know; a key whose prefix we do not know does not count as raw.
  */
 static bool
 matches_other(PseudoReader *r, int i)

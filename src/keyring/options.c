@@ -36,7 +36,7 @@ static const char *const common_options[] = {
 };
 static const char *const *const time_options = common_options + 1;
 
-/* Does a NULL-terminated list hold this name? */
+/* Returns true if a NULL-terminated list holds this name. */
 static bool
 list_has(const char *const *names, const char *name)
 {
@@ -183,8 +183,8 @@ pseudo_options_identity(List *list)
 }
 
 /*
- * Does the command that is running leave a keyring as it is, but for the times?  The owner may do that
- * without the right to name a file, secret or command.
+ * Returns true if the command that is running leaves a keyring as it is, but for the times.  The owner may
+ * do that without the right to name a file, secret or command.
  *
  * A validator learns what the options will be, not what they were, nor of which server.  So the
  * command itself is looked at: an ALTER SERVER that the client sent, whose executor has checked that the

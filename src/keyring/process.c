@@ -37,7 +37,7 @@
 #define REAP_TIME		50		/* milliseconds that a killed shell gets to go */
 #define ERRORS_SIZE		1024	/* bytes of standard error that are kept */
 #define ERRORS_SHOWN	500		/* bytes of them that are shown */
-#define MAX_DESCRIPTOR	65536	/* where closing all ends, if there is no close_range */
+#define MAX_DESCRIPTOR	65536	/* descriptors are closed up to this one, if there is no close_range */
 #define MAX_ABANDONED	16
 
 /* Our end of a pipe, and what has come out of it. */
@@ -212,7 +212,7 @@ drain_pipe(Pipe *p)
 		;
 }
 
-/* Has the shell exited?  It stays a zombie, and its number ours, unless another reaped it. */
+/* Returns true if the shell has exited.  It stays a zombie, and its pid ours, unless something reaped it. */
 static bool
 has_exited(Process *p)
 {

@@ -31,7 +31,7 @@ typedef struct PseudoProvider
 	const char *name;
 	const char *const *option_names;	/* its own, NULL at the end */
 
-	/* Is to load a matter of this host alone, so that all backends may do it at once? */
+	/* True if loading concerns this host alone, so that all backends may do it at once. */
 	bool		is_local;
 
 	/* Check the options of a CREATE or ALTER SERVER; ereport()s.  Contacts nothing. */

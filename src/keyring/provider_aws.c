@@ -39,7 +39,7 @@ check_text(const PseudoOptions *options, const char *name, Size max, const char 
 				 errhint("%s", hint)));
 }
 
-/* Does an URL begin with this scheme and host, and end there or go on with a port or path? */
+/* Returns true if a URL begins with this scheme and host, and ends there or goes on with a port or path. */
 static bool
 url_is_at(const char *url, const char *start)
 {
@@ -49,7 +49,7 @@ url_is_at(const char *url, const char *start)
 		(url[len] == '\0' || url[len] == ':' || url[len] == '/');
 }
 
-/* Is this an http URL of the host itself? */
+/* Returns true if this is an http URL of the host itself. */
 static bool
 is_plain_loopback(const char *url)
 {

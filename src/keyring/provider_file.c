@@ -230,7 +230,7 @@ settle_time(const struct stat *st)
 	return Min(Max(settle - age, 0), settle);
 }
 
-/* Are two times the same? */
+/* Returns true if two times are the same. */
 static bool
 same_time(struct timespec a, struct timespec b)
 {
@@ -238,8 +238,8 @@ same_time(struct timespec a, struct timespec b)
 }
 
 /*
- * Did nothing write to a file between two looks at it?  Where another was renamed over it meanwhile, which
- * changes its ctime, it has kept what it held.
+ * Returns true if nothing wrote to a file between two looks at it.  If another file was renamed over it
+ * meanwhile, which changes its ctime, it still has the same content.
  */
 static bool
 is_unchanged(const struct stat *before, const struct stat *after)
