@@ -10,7 +10,6 @@ source := $(dir $(firstword $(MAKEFILE_LIST)))
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" '$(source)pseudo.control')
 
 DATA = $(patsubst $(source)%,%,$(wildcard $(source)sql/pseudo--*.sql))
-DOCS = README.md CHANGELOG.md $(patsubst $(source)%,%,$(wildcard $(source)doc/*.md $(source)doc/*.svg))
 
 OBJS = \
 	src/pseudo.o \
@@ -98,9 +97,6 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-# Other extensions have a README.md too.
-docmoduledir := extension/pseudo
-
 $(OBJS) $(OBJS:.o=.bc): $(wildcard $(source)src/*.h $(source)src/*/*.h) pseudo.control
 
 # A build in another folder needs folders there.
@@ -120,6 +116,18 @@ install-aws: all-aws
 .PHONY: all-aws install-aws clean-aws uninstall-aws
 all-aws install-aws clean-aws uninstall-aws:
 	$(MAKE) -C src/aws $(if $(filter-out . ./,$(srcdir)),-f '$(abspath $(source)src/aws/Makefile)') PG_CONFIG='$(PG_CONFIG)' $(@:-aws=)
+
+# The pages in a folder of their own, with each other where their links lead.
+pages = '$(DESTDIR)$(docdir)/extension/pseudo'
+install: install-doc
+uninstall: uninstall-doc
+.PHONY: install-doc uninstall-doc
+install-doc:
+	$(MKDIR_P) $(pages)/doc
+	$(INSTALL_DATA) $(addprefix $(srcdir)/,README.md CHANGELOG.md) $(pages)/
+	$(INSTALL_DATA) $(wildcard $(source)doc/*.md $(source)doc/*.svg) $(pages)/doc/
+uninstall-doc:
+	rm -rf $(pages)
 
 # What PGXN and packagers take, from what is committed.
 DISTNAME = pseudo-$(EXTVERSION)

@@ -12,6 +12,7 @@
 #	fuzz		the core, fuzzed
 #	pg15 ... pg19	a build, pg_regress and a restore of dumps on another PostgreSQL than this
 #			system's; all TAP tests on 19
+#	build		what packagers and users ask of make
 #	upgrade		ALTER EXTENSION UPDATE gives what CREATE EXTENSION gives
 #	unit		the core on its own: every implementation, sanitizers, valgrind, ARMv8
 #	warnings	a build without any, by gcc and clang; the layers of the sources
@@ -45,6 +46,8 @@ set -uo pipefail
 . "$root/test/server.sh"
 # shellcheck source=versions.sh
 . "$root/test/versions.sh"
+# shellcheck source=build.sh
+. "$root/test/build.sh"
 # shellcheck source=upgrade.sh
 . "$root/test/upgrade.sh"
 # shellcheck source=sanitize.sh
@@ -52,7 +55,7 @@ set -uo pipefail
 
 sections=("$@")
 # The longest first.
-[ $# -gt 0 ] || sections=(tap memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 unit modes tour bench warnings regress cassert upgrade format scripts)
+[ $# -gt 0 ] || sections=(tap memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 unit modes tour bench warnings regress cassert build upgrade format scripts)
 for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done

@@ -5,22 +5,80 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "fmgr.h"
+#include "miscadmin.h"
 
 #include "provider.h"
 
-#define MODULE	"$libdir/pseudo_aws"
+#define MODULE	"pseudo_aws"
 
 static const char *const option_names[] = {
 	"secret_id", "region", "profile", "endpoint", "ca_file", "version_stage", "kms_key_id",
 	"agent", NULL
 };
 
-/* Only superusers: the server acts with the host's own identity. */
+/*
+ * The module's name to load it by: beside ours, or where dynamic_library_path leads, which is how
+ * PostgreSQL 18 and later have extensions in folders of their own.
+ */
+static const char *
+module_name(void)
+{
+	char		path[MAXPGPATH];
+
+	snprintf(path, sizeof(path), "%s/%s%s", pkglib_path, MODULE, DLSUFFIX);
+	return access(path, F_OK) == 0 ? "$libdir/" MODULE : MODULE;
+}
+
+/* Load the module and find its provider; 0A000 where it is not installed, or its libraries are not. */
+static void *
+load_module(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	void	   *volatile function = NULL;
+
+	PG_TRY();
+	{
+		function = load_external_function(module_name(), "pseudo_aws_provider", true, NULL);
+	}
+	PG_CATCH();
+	{
+		char	   *message;
+
+		if (geterrcode() != ERRCODE_UNDEFINED_FILE)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		message = CopyErrorData()->message;
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("provider \"aws\" is not installed"),
+				 errdetail("It is in a module of its own: %s.", message),
+				 errhint("Install the module %s, which comes with its own package, or with a build without WITH_AWS=no.", MODULE)));
+	}
+	PG_END_TRY();
+	return function;
+}
+
+/* The provider in the other module. */
+static const PseudoProvider *
+module(void)
+{
+	static const PseudoProvider *loaded = NULL;
+
+	if (loaded == NULL)
+		loaded = ((const PseudoProvider *(*) (void)) load_module()) ();
+	return loaded;
+}
+
+/* Only superusers, for the server acts with the host's own identity; and only where the module is installed. */
 static void
 aws_check_set_right(const PseudoOptions *options)
 {
 	pseudo_check_superuser(options, "It is read with the database host's own AWS credentials.");
+	(void) module();
 }
 
 /* Check that an option, where given, is one of characters and of 1 to max bytes. */
@@ -126,22 +184,6 @@ aws_validate(const PseudoOptions *options)
 static void
 aws_check_store_right(const PseudoOptions *options pg_attribute_unused())
 {
-}
-
-/* The provider in the other module. */
-static const PseudoProvider *
-module(void)
-{
-	static const PseudoProvider *loaded = NULL;
-
-	if (loaded == NULL)
-	{
-		const PseudoProvider *(*provider) (void) = (const PseudoProvider *(*) (void))
-			load_external_function(MODULE, "pseudo_aws_provider", true, NULL);
-
-		loaded = provider();
-	}
-	return loaded;
 }
 
 /* Load the document; see provider.h. */
