@@ -35,6 +35,25 @@ quietly() {
 	return 1
 }
 
+# The same for what takes minutes: say what, and every ten seconds how far it is, by the last line of what it says.
+slowly() {
+	local what=$1 ticker status=0
+	shift
+	echo "$what"
+	(
+		exec {idle}<> <(:)
+		while :; do
+			read -rt 10 -u "$idle" || true
+			printf '  %s ...\n' "$(tail -n 1 "$log" | tr -d '\r' | cut -c 1-100)"
+		done
+	) &
+	ticker=$!
+	quietly "$@" || status=$?
+	kill "$ticker"
+	wait "$ticker" 2> /dev/null || true
+	return $status
+}
+
 # Make the build folder; what an earlier run as another user left is made ours.
 open_build_folder() {
 	local theirs
@@ -77,10 +96,9 @@ lists_fresh=
 apt_install() {
 	have apt-get || die "missing: $*; this script installs packages on Debian only"
 	[ -z "$SUDO" ] || have sudo || die "missing: $*; install them, or run this as root or with sudo"
-	echo "Installing with apt-get: $*"
-	[ -n "$lists_fresh" ] || quietly $SUDO apt-get update || return 1
+	[ -n "$lists_fresh" ] || slowly "Fetching the lists of packages" $SUDO apt-get update || return 1
 	lists_fresh=yes
-	quietly $SUDO env DEBIAN_FRONTEND=noninteractive \
+	slowly "Installing with apt-get: $*" $SUDO env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y --no-install-recommends "$@"
 }
 
@@ -94,7 +112,7 @@ need_base_tools() {
 	if ! PG_CONFIG=$(find_pg_config); then
 		have apt-get || die "PostgreSQL with its server headers is missing; PG_CONFIG may name its pg_config"
 		if [ -z "$(apt-cache depends postgresql 2>/dev/null)" ]; then
-			quietly $SUDO apt-get update || die "apt-get update failed"
+			slowly "Fetching the lists of packages" $SUDO apt-get update || die "apt-get update failed"
 			lists_fresh=yes
 		fi
 		version=$(apt-cache depends postgresql | grep -oE 'postgresql-[0-9]+' | head -n 1 | cut -d- -f2)
@@ -130,7 +148,7 @@ build_extension() {
 			break
 		fi
 	done
-	quietly pgxs_make -j "$(nproc)" all || die "the build failed; all of it is in $log"
+	slowly "Building the extension" pgxs_make -s -j "$(nproc)" all || die "the build failed; all of it is in $log"
 	"$PG_CONFIG" --version --pgxs > "$stamp"
 }
 

@@ -13,6 +13,7 @@
 #	pg15 ... pg19	a build, pg_regress and a restore of dumps on another PostgreSQL than this
 #			system's; all TAP tests on 19
 #	build		what packagers and users ask of make
+#	package		Debian's packages, built in Debian 12 and 13 and installed there
 #	upgrade		ALTER EXTENSION UPDATE gives what CREATE EXTENSION gives
 #	unit		the core on its own: every implementation, sanitizers, valgrind, ARMv8
 #	warnings	a build without any, by gcc and clang; the layers of the sources
@@ -48,6 +49,8 @@ set -uo pipefail
 . "$root/test/versions.sh"
 # shellcheck source=build.sh
 . "$root/test/build.sh"
+# shellcheck source=package.sh
+. "$root/test/package.sh"
 # shellcheck source=upgrade.sh
 . "$root/test/upgrade.sh"
 # shellcheck source=sanitize.sh
@@ -55,7 +58,7 @@ set -uo pipefail
 
 sections=("$@")
 # The longest first.
-[ $# -gt 0 ] || sections=(tap memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 unit modes tour bench warnings regress cassert build upgrade format scripts)
+[ $# -gt 0 ] || sections=(tap memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 unit modes tour bench warnings regress cassert build package upgrade format scripts)
 for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done
@@ -86,6 +89,7 @@ start_section() {
 	run_section "$1" > "$build/sections/$1.out" 2>&1 < /dev/null &
 	set +m
 	running[$!]=$1 began[$!]=$SECONDS
+	echo "... $1"
 }
 
 # Wait for a section to end; show it and add its sums, one failure if it left none.

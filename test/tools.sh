@@ -40,10 +40,9 @@ venv=$build/venv
 need_venv() {
 	local wanted=$root/test/aws/requirements.txt
 	cmp -s "$wanted" "$venv/requirements.txt" && "$venv/bin/python" -c 'import moto' 2> /dev/null && return
-	echo "Installing with pip into $venv: moto and cfn-lint"
 	rm -rf "$venv"
 	if quietly /usr/bin/python3 -m venv "$venv" &&
-	   quietly "$venv/bin/pip" install --no-input --disable-pip-version-check -q -r "$wanted"; then
+	   slowly "Installing with pip into $venv: moto and cfn-lint" "$venv/bin/pip" install --no-input --disable-pip-version-check -q -r "$wanted"; then
 		cp "$wanted" "$venv/requirements.txt"
 	else
 		rm -rf "$venv"

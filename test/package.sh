@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# A section of test/run.sh: Debian's packages, built in Debian 12 and 13 and installed in bare ones.  Sourced.
+#
+# The systems come as archives that stay in build/; see versions.sh.
+
+# Fetch the archive of a system, with packages, unless it is there: its name, the suite, packages separated by commas.
+fetch_system() {
+	local archive=$build/$1.tar
+	[ -s "$archive" ] ||
+		{ slowly "Fetching Debian $2 into $archive" mmdebstrap --variant=minbase \
+			--aptopt='Acquire::Check-Valid-Until "false"' ${3:+--include="$3"} "$2" "$archive.new" "$(debian_mirror)" &&
+			mv "$archive.new" "$archive"; }
+}
+
+# Unpack it into a folder of its own.
+unpack_system() {
+	mkdir "$2"
+	quietly tar -C "$2" -xf "$build/$1.tar" --exclude='./dev/*' || return 1
+	cp /etc/resolv.conf "$2/etc/resolv.conf"
+	echo 'exit 101' > "$2/usr/sbin/policy-rc.d"
+	chmod 755 "$2/usr/sbin/policy-rc.d"
+}
+
+# Run a script of the shell in a system, with mounts and processes of its own, which end with it.
+in_system() {
+	# shellcheck disable=SC2016
+	quietly unshare --mount --pid --fork --kill-child --mount-proc sh -c '
+		mount --bind /dev "$1/dev" && mount -t proc proc "$1/proc" && mount -t tmpfs tmpfs "$1/dev/shm" &&
+		exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive sh -ec "$2"' sh "$1" "$2"
+}
+
+# Build the packages as an ordinary user; they are in /src afterwards.
+build_packages() {
+	local system=$1
+	mkdir "$system/src"
+	cp -r "$work/tree" "$system/src/pseudo"
+	# shellcheck disable=SC2016
+	in_system "$system" 'useradd builder; chown -R builder /src; cd /src/pseudo
+		runuser -u builder -- pg_buildext updatecontrol
+		runuser -u builder -- dpkg-buildpackage -us -uc -b
+		runuser -u builder -- lintian --fail-on error ../*.changes'
+}
+
+# Install them in a bare system; make one pseudonym, and open it; then the other package.
+install_packages() {
+	local system=$1
+	mkdir "$system/packages"
+	mv "$2"/src/*.deb "$system/packages/"
+	# shellcheck disable=SC2016
+	in_system "$system" 'apt-get update
+		cd /packages
+		rm -f *-dbgsym_*
+		apt-get install -y --no-install-recommends ./postgresql-[0-9]*-pseudo_*.deb
+		! dpkg -l | grep libcurl4
+		version=$(ls /usr/lib/postgresql)
+		[ -e /etc/postgresql/$version/main ] || pg_createcluster $version main
+		pg_ctlcluster $version main start
+		ask() { runuser -u postgres -- psql -XAtv ON_ERROR_STOP=1 -c "$1"; }
+		ask "CREATE EXTENSION pseudo"
+		ask "CREATE SERVER pseudo FOREIGN DATA WRAPPER pseudo OPTIONS (provider '"'file'"', path '"'/var/lib/postgresql/keys.json'"')"
+		ask "SELECT pseudo_create_key()"
+		[ "$(ask "SELECT reidentify(pseudonymize('"'jane@example.com'"'))")" = jane@example.com ]
+		server="CREATE SERVER aws FOREIGN DATA WRAPPER pseudo OPTIONS (provider '"'aws'"', secret_id '"'s'"')"
+		! ask "$server"
+		apt-get install -y --no-install-recommends ./postgresql-[0-9]*-pseudo-aws_*.deb
+		ask "$server"
+		pg_ctlcluster $version main stop'
+}
+
+section_package() {
+	local suite bad tools=debhelper,build-essential,fakeroot,lintian,postgresql-server-dev-all,postgresql-all,libssl-dev,libcurl4-openssl-dev
+	if [ "$(id -u)" -ne 0 ]; then skip package "it needs root, for chroot"; return; fi
+	if ! have mmdebstrap; then skip package "mmdebstrap is missing"; return; fi
+	for suite in bookworm trixie; do
+		if ! fetch_system "debian-$suite" "$suite" "$tools" || ! fetch_system "debian-$suite-bare" "$suite" ''; then
+			skip "packages of $suite" "it could not be fetched"
+			continue
+		fi
+		copy_tree
+		bad=0
+		{ unpack_system "debian-$suite" "$work/system" && build_packages "$work/system"; } || bad=1
+		count "packages of $suite, built, lintian" $((1 - bad)) $bad
+		if [ $bad -eq 0 ]; then
+			{ unpack_system "debian-$suite-bare" "$work/bare" && install_packages "$work/bare" "$work/system"; } || bad=1
+			count "packages of $suite, installed" $((1 - bad)) $bad
+		fi
+		remove_cluster
+	done
+}
