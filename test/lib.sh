@@ -44,7 +44,7 @@ slowly() {
 		exec {idle}<> <(:)
 		while :; do
 			read -rt 10 -u "$idle" || true
-			printf '  %s ...\n' "$(tail -n 1 "$log" | tr -d '\r' | cut -c 1-100)"
+			printf '  ... %s\n' "$(tail -n 1 "$log" | tr -d '\r' | sed -E 's/^.*(.{80})$/\1/')"
 		done
 	) &
 	ticker=$!
@@ -148,7 +148,7 @@ build_extension() {
 			break
 		fi
 	done
-	slowly "Building the extension" pgxs_make -s -j "$(nproc)" all || die "the build failed; all of it is in $log"
+	slowly "Building the extension" pgxs_make -j "$(nproc)" all || die "the build failed; all of it is in $log"
 	"$PG_CONFIG" --version --pgxs > "$stamp"
 }
 
