@@ -177,6 +177,7 @@ section_pg19() { test_version 19; }
 
 # Print the names of our own types; the short names of the core's inner types are names of variables elsewhere.
 our_types() {
+	printf '%s\n' CURL CURLM CURLU SSL_CTX X509_STORE # of the libraries
 	grep -rhE '^(typedef .*;|} *[A-Za-z_0-9]+;)' "$root/src" --include='*.[ch]' |
 		sed -nE 's/^typedef .*\(\*([A-Za-z_0-9]+)\) *\(.*/\1/p; t; s/.*[ *}]([A-Za-z_0-9]+)(\[.*\])?;.*/\1/p' |
 		grep -E '^([A-Z]|pseudo_)' | sort -u
