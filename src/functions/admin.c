@@ -46,7 +46,7 @@ owns_server(Oid serverid)
 
 /* The text of argument no, which must not be NULL. */
 static char *
-text_argument(FunctionCallInfo fcinfo, int no, const char *name)
+string_argument(FunctionCallInfo fcinfo, int no, const char *name)
 {
 	if (PG_ARGISNULL(no))
 		pseudo_report_null(name);
@@ -57,7 +57,7 @@ text_argument(FunctionCallInfo fcinfo, int no, const char *name)
 static ForeignServer *
 own_keyring(FunctionCallInfo fcinfo, int no)
 {
-	char	   *name = text_argument(fcinfo, no, "keyring");
+	char	   *name = string_argument(fcinfo, no, "keyring");
 	ForeignServer *server;
 
 	AcceptInvalidationMessages();
@@ -67,7 +67,10 @@ own_keyring(FunctionCallInfo fcinfo, int no)
 	return server;
 }
 
-/* The key id in argument no.  Errors: 22004, 22023. */
+/*
+ * The key id in argument no.  Errors: ERRCODE_NULL_VALUE_NOT_ALLOWED,
+ * ERRCODE_INVALID_PARAMETER_VALUE.
+ */
 static uint32
 key_id_argument(FunctionCallInfo fcinfo, int no)
 {
@@ -87,12 +90,20 @@ key_id_argument(FunctionCallInfo fcinfo, int no)
 /*
  * Make every backend of this server look at a keyring again now, whatever
  * comes of this transaction: for what has happened outside of it.
+ *
+ * PostgreSQL has no call for that: CacheInvalidate...() leaves its messages to
+ * the transaction, which sends them when it commits and forgets them when it
+ * aborts.  So the message is made here, as inval.c makes it for a change of a
+ * row that a syscache has.
  */
 static void
 broadcast_now(uint32 hashvalue)
 {
 	SharedInvalidationMessage msg;
 
+	StaticAssertStmt(sizeof(msg.cc.id) == sizeof(int8) && offsetof(SharedInvalCatcacheMsg, id) == 0 &&
+					 (int) FOREIGNSERVEROID <= PG_INT8_MAX,
+					 "a message of a syscache begins with its number, in a byte that is not negative");
 	memset(&msg, 0, sizeof(msg));
 	msg.cc.id = (int8) FOREIGNSERVEROID;
 	msg.cc.dbId = MyDatabaseId;
@@ -155,9 +166,12 @@ check_not_emptied(Oid serverid, const PseudoDocument *old)
 				 errhint("Restore the document. To begin a new keyring, create another server.")));
 }
 
-/* The provider's callback: the changed document.  Errors: 22023. */
+/*
+ * The provider's callback: the changed document.  Errors:
+ * ERRCODE_INVALID_PARAMETER_VALUE.
+ */
 static PseudoDocument
-change_document(const PseudoDocument *old, void *arg)
+apply_change(const PseudoDocument *old, void *arg)
 {
 	Change	   *change = arg;
 	PseudoDocument new = {NULL, 0};
@@ -185,8 +199,9 @@ change_document(const PseudoDocument *old, void *arg)
 }
 
 /*
- * Change a keyring's document where it is stored, use it here, tell the others: at once, and also where an
- * error comes when there was something to store, for it may have been stored.
+ * Change a keyring's document where it is stored, use it here, tell the
+ * others: at once, and also where an error comes when there was something to
+ * store, for it may have been stored.
  */
 static void
 change_keyring(ForeignServer *server, Change *change)
@@ -201,7 +216,7 @@ change_keyring(ForeignServer *server, Change *change)
 	change->serverid = server->serverid;
 	PG_TRY();
 	{
-		stored = options->provider->change(options, change_document, change, &version);
+		stored = options->provider->change(options, apply_change, change, &version);
 	}
 	PG_FINALLY();
 	{
@@ -213,9 +228,12 @@ change_keyring(ForeignServer *server, Change *change)
 	broadcast(server);			/* standbys learn of it by a commit only */
 }
 
-/* Fill in the material of a new key: from where the keyring's options say, else from OpenSSL. */
+/*
+ * Fill in the material of a new key: from where the keyring's options say,
+ * else from OpenSSL.
+ */
 static void
-generate(ForeignServer *server, uint8 *material, Size len)
+generate_material(ForeignServer *server, uint8 *material, Size len)
 {
 	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
 
@@ -228,8 +246,9 @@ generate(ForeignServer *server, uint8 *material, Size len)
 }
 
 /*
- * Say that a file has got its first key: another node may have a keyring of this name, whose
- * pseudonyms this key does not read.  Nodes share the secret of a secret store.
+ * Say that a file has got its first key: another node may have a keyring of
+ * this name, whose pseudonyms this key does not read.  Nodes share the secret
+ * of a secret store.
  */
 static void
 note_first_key(ForeignServer *server)
@@ -249,7 +268,7 @@ Datum
 pseudo_create_key(PG_FUNCTION_ARGS)
 {
 	ForeignServer *server = own_keyring(fcinfo, 0);
-	char	   *prefix = text_argument(fcinfo, 1, "output_prefix");
+	char	   *prefix = string_argument(fcinfo, 1, "output_prefix");
 	Change		change = {.what = ADD_KEY};
 	uint8	   *material;
 
@@ -269,7 +288,7 @@ pseudo_create_key(PG_FUNCTION_ARGS)
 	material = pseudo_secret_alloc(2 * NEW_KEY_LEN);
 	PG_TRY();
 	{
-		generate(server, material, 2 * NEW_KEY_LEN);
+		generate_material(server, material, 2 * NEW_KEY_LEN);
 		change.new_key.secret = material;
 		change.new_key.nonce_key = material + NEW_KEY_LEN;
 		change_keyring(server, &change);
@@ -305,7 +324,7 @@ pseudo_set_key_status(PG_FUNCTION_ARGS)
 {
 	ForeignServer *server = own_keyring(fcinfo, 0);
 	Change		change = {.what = SET_STATUS,.id = key_id_argument(fcinfo, 1)};
-	char	   *status = text_argument(fcinfo, 2, "status");
+	char	   *status = string_argument(fcinfo, 2, "status");
 
 	for (change.status = PSEUDO_KEY_ENABLED; change.status < PSEUDO_KEY_UNUSABLE; change.status++)
 	{
@@ -365,7 +384,10 @@ enum
 	STATE_COLUMNS
 };
 
-/* A row of pseudo_keyring_state(), being made; all is NULL that has not been put. */
+/*
+ * A row of pseudo_keyring_state(), being made; all is NULL that has not been
+ * put.
+ */
 typedef struct StateRow
 {
 	Datum		values[STATE_COLUMNS];
@@ -374,13 +396,16 @@ typedef struct StateRow
 
 /* Put a value into a row. */
 static void
-put(StateRow *row, int column, Datum value)
+put_column(StateRow *row, int column, Datum value)
 {
 	row->values[column] = value;
 	row->nulls[column] = false;
 }
 
-/* Put a column of arrays into a row, which has an element a key, in ascending order of id. */
+/*
+ * Put a column of arrays into a row, which has an element a key, in ascending
+ * order of id.
+ */
 static void
 put_of_keys(StateRow *row, int column, Oid type, PseudoKeyring *keyring,
 			bool (*element) (const PseudoKey *key, Datum *value))
@@ -396,8 +421,8 @@ put_of_keys(StateRow *row, int column, Oid type, PseudoKeyring *keyring,
 	for (int i = 0; i < n; i++)
 		nulls[i] = !element(&keyring->keys[n - 1 - i], &values[i]);
 	get_typlenbyvalalign(type, &len, &by_value, &align);
-	put(row, column, PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, type,
-														len, by_value, align)));
+	put_column(row, column, PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower, type,
+															   len, by_value, align)));
 }
 
 /* The elements of these arrays: returns false for NULL. */
@@ -463,14 +488,14 @@ is_weak(PseudoKeyring *keyring)
 static void
 describe_keys(StateRow *row, PseudoKeyring *keyring)
 {
-	put(row, STATE_PRIMARY_KEY_ID, Int64GetDatum((int64) keyring->primary->id));
+	put_column(row, STATE_PRIMARY_KEY_ID, Int64GetDatum((int64) keyring->primary->id));
 	put_of_keys(row, STATE_KEY_IDS, INT8OID, keyring, state_id);
 	put_of_keys(row, STATE_PREFIXES, TEXTOID, keyring, state_prefix);
 	put_of_keys(row, STATE_STATUSES, TEXTOID, keyring, state_status);
 	put_of_keys(row, STATE_KEY_BITS, INT4OID, keyring, state_bits);
 	put_of_keys(row, STATE_NONCE_KEY_BYTES, INT4OID, keyring, state_nonce_bytes);
 	put_of_keys(row, STATE_FINGERPRINTS, TEXTOID, keyring, state_fingerprint);
-	put(row, STATE_WEAK, BoolGetDatum(is_weak(keyring)));
+	put_column(row, STATE_WEAK, BoolGetDatum(is_weak(keyring)));
 }
 
 /* Add the row of one keyring. */
@@ -483,16 +508,16 @@ put_state(ReturnSetInfo *rsinfo, ForeignServer *server)
 
 	pseudo_cache_describe(server, &state);
 	memset(row.nulls, true, sizeof(row.nulls));
-	put(&row, STATE_NAME, DirectFunctionCall1(namein, CStringGetDatum(server->servername)));
-	put(&row, STATE_PROVIDER, CStringGetTextDatum(options->provider->name));
+	put_column(&row, STATE_NAME, DirectFunctionCall1(namein, CStringGetDatum(server->servername)));
+	put_column(&row, STATE_PROVIDER, CStringGetTextDatum(options->provider->name));
 	if (state.keyring)
 	{
-		put(&row, STATE_LOADED_AT, TimestampTzGetDatum(state.loaded_at));
-		put(&row, STATE_VERSION, CStringGetTextDatum(state.version));
+		put_column(&row, STATE_LOADED_AT, TimestampTzGetDatum(state.loaded_at));
+		put_column(&row, STATE_VERSION, CStringGetTextDatum(state.version));
 		describe_keys(&row, state.keyring);
 	}
 	if (state.error)
-		put(&row, STATE_ERROR, CStringGetTextDatum(state.error));
+		put_column(&row, STATE_ERROR, CStringGetTextDatum(state.error));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row.values, row.nulls);
 }
 

@@ -3,6 +3,10 @@
  *		The scalars under some keys of a JSON document, replaced one by one.
  *
  * Neither walk recurses: nesting costs no stack.
+ *
+ * PostgreSQL's parser (pg_parse_json with its actions) would not do for the
+ * text: it does not say where a token stands, which is needed to leave the rest
+ * byte for byte, and it recurses before PostgreSQL 17.
  */
 #include "postgres.h"
 

@@ -29,18 +29,23 @@
 #include "secret.h"
 
 #define REFUSED_RETRY	60000	/* milliseconds until a refusal is asked again */
-#define EARLY_PAUSE		60000	/* milliseconds between fruitless early refreshes */
-#define FIRST_RETRY		1000	/* milliseconds after the first transient failure */
+#define EARLY_PAUSE		60000	/* milliseconds between fruitless early
+								 * refreshes */
+#define FIRST_RETRY		1000	/* milliseconds after the first transient
+								 * failure */
 #define MAX_RETRY		60000
-#define SHORT_TIMEOUT	1000	/* milliseconds for a provider while old keys can serve */
-#define LOST_PAUSE		60000	/* milliseconds in which all backends ask again after lost messages */
+#define SHORT_TIMEOUT	1000	/* milliseconds for a provider while old keys
+								 * can serve */
+#define LOST_PAUSE		60000	/* milliseconds in which all backends ask
+								 * again after lost messages */
 
 /* Why a keyring is loaded. */
 typedef enum LoadReason
 {
 	LOAD_DUE,					/* there is none, or it is old */
 	LOAD_EARLY,					/* a pseudonym opened under no key */
-	LOAD_NOW					/* pseudo_refresh_keyring(): a refusal counts at once */
+	LOAD_NOW					/* pseudo_refresh_keyring(): a refusal counts
+								 * at once */
 } LoadReason;
 
 typedef struct CacheEntry
@@ -49,8 +54,10 @@ typedef struct CacheEntry
 	uint32		hashvalue;		/* of the server in its syscache */
 	uint64		changes;		/* counted by the callback */
 	uint64		seen;			/* changes, when last loaded */
-	bool		reset;			/* set by the callback: messages were lost, perhaps about this */
-	bool		doubtful;		/* the same, and the next load has to make up for it */
+	bool		reset;			/* set by the callback: messages were lost,
+								 * perhaps about this */
+	bool		doubtful;		/* the same, and the next load has to make up
+								 * for it */
 	PseudoKeyring *keyring;		/* NULL: none */
 	char	   *version;		/* in TopMemoryContext */
 	char	   *error;			/* of the last failed attempt, likewise */
@@ -58,17 +65,21 @@ typedef struct CacheEntry
 	char	   *error_hint;		/* likewise */
 	int			error_sqlstate;
 	TimestampTz error_statement;	/* when the statement began that met it */
-	char	   *options;		/* pseudo_options_identity() of the server that it was loaded from */
+	char	   *options;		/* pseudo_options_identity() of the server
+								 * that it was loaded from */
 	TimestampTz loaded_at;
-	int64		next_ms;		/* no load before, unless something changed, or there are
-								 * no keys and a new statement asks; monotonic
-								 * clock, milliseconds, as all _ms */
+	int64		next_ms;		/* no load before, unless something changed,
+								 * or there are no keys and a new statement
+								 * asks; monotonic clock, milliseconds, as all
+								 * _ms */
 	int64		failing_ms;		/* the first of the failures in a row */
 	int64		early_ms;		/* no early refresh before */
 	int64		refused_ms;		/* the first of the refusals in a row */
-	int64		wipe_ms;		/* keys that nobody used are not kept after this */
+	int64		wipe_ms;		/* keys that nobody used are not kept after
+								 * this */
 	int			refusals;		/* in a row */
-	int			failures;		/* of any kind in a row, loads that were cancelled too */
+	int			failures;		/* of any kind in a row, loads that were
+								 * cancelled too */
 } CacheEntry;
 
 uint64		pseudo_generation = 1;
@@ -76,11 +87,13 @@ uint64		pseudo_generation = 1;
 static HTAB *entries = NULL;
 static bool weak_warned = false;
 static bool sweep_needed = false;	/* a server may have been dropped */
-static int64 first_wipe_ms = PG_INT64_MAX;	/* the first wipe_ms of all entries with keys */
+static int64 first_wipe_ms = PG_INT64_MAX;	/* the first wipe_ms of all
+											 * entries with keys */
 
 /*
- * Invalidation callback: note which servers changed; free nothing here.  The hash value 0 says that
- * messages were lost, because there were too many at once: any server may have changed, or none.
+ * Invalidation callback: note which servers changed; free nothing here.  The
+ * hash value 0 says that messages were lost, because there were too many at
+ * once: any server may have changed, or none.
  */
 static void
 server_changed(Datum arg pg_attribute_unused(), int cacheid pg_attribute_unused(),
@@ -183,7 +196,10 @@ keep_failure(CacheEntry *entry, const PseudoFailure *failure)
 	entry->error_statement = GetCurrentStatementStartTimestamp();
 }
 
-/* Returns true if an entry's keyring is the one that the server's options name now. */
+/*
+ * Returns true if an entry's keyring is the one that the server's options name
+ * now.
+ */
 static bool
 has_options(CacheEntry *entry, ForeignServer *server)
 {
@@ -201,15 +217,19 @@ remove_entry(CacheEntry *entry)
 	hash_search(entries, &entry->serverid, HASH_REMOVE, NULL);
 }
 
-/* Forget the servers that have been dropped, and wipe keys that nobody used for too long. */
+/*
+ * Forget the servers that have been dropped, and wipe keys that nobody used
+ * for too long.
+ */
 static void
-sweep(void)
+sweep_entries(void)
 {
 	int64		now = pseudo_now_ms();
 	HASH_SEQ_STATUS scan;
 	CacheEntry *entry;
 
-	sweep_needed = false;		/* a message that comes meanwhile asks for another */
+	sweep_needed = false;		/* a message that comes meanwhile asks for
+								 * another */
 	first_wipe_ms = PG_INT64_MAX;
 	hash_seq_init(&scan, entries);
 	while ((entry = hash_seq_search(&scan)) != NULL)
@@ -225,8 +245,9 @@ sweep(void)
 }
 
 /*
- * Transaction callback: a session that uses no keyring any more keeps no keys that are nobody's.  This is
- * the first moment at which the catalogs can be read after a message has come.
+ * Transaction callback: a session that uses no keyring any more keeps no keys
+ * that are nobody's.  This is the first moment at which the catalogs can be
+ * read after a message has come.
  */
 static void
 transaction_ends(XactEvent event, void *arg pg_attribute_unused())
@@ -234,14 +255,14 @@ transaction_ends(XactEvent event, void *arg pg_attribute_unused())
 	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE)
 		return;
 	if (sweep_needed || (first_wipe_ms != PG_INT64_MAX && pseudo_now_ms() >= first_wipe_ms))
-		sweep();
+		sweep_entries();
 }
 
 /* See cache.h. */
 void
 pseudo_cache_init(void)
 {
-	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(CacheEntry)};
+	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(CacheEntry)};
 
 	entries = hash_create("pseudo keyrings", 8, &ctl, HASH_ELEM | HASH_BLOBS);
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, server_changed, (Datum) 0);
@@ -249,7 +270,8 @@ pseudo_cache_init(void)
 	CacheRegisterSyscacheCallback(PROCOID, rights_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, rights_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, rights_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(DATABASEOID, rights_changed, (Datum) 0);	/* who is pg_database_owner */
+	CacheRegisterSyscacheCallback(DATABASEOID, rights_changed, (Datum) 0);	/* who is
+																			 * pg_database_owner */
 	RegisterXactCallback(transaction_ends, NULL);
 }
 
@@ -303,7 +325,10 @@ warn_weak(const char *server, PseudoKeyring *keyring)
 	}
 }
 
-/* Returns true if a key got other material.  Takes constant time; a key without material has all zeros. */
+/*
+ * Returns true if a key got other material.  Takes constant time; a key
+ * without material has all zeros.
+ */
 static bool
 was_replaced(const PseudoKey *old, const PseudoKey *new)
 {
@@ -412,12 +437,12 @@ report_failure(int elevel, ForeignServer *server, const PseudoFailure *failure)
 }
 
 /*
- * Ask the provider for a keyring; NULL and *failure where it has none.  What the document
- * warns of is said once a version.
+ * Ask the provider for a keyring; NULL and *failure where it has none.  What
+ * the document warns of is said once a version.
  */
 static PseudoKeyring *
-load(ForeignServer *server, const PseudoOptions *options, const char *old_version,
-	 char **version, PseudoFailure *failure)
+load_keyring(ForeignServer *server, const PseudoOptions *options, const char *old_version,
+			 char **version, PseudoFailure *failure)
 {
 	PseudoDocument document;
 	PseudoKeyring *volatile keyring = NULL;
@@ -463,7 +488,9 @@ load(ForeignServer *server, const PseudoOptions *options, const char *old_versio
 	return keyring;
 }
 
-/* Wait longer after each failure in a row, and not all backends equally long. */
+/*
+ * Wait longer after each failure in a row, and not all backends equally long.
+ */
 static void
 pause_load(CacheEntry *entry)
 {
@@ -474,8 +501,8 @@ pause_load(CacheEntry *entry)
 }
 
 /*
- * Decide what a failure means for the keys of an entry: returns true where they serve on,
- * else drops them.
+ * Decide what a failure means for the keys of an entry: returns true where
+ * they serve on, else drops them.
  */
 static bool
 serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
@@ -516,7 +543,7 @@ serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
  * keys serve on; *failure says why.
  */
 static bool
-reload(CacheEntry *entry, PseudoFailure *failure, LoadReason reason)
+reload_entry(CacheEntry *entry, PseudoFailure *failure, LoadReason reason)
 {
 	uint64		changes = entry->changes;	/* before the options are read */
 	ForeignServer *server = GetForeignServer(entry->serverid);
@@ -534,16 +561,19 @@ reload(CacheEntry *entry, PseudoFailure *failure, LoadReason reason)
 	if (entry->keyring && reason != LOAD_NOW)
 		options->timeout = Min(options->timeout, SHORT_TIMEOUT);
 
-	/* A failure until it has succeeded: a cancel in the middle must neither have each statement wait nor stop stale_limit's clock. */
+	/*
+	 * A failure until it has succeeded: a cancel in the middle must neither
+	 * have each statement wait nor stop stale_limit's clock.
+	 */
 	if (entry->failures++ == 0)
 		entry->failing_ms = pseudo_now_ms();
 	if (reason != LOAD_EARLY)
 		pause_load(entry);
 	entry->seen = changes;		/* later ones are still to be seen */
-	if (entry->keyring && pseudo_now_ms() - entry->failing_ms >= (int64) options->stale_limit * 1000 &&
-		entry->failures > 1)
+	if (entry->keyring && entry->failures > 1 &&
+		pseudo_now_ms() - entry->failing_ms >= (int64) options->stale_limit * 1000)
 		drop_keys(entry);		/* also where each load was cancelled */
-	keyring = load(server, options, entry->version, &version, failure);
+	keyring = load_keyring(server, options, entry->version, &version, failure);
 	if (keyring)
 		put_keyring(entry, server, options, keyring, version);
 	else
@@ -556,8 +586,8 @@ reload(CacheEntry *entry, PseudoFailure *failure, LoadReason reason)
 }
 
 /*
- * Returns true if this very statement met a failure a moment ago.  So a thousand rows ask once, even if each
- * row's error is caught.
+ * Returns true if this very statement met a failure a moment ago.  So a
+ * thousand rows ask once, even if each row's error is caught.
  */
 static bool
 failed_just_now(CacheEntry *entry, PseudoFailure *failure)
@@ -571,10 +601,11 @@ failed_just_now(CacheEntry *entry, PseudoFailure *failure)
 }
 
 /*
- * Messages were lost: find out what they can have said.  What the catalogs say now is certain, so other
- * options are seen.  A pseudo_refresh_keyring() that was among them is not; it is made up for by
- * a load, at once where that costs nobody anything, else in the next minute: unrelated DDL
- * in any database loses messages, and not all backends may ask at the same time then.
+ * Messages were lost: find out what they can have said.  What the catalogs say
+ * now is certain, so other options are seen.  A pseudo_refresh_keyring() that
+ * was among them is not; it is made up for by a load, at once where that costs
+ * nobody anything, else in the next minute: unrelated DDL in any database
+ * loses messages, and not all backends may ask at the same time then.
  */
 static void
 check_reset(CacheEntry *entry)
@@ -594,9 +625,11 @@ check_reset(CacheEntry *entry)
 							 (int64) (pg_prng_double(&pg_global_prng_state) * LOST_PAUSE / 2));
 }
 
-/* Bring an entry up to date where it has to be; as reload() otherwise. */
+/*
+ * Bring an entry up to date where it has to be; as reload_entry() otherwise.
+ */
 static bool
-update(CacheEntry *entry, PseudoFailure *failure)
+update_entry(CacheEntry *entry, PseudoFailure *failure)
 {
 	if (entry->reset)
 		check_reset(entry);
@@ -607,7 +640,7 @@ update(CacheEntry *entry, PseudoFailure *failure)
 		if (entry->keyring == NULL && failed_just_now(entry, failure))
 			return false;
 	}
-	return reload(entry, failure, LOAD_DUE);
+	return reload_entry(entry, failure, LOAD_DUE);
 }
 
 /* See cache.h. */
@@ -618,9 +651,9 @@ pseudo_cache_keyring(Oid serverid)
 	PseudoFailure failure = pseudo_no_failure();
 
 	if (sweep_needed)
-		sweep();
+		sweep_entries();
 	entry = get_entry(serverid);
-	if (!update(entry, &failure))
+	if (!update_entry(entry, &failure))
 		report_failure(ERROR, GetForeignServer(serverid), &failure);
 	return entry->keyring;
 }
@@ -639,7 +672,7 @@ pseudo_cache_refresh_early(Oid serverid)
 	/* Pause first: an error in the middle must not make this a loop. */
 	entry->early_ms = pseudo_now_ms() + EARLY_PAUSE;
 	old_version = pstrdup(entry->version);
-	if (!reload(entry, &failure, LOAD_EARLY))
+	if (!reload_entry(entry, &failure, LOAD_EARLY))
 		report_failure(ERROR, GetForeignServer(serverid), &failure);
 	if (strcmp(old_version, entry->version) != 0)
 		entry->early_ms = 0;
@@ -653,7 +686,7 @@ pseudo_cache_refresh_now(ForeignServer *server)
 	CacheEntry *entry = get_entry(server->serverid);
 	PseudoFailure failure = pseudo_no_failure();
 
-	if (!reload(entry, &failure, LOAD_NOW))
+	if (!reload_entry(entry, &failure, LOAD_NOW))
 		report_failure(ERROR, server, &failure);
 	entry->early_ms = 0;
 }
@@ -704,9 +737,9 @@ pseudo_cache_describe(ForeignServer *server, PseudoCacheState *state)
 	PseudoFailure failure = pseudo_no_failure();
 
 	if (sweep_needed)
-		sweep();
+		sweep_entries();
 	entry = get_entry(server->serverid);
-	update(entry, &failure);
+	update_entry(entry, &failure);
 	state->keyring = entry->keyring;
 	state->loaded_at = entry->loaded_at;
 	state->version = entry->version;

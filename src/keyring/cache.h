@@ -16,9 +16,9 @@
 #include "options.h"
 
 /*
- * Changes whenever something that a caller has learned may have become
- * wrong: rights, roles, servers, or a cached keyring.  A PseudoKeyring pointer may
- * be used only while this is what it was when the pointer was got.
+ * Changes whenever something that a caller has learned may have become wrong:
+ * rights, roles, servers, or a cached keyring.  A PseudoKeyring pointer may be
+ * used only while this is what it was when the pointer was got.
  */
 extern uint64 pseudo_generation;
 
@@ -26,33 +26,37 @@ extern uint64 pseudo_generation;
 extern void pseudo_cache_init(void);
 
 /*
- * The keyring server of this name.
- * Errors: 42704 where there is none, or one of another wrapper.
+ * The keyring server of this name.  Errors: ERRCODE_UNDEFINED_OBJECT where
+ * there is none, or one of another wrapper.
  */
 extern ForeignServer *pseudo_cache_server(const char *name);
 
 /* Returns true if a role has USAGE on the server. */
 extern bool pseudo_cache_may_use(Oid serverid, Oid roleid);
 
-/* Check USAGE on the server for a role.  Errors: 42501. */
+/*
+ * Check USAGE on the server for a role.  Errors:
+ * ERRCODE_INSUFFICIENT_PRIVILEGE.
+ */
 extern void pseudo_cache_check_usage(ForeignServer *server, Oid roleid);
 
 /*
- * The keyring of a server, loaded where needed; the pointer lives while pseudo_generation stays.
- * Errors: those of the provider, 22023 for a bad document.
+ * The keyring of a server, loaded where needed; the pointer lives while
+ * pseudo_generation stays.  Errors: those of the provider,
+ * ERRCODE_INVALID_PARAMETER_VALUE for a bad document.
  */
 extern PseudoKeyring *pseudo_cache_keyring(Oid serverid);
 
 /*
  * Load early because a pseudonym opened under no key: at most once a minute,
- * unless the last time brought a new version.  pseudo_generation tells the caller
- * whether there is another keyring now.
+ * unless the last time brought a new version.  pseudo_generation tells the
+ * caller whether there is another keyring now.
  */
 extern void pseudo_cache_refresh_early(Oid serverid);
 
 /*
- * Load now; a refusal drops the keys at once.
- * Errors: those of the provider, 22023 for a bad document.
+ * Load now; a refusal drops the keys at once.  Errors: those of the provider,
+ * ERRCODE_INVALID_PARAMETER_VALUE for a bad document.
  */
 extern void pseudo_cache_refresh_now(ForeignServer *server);
 
@@ -72,7 +76,9 @@ typedef struct PseudoCacheState
 	const char *error;			/* of the last attempt, or NULL */
 } PseudoCacheState;
 
-/* Load where needed, and describe; a failing provider shows in state->error. */
+/*
+ * Load where needed, and describe; a failing provider shows in state->error.
+ */
 extern void pseudo_cache_describe(ForeignServer *server, PseudoCacheState *state);
 
 #endif							/* PSEUDO_CACHE_H */

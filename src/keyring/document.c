@@ -27,14 +27,14 @@ typedef struct Edit
 {
 	const char *at;
 	Size		removed;
-	const char *text;
+	const char *with;
 	Size		len;
 } Edit;
 
 /* A change of a document, being made. */
 typedef struct Change
 {
-	PseudoReader		reader;
+	PseudoReader reader;
 	Text		inserted;		/* what is longer than a word */
 	Text		result;
 	char		number[16];		/* a new value of primaryKeyId */
@@ -51,94 +51,94 @@ typedef struct Change
 
 /* Append bytes. */
 static void
-append(Text *text, const char *data, Size len)
+append_bytes(Text *out, const char *data, Size len)
 {
-	if (text->overflow || len > PSEUDO_DOCUMENT_MAX - text->len)
+	if (out->overflow || len > PSEUDO_DOCUMENT_MAX - out->len)
 	{
-		text->overflow = true;
+		out->overflow = true;
 		return;
 	}
 	if (len > 0)
-		memcpy(text->data + text->len, data, len);
-	text->len += len;
+		memcpy(out->data + out->len, data, len);
+	out->len += len;
 }
 
 /* Append a string. */
 static void
-append_string(Text *text, const char *string)
+append_string(Text *out, const char *string)
 {
-	append(text, string, strlen(string));
+	append_bytes(out, string, strlen(string));
 }
 
 /* Append a number. */
 static void
-append_number(Text *text, uint32 number)
+append_number(Text *out, uint32 number)
 {
 	char		digits[16];
 
 	snprintf(digits, sizeof(digits), "%u", number);
-	append_string(text, digits);
+	append_string(out, digits);
 }
 
 /* Append the base64 text of a new key, in quotes. */
 static void
-append_base64(Text *text, const uint8 *bytes)
+append_base64(Text *out, const uint8 *bytes)
 {
 	Size		len = PSEUDO_BASE64_LEN(NEW_KEY_LEN);
 
-	append_string(text, "\"");
-	if (text->overflow || len > PSEUDO_DOCUMENT_MAX - text->len)
-		text->overflow = true;
+	append_string(out, "\"");
+	if (out->overflow || len > PSEUDO_DOCUMENT_MAX - out->len)
+		out->overflow = true;
 	else
 	{
-		pseudo_base64_encode(text->data + text->len, bytes, NEW_KEY_LEN);
-		text->len += len;
+		pseudo_base64_encode(out->data + out->len, bytes, NEW_KEY_LEN);
+		out->len += len;
 	}
-	append_string(text, "\"");
+	append_string(out, "\"");
 }
 
 /* Append the four fields of a new key; separator stands between them. */
 static void
-append_material(Text *text, const PseudoNewKey *new_key, const char *separator)
+append_material(Text *out, const PseudoNewKey *new_key, const char *separator)
 {
-	append_string(text, "\"encodedSecretKey\": ");
-	append_base64(text, new_key->secret);
-	append_string(text, separator);
-	append_string(text, "\"encodedNonceKey\": ");
-	append_base64(text, new_key->nonce_key);
-	append_string(text, separator);
-	append_string(text, "\"nonceStrPos\": 0");
-	append_string(text, separator);
-	append_string(text, "\"nonceEndPos\": 12");
+	append_string(out, "\"encodedSecretKey\": ");
+	append_base64(out, new_key->secret);
+	append_string(out, separator);
+	append_string(out, "\"encodedNonceKey\": ");
+	append_base64(out, new_key->nonce_key);
+	append_string(out, separator);
+	append_string(out, "\"nonceStrPos\": 0");
+	append_string(out, separator);
+	append_string(out, "\"nonceEndPos\": 12");
 }
 
 /* Append the start of an entry of "keys": the fields before the material. */
 static void
-append_entry(Text *text, uint32 id, PseudoOutputPrefix prefix)
+append_entry(Text *out, uint32 id, PseudoOutputPrefix prefix)
 {
-	append_string(text, "\n    {\"keyId\": ");
-	append_number(text, id);
-	append_string(text, ", \"outputPrefix\": \"");
-	append_string(text, pseudo_output_prefix_name(prefix));
-	append_string(text, "\", \"status\": \"enabled\", ");
+	append_string(out, "\n    {\"keyId\": ");
+	append_number(out, id);
+	append_string(out, ", \"outputPrefix\": \"");
+	append_string(out, pseudo_output_prefix_name(prefix));
+	append_string(out, "\", \"status\": \"enabled\", ");
 }
 
 /* Append an entry for a new key. */
 static void
-append_new_entry(Text *text, uint32 id, const PseudoNewKey *new_key)
+append_new_entry(Text *out, uint32 id, const PseudoNewKey *new_key)
 {
-	append_entry(text, id, new_key->prefix);
-	append_material(text, new_key, ", ");
-	append_string(text, "}");
+	append_entry(out, id, new_key->prefix);
+	append_material(out, new_key, ", ");
+	append_string(out, "}");
 }
 
 /* Append the fields above the entries of "keys". */
 static void
-append_head(Text *text, uint32 primary)
+append_head(Text *out, uint32 primary)
 {
-	append_string(text, "\n  \"version\": 1,\n  \"primaryKeyId\": ");
-	append_number(text, primary);
-	append_string(text, ",\n  \"keys\": [");
+	append_string(out, "\n  \"version\": 1,\n  \"primaryKeyId\": ");
+	append_number(out, primary);
+	append_string(out, ",\n  \"keys\": [");
 }
 
 /*
@@ -147,19 +147,24 @@ append_head(Text *text, uint32 primary)
 
 /* Replace len bytes of the old document. */
 static void
-edit(Change *c, const char *at, Size removed, const char *text, Size len)
+add_edit(Change *c, const char *at, Size removed, const char *with, Size len)
 {
-	Assert(c->nedits < MAX_EDITS);
-	c->edits[c->nedits++] = (Edit) {at, removed, text, len};
+	Edit	   *e = &c->edits[c->nedits++];
+
+	Assert(c->nedits <= MAX_EDITS);
+	e->at = at;
+	e->removed = removed;
+	e->with = with;
+	e->len = len;
 }
 
 /* Replace a field's value. */
 static void
-edit_value(Change *c, const PseudoJson *object, const char *name, const char *text)
+edit_value(Change *c, const PseudoJson *object, const char *name, const char *with)
 {
 	const PseudoJson *field = pseudo_json_field(object, name);
 
-	edit(c, field->source.data, field->source.len, text, strlen(text));
+	add_edit(c, field->source.data, field->source.len, with, strlen(with));
 }
 
 /* Returns true if this field is part of the material. */
@@ -186,11 +191,11 @@ remove_material(Change *c, const PseudoJson *object)
 		if (!is_material(field))
 			kept = true;
 		else if (kept)
-			edit(c, before->end, field->end - before->end, NULL, 0);
+			add_edit(c, before->end, field->end - before->end, NULL, 0);
 		else if (field->next)
-			edit(c, field->start, field->next->start - field->start, NULL, 0);
+			add_edit(c, field->start, field->next->start - field->start, NULL, 0);
 		else
-			edit(c, field->start, field->end - field->start, NULL, 0);
+			add_edit(c, field->start, field->end - field->start, NULL, 0);
 		before = field;
 	}
 }
@@ -216,11 +221,11 @@ apply_edits(Change *c, const PseudoDocument *old)
 	{
 		Edit	   *e = &c->edits[i];
 
-		append(&c->result, from, e->at - from);
-		append(&c->result, e->text, e->len);
+		append_bytes(&c->result, from, e->at - from);
+		append_bytes(&c->result, e->with, e->len);
 		from = e->at + e->removed;
 	}
-	append(&c->result, from, old->data + old->len - from);
+	append_bytes(&c->result, from, old->data + old->len - from);
 }
 
 /*
@@ -231,22 +236,22 @@ apply_edits(Change *c, const PseudoDocument *old)
 static void
 add_first(Change *c)
 {
-	Text	   *text = &c->result;
+	Text	   *out = &c->result;
 
 	c->id = 1;
-	append_string(text, "{");
+	append_string(out, "{");
 	if (c->new_key->prefix == PSEUDO_PREFIX_RAW)
 	{
-		append_string(text, "\n  ");
-		append_material(text, c->new_key, ",\n  ");
+		append_string(out, "\n  ");
+		append_material(out, c->new_key, ",\n  ");
 	}
 	else
 	{
-		append_head(text, c->id);
-		append_new_entry(text, c->id, c->new_key);
-		append_string(text, "\n  ]");
+		append_head(out, c->id);
+		append_new_entry(out, c->id, c->new_key);
+		append_string(out, "\n  ]");
 	}
-	append_string(text, "\n}\n");
+	append_string(out, "\n}\n");
 }
 
 /* Add a key to the service's document: below its fields, several keys. */
@@ -255,24 +260,24 @@ add_second(Change *c)
 {
 	const PseudoJson *root = c->reader.json.root;
 	const PseudoJson *last = root->first;
-	Text	   *text = &c->inserted;
+	Text	   *out = &c->inserted;
 
 	while (last->next)
 		last = last->next;
 	c->id = 2;
-	append_string(text, ",");
-	append_head(text, c->new_key->make_primary ? c->id : 1);
-	append_entry(text, 1, PSEUDO_PREFIX_RAW);
+	append_string(out, ",");
+	append_head(out, c->new_key->make_primary ? c->id : 1);
+	append_entry(out, 1, PSEUDO_PREFIX_RAW);
 	for (int i = 0; i < (int) PSEUDO_MATERIAL_FIELDS; i++)
 	{
 		const PseudoJson *field = pseudo_json_field(root, pseudo_material_fields[i]);
 
-		append(text, field->start, field->end - field->start);
-		append_string(text, i < (int) PSEUDO_MATERIAL_FIELDS - 1 ? ", " : "},");
+		append_bytes(out, field->start, field->end - field->start);
+		append_string(out, i < (int) PSEUDO_MATERIAL_FIELDS - 1 ? ", " : "},");
 	}
-	append_new_entry(text, c->id, c->new_key);
-	append_string(text, "\n  ]");
-	edit(c, last->end, 0, text->data, text->len);
+	append_new_entry(out, c->id, c->new_key);
+	append_string(out, "\n  ]");
+	add_edit(c, last->end, 0, out->data, out->len);
 	return true;
 }
 
@@ -280,7 +285,7 @@ add_second(Change *c)
 static bool
 add_key(Change *c)
 {
-	PseudoReader	   *r = &c->reader;
+	PseudoReader *r = &c->reader;
 	const PseudoJson *last;
 
 	if (r->keyring->one_key)
@@ -297,7 +302,7 @@ add_key(Change *c)
 		last = last->next;
 	append_string(&c->inserted, ",");
 	append_new_entry(&c->inserted, c->id, c->new_key);
-	edit(c, last->end, 0, c->inserted.data, c->inserted.len);
+	add_edit(c, last->end, 0, c->inserted.data, c->inserted.len);
 	if (c->new_key->make_primary)
 	{
 		snprintf(c->number, sizeof(c->number), "%u", c->id);
@@ -321,7 +326,7 @@ need_key(Change *c)
 static bool
 set_primary(Change *c)
 {
-	PseudoReader	   *r = &c->reader;
+	PseudoReader *r = &c->reader;
 	PseudoKey  *key = need_key(c);
 
 	if (key == NULL)
@@ -343,7 +348,7 @@ set_primary(Change *c)
 static bool
 check_status_change(Change *c, PseudoKey *key)
 {
-	PseudoReader	   *r = &c->reader;
+	PseudoReader *r = &c->reader;
 
 	if (key->status == PSEUDO_KEY_DESTROYED)
 		r->fault = psprintf("key %u is destroyed, for good", key->id);
@@ -366,7 +371,7 @@ static bool
 set_status(Change *c)
 {
 	static const char *const quoted[] = {"\"enabled\"", "\"disabled\"", "\"destroyed\""};
-	PseudoReader	   *r = &c->reader;
+	PseudoReader *r = &c->reader;
 	PseudoKey  *key = need_key(c);
 	PseudoJson *object;
 
@@ -429,7 +434,10 @@ free_change(Change *c)
 	pseudo_reader_free(&c->reader);
 }
 
-/* Do a change, and clean up; returns the new document, or none with *fault set. */
+/*
+ * Do a change, and clean up; returns the new document, or none with *fault
+ * set.
+ */
 static PseudoDocument
 change_document(Change *c, const PseudoDocument *old, bool (*change) (Change *), char **fault)
 {
@@ -449,7 +457,8 @@ change_document(Change *c, const PseudoDocument *old, bool (*change) (Change *),
 
 	if (ok)
 	{
-		new = (PseudoDocument) {c->result.data, c->result.len};
+		new.data = c->result.data;
+		new.len = c->result.len;
 		c->result.data = NULL;
 	}
 	free_change(c);

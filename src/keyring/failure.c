@@ -12,10 +12,15 @@
 PseudoFailure
 pseudo_no_failure(void)
 {
-	return (PseudoFailure) {.context = CurrentMemoryContext};
+	PseudoFailure failure = {.context = CurrentMemoryContext};
+
+	return failure;
 }
 
-/* Replace one of a failure's texts by a copy; what it is a copy of may be the text itself. */
+/*
+ * Replace one of a failure's texts by a copy; what it is a copy of may be the
+ * text itself.
+ */
 static void
 set_text(const PseudoFailure *failure, char **text, const char *value)
 {
@@ -31,9 +36,10 @@ bool
 pseudo_fail(PseudoFailure *failure, PseudoFailureClass class, int sqlstate,
 			const char *message, const char *detail, const char *hint)
 {
-	PseudoFailure old = *failure;
+	PseudoFailure old = *failure;	/* its texts may be among the new ones */
+	PseudoFailure new = {.context = old.context,.class = class,.sqlstate = sqlstate};
 
-	*failure = (PseudoFailure) {.context = old.context,.class = class,.sqlstate = sqlstate};
+	*failure = new;
 	set_text(failure, &failure->message, message);
 	set_text(failure, &failure->detail, detail);
 	set_text(failure, &failure->hint, hint);

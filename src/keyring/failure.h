@@ -18,9 +18,9 @@ typedef enum PseudoFailureClass
 } PseudoFailureClass;
 
 /*
- * A failure in words; never a value, never key material.  The texts belong to the failure: the
- * functions below copy what they are given into its context, so that none of them ends before it.
- * Nothing else sets them.
+ * A failure in words; never a value, never key material.  The texts belong to
+ * the failure: the functions below copy what they are given into its context,
+ * so that none of them ends before it.  Nothing else sets them.
  */
 typedef struct PseudoFailure
 {
@@ -35,7 +35,10 @@ typedef struct PseudoFailure
 /* No failure yet; the texts of one will live in the current context. */
 extern PGDLLEXPORT PseudoFailure pseudo_no_failure(void);
 
-/* Fill in a failure, in the place of what it was; detail and hint may be NULL.  Returns false. */
+/*
+ * Fill in a failure, in the place of what it was; detail and hint may be NULL.
+ * Returns false.
+ */
 extern PGDLLEXPORT bool pseudo_fail(PseudoFailure *failure, PseudoFailureClass class,
 									int sqlstate, const char *message,
 									const char *detail, const char *hint);

@@ -2,8 +2,8 @@
  * json_escape.c
  *		What an escape in a JSON string stands for.
  *
- * PostgreSQL's lexer decodes as well, but into a StringInfo of its own alone: in memory that is not wiped, and
- * for a whole string at once.
+ * PostgreSQL's lexer decodes as well, but whole strings, and into memory of its
+ * own that is not wiped.
  */
 #include "postgres.h"
 
@@ -29,7 +29,10 @@ read_hex_digits(const char **s, const char *end, pg_wchar *value)
 	return true;
 }
 
-/* Read the character of a \u escape, after the u, and of the second one of a pair. */
+/*
+ * Read the character of a \u escape, after the u, and of the second one of a
+ * pair.
+ */
 static bool
 read_code_point(const char **s, const char *end, pg_wchar *c)
 {

@@ -35,12 +35,13 @@ typedef struct PseudoJson
 	const char *start;			/* in the text; of a field, its name's quote */
 	const char *end;			/* after the value */
 	PseudoSpan	source;			/* the value as it is written */
-	PseudoSpan	text;			/* of a string: decoded */
+	PseudoSpan text;			/* of a string: decoded */
 	PseudoSpan	name;			/* of an object's field: decoded */
 	int			nchildren;
 	struct PseudoJson *first;	/* field or element */
 	struct PseudoJson *next;	/* sibling */
-	struct PseudoJson *doubled; /* of an object: a field whose name comes twice */
+	struct PseudoJson *doubled; /* of an object: a field whose name comes
+								 * twice */
 } PseudoJson;
 
 typedef struct PseudoJsonText
@@ -52,12 +53,12 @@ typedef struct PseudoJsonText
 } PseudoJsonText;
 
 /*
- * Parse a text; the tree points into it.  Returns false with *fault set to what is
- * wrong, in words that show nothing of it.  In any case, and where this throws,
- * the caller calls pseudo_json_free(json).
+ * Parse a text; the tree points into it.  Returns false with *fault set to
+ * what is wrong, in words that show nothing of it.  In any case, and where
+ * this throws, the caller calls pseudo_json_free(json).
  */
 extern PGDLLEXPORT bool pseudo_json_parse(PseudoJsonText *json, const char *data, Size len,
-							  const char **fault);
+										  const char **fault);
 
 /* Free what pseudo_json_parse filled in, or a zeroed structure. */
 extern PGDLLEXPORT void pseudo_json_free(PseudoJsonText *json);
@@ -68,7 +69,10 @@ extern PGDLLEXPORT PseudoJson *pseudo_json_field(const PseudoJson *object, const
 /* Returns true if a span is this string. */
 extern PGDLLEXPORT bool pseudo_span_is(const PseudoSpan *span, const char *string);
 
-/* Read a number without sign, fraction or exponent; what is too great gives PG_UINT64_MAX. */
+/*
+ * Read a number without sign, fraction or exponent; what is too great gives
+ * PG_UINT64_MAX.
+ */
 extern PGDLLEXPORT bool pseudo_json_integer(const PseudoJson *node, uint64 *value);
 
 #endif							/* PSEUDO_JSON_TREE_H */

@@ -15,7 +15,8 @@
 #include "secret.h"
 
 #define MAX_NONCE_START	52
-#define MAX_POSITION_TEXT	32	/* bytes of a position as it is written, for a small buffer */
+#define MAX_POSITION_TEXT	32	/* bytes of a position as it is written, for a
+								 * small buffer */
 #define FINGERPRINT_LABEL	"pseudo/fingerprint"
 
 /* See reader.h. */
@@ -81,7 +82,10 @@ pseudo_keyring_find(PseudoKeyring *keyring, uint32 id)
  * Faults
  */
 
-/* Note what is wrong with a field; label ("key 2: ") says whose it is.  Returns false. */
+/*
+ * Note what is wrong with a field; label ("key 2: ") says whose it is.
+ * Returns false.
+ */
 static bool
 field_fault(PseudoReader *r, const char *label, const char *field, const char *problem)
 {
@@ -89,7 +93,10 @@ field_fault(PseudoReader *r, const char *label, const char *field, const char *p
 	return false;
 }
 
-/* Check that no name comes twice in an object; names that we do not know are not shown. */
+/*
+ * Check that no name comes twice in an object; names that we do not know are
+ * not shown.
+ */
 static bool
 check_doubled(PseudoReader *r, const char *label, const PseudoJson *object)
 {
@@ -154,14 +161,15 @@ need_integer(PseudoReader *r, const char *label, const PseudoJson *object, const
 }
 
 /*
- * A position as the service takes it: its JSON library reads an int from a number or a string, whatever way
- * either is written, as long as it is a whole number: 3, "3", "3.0", " 3 ", 3e0.  Not taken here is what
- * only Java calls a number: "3d", hexadecimal, digits of other scripts.
+ * A position as the service takes it: its JSON library reads an int from a
+ * number or a string, whatever way either is written, as long as it is a whole
+ * number: 3, "3", "3.0", " 3 ", 3e0.  Not taken here is what only Java calls a
+ * number: "3d", hexadecimal, digits of other scripts.
  */
 static bool
 read_position(const PseudoJson *field, uint32 max, uint32 *result)
 {
-	PseudoSpan	text = field->type == PSEUDO_NODE_STRING ? field->text : field->source;
+	PseudoSpan text = field->type == PSEUDO_NODE_STRING ? field->text : field->source;
 	char		number[MAX_POSITION_TEXT + 1];
 	char	   *end;
 	double		value;
@@ -169,9 +177,11 @@ read_position(const PseudoJson *field, uint32 max, uint32 *result)
 	if (field->type != PSEUDO_NODE_STRING && field->type != PSEUDO_NODE_NUMBER)
 		return false;
 	for (; text.len > 0 && (unsigned char) text.data[0] <= ' '; text.len--)
-		text.data++;
+		text.		data++;
+
 	while (text.len > 0 && (unsigned char) text.data[text.len - 1] <= ' ')
-		text.len--;
+		text.		len--;
+
 	if (text.len == 0 || text.len > MAX_POSITION_TEXT)
 		return false;
 	memcpy(number, text.data, text.len);
@@ -229,8 +239,9 @@ has_material(const PseudoJson *object, int n)
 }
 
 /*
- * Make what tells keys apart and gives nothing of them away, for they have 128 random bits or more: the
- * start of an HMAC, as a deterministic nonce is; key->nonce, not yet set, is the room for it.
+ * Make what tells keys apart and gives nothing of them away, for they have 128
+ * random bits or more: the start of an HMAC, as a deterministic nonce is;
+ * key->nonce, not yet set, is the room for it.
  */
 static bool
 make_fingerprint(PseudoKey *key, const uint8 *secret, size_t len)
@@ -370,7 +381,7 @@ read_entries(PseudoReader *r, const PseudoJson *keys)
 	for (PseudoJson *object = keys->first; object; object = object->next)
 	{
 		char		label[32];
-		PseudoReaderEntry	   *entry = &r->entries[n++];
+		PseudoReaderEntry *entry = &r->entries[n++];
 
 		entry->object = object;
 		snprintf(label, sizeof(label), "entry %d of keys: ", n);
@@ -441,8 +452,9 @@ read_primary(PseudoReader *r)
 }
 
 /*
- * Returns true if the i-th key is a raw one and has the material of r->other.  The material of an unusable
- * key may have a form that we do not know; a key whose prefix we do not know does not count as raw.
+ * Returns true if the i-th key is a raw one and has the material of r->other.
+ * The material of an unusable key may have a form that we do not know; a key
+ * whose prefix we do not know does not count as raw.
  */
 static bool
 matches_other(PseudoReader *r, int i)
@@ -577,7 +589,7 @@ pseudo_reader_free(PseudoReader *r)
 PseudoKeyring *
 pseudo_keyring_parse(const char *data, Size len, char **fault, List **warnings)
 {
-	PseudoReader		r = {0};
+	PseudoReader r = {0};
 	PseudoKeyring *keyring;
 	volatile bool ok = false;
 

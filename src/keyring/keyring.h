@@ -13,7 +13,8 @@
 
 #define PSEUDO_DOCUMENT_MAX	65536	/* bytes of a document */
 #define PSEUDO_WEAK_NONCE_KEY	16	/* a nonce key of fewer bytes is weak */
-#define PSEUDO_FINGERPRINT_LEN	8	/* hex digits of HMAC-SHA256(key, "pseudo/fingerprint") */
+#define PSEUDO_FINGERPRINT_LEN	8	/* hex digits of HMAC-SHA256(key,
+									 * "pseudo/fingerprint") */
 #define PSEUDO_DERIVED_SLOTS	16	/* nonce keys of contexts kept a keyring */
 
 typedef enum PseudoKeyStatus
@@ -28,7 +29,8 @@ typedef enum PseudoOutputPrefix
 {
 	PSEUDO_PREFIX_RAW,			/* the REST service's format */
 	PSEUDO_PREFIX_TINK,			/* 0x01 and the key id first */
-	PSEUDO_PREFIX_UNKNOWN		/* one that we do not know: the key is unusable */
+	PSEUDO_PREFIX_UNKNOWN		/* one that we do not know: the key is
+								 * unusable */
 } PseudoOutputPrefix;
 
 typedef struct PseudoKey
@@ -40,7 +42,8 @@ typedef struct PseudoKey
 	PseudoOutputPrefix prefix;
 	int			siv_bits;		/* 128 or 256; 0 where there is no material */
 	int			nonce_key_len;	/* bytes; 0 where there is no material */
-	char		fingerprint[PSEUDO_FINGERPRINT_LEN + 1];	/* "" where there is no material */
+	char		fingerprint[PSEUDO_FINGERPRINT_LEN + 1];	/* "" where there is no
+															 * material */
 } PseudoKey;
 
 /* The nonce key of a key in a context; a slot is reused in turn. */
@@ -51,7 +54,8 @@ typedef struct PseudoDerivedKey
 } PseudoDerivedKey;
 
 /*
- * A keyring, in one block of secret memory.  Keys stand in descending order of id.
+ * A keyring, in one block of secret memory.  Keys stand in descending order of
+ * id.
  */
 typedef struct PseudoKeyring
 {
@@ -63,20 +67,26 @@ typedef struct PseudoKeyring
 	PseudoKey	keys[FLEXIBLE_ARRAY_MEMBER];
 } PseudoKeyring;
 
-/* A document: bytes in secret memory (or NULL, 0 bytes, where there is none yet). */
+/*
+ * A document: bytes in secret memory (or NULL, 0 bytes, where there is none
+ * yet).
+ */
 typedef struct PseudoDocument
 {
 	char	   *data;			/* from pseudo_secret_alloc */
 	Size		len;			/* bytes */
 } PseudoDocument;
 
+#define PSEUDO_NO_DOCUMENT	((PseudoDocument) {NULL, 0})
+
 /*
- * Read a document (UTF-8 JSON of at most PSEUDO_DOCUMENT_MAX bytes) into a keyring.
- * Returns it, to be freed with pseudo_secret_free; or NULL with *fault set to a
- * palloc'ed sentence that says which field of which key is wrong and never what is in
- * it ("key 2: field \"encodedSecretKey\" is not base64").  *warnings (may be
- * NULL) gets a list of palloc'ed sentences: keys with an unknown status or prefix.
- * Leaves no key material in palloc'ed memory, also where memory runs out.
+ * Read a document (UTF-8 JSON of at most PSEUDO_DOCUMENT_MAX bytes) into a
+ * keyring.  Returns it, to be freed with pseudo_secret_free; or NULL with
+ * *fault set to a palloc'ed sentence that says which field of which key is
+ * wrong and never what is in it ("key 2: field \"encodedSecretKey\" is not
+ * base64").  *warnings (may be NULL) gets a list of palloc'ed sentences: keys
+ * with an unknown status or prefix.  Leaves no key material in palloc'ed
+ * memory, also where memory runs out.
  */
 extern PseudoKeyring *pseudo_keyring_parse(const char *data, Size len,
 										   char **fault, List **warnings);

@@ -26,11 +26,14 @@
 #define DEFAULT_TIMEOUT				5000	/* milliseconds */
 
 #define MAX_INTERVAL	(30 * 86400)	/* seconds */
-#define MAX_TIMEOUT		300000		/* milliseconds */
+#define MAX_TIMEOUT		300000	/* milliseconds */
 
 PG_FUNCTION_INFO_V1(pseudo_fdw_validator);
 
-/* The options that every provider takes; all but the first say how long a keyring serves. */
+/*
+ * The options that every provider takes; all but the first say how long a
+ * keyring serves.
+ */
 static const char *const common_options[] = {
 	"provider", "refresh_interval", "stale_limit", "timeout", NULL
 };
@@ -183,19 +186,23 @@ pseudo_options_identity(List *list)
 }
 
 /*
- * Returns true if the command that is running leaves a keyring as it is, but for the times.  The owner may
- * do that without the right to name a file, secret or command.
+ * Returns true if the command that is running leaves a keyring as it is, but
+ * for the times.  The owner may do that without the right to name a file,
+ * secret or command.
  *
- * A validator learns what the options will be, not what they were, nor of which server.  So the
- * command itself is looked at: an ALTER SERVER that the client sent, whose executor has checked that the
- * current user owns the server.  Options like those of some server that they own would not do: they
- * could make a second one, and keep it when the first is taken from them.  In a function the command
- * cannot be seen, and the provider's right is asked for.
+ * A validator learns what the options will be, not what they were, nor of
+ * which server.  So the command itself is looked at: an ALTER SERVER that the
+ * client sent, whose executor has checked that the current user owns the
+ * server.  Options like those of some server that they own would not do: they
+ * could make a second one, and keep it when the first is taken from them.  In
+ * a function the command cannot be seen, and the provider's right is asked
+ * for.
  */
 static bool
 only_times_change(List *list)
 {
 	PlannedStmt *planned;
+	AlterForeignServerStmt *alter;
 	ForeignServer *server;
 
 	if (!PortalIsValid(ActivePortal) || list_length(ActivePortal->stmts) != 1)
@@ -203,7 +210,8 @@ only_times_change(List *list)
 	planned = linitial_node(PlannedStmt, ActivePortal->stmts);
 	if (planned->utilityStmt == NULL || !IsA(planned->utilityStmt, AlterForeignServerStmt))
 		return false;
-	server = GetForeignServerByName(((AlterForeignServerStmt *) planned->utilityStmt)->servername, true);
+	alter = (AlterForeignServerStmt *) planned->utilityStmt;
+	server = GetForeignServerByName(alter->servername, true);
 	return server != NULL &&
 		strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, PSEUDO_WRAPPER) == 0 &&
 		strcmp(pseudo_options_identity(list), pseudo_options_identity(server->options)) == 0;
@@ -211,9 +219,10 @@ only_times_change(List *list)
 
 /*
  * Validator of the wrapper `pseudo`: the options of a server, complete as they
- * will be; no others.  That they are right, and that the current user may set them.
- * Errors: HV00D unknown option, 22023 invalid value or missing option,
- * 42501 a right that the provider asks for.
+ * will be; no others.  That they are right, and that the current user may set
+ * them.  Errors: ERRCODE_FDW_INVALID_OPTION_NAME,
+ * ERRCODE_INVALID_PARAMETER_VALUE for an invalid value or a missing option,
+ * ERRCODE_INSUFFICIENT_PRIVILEGE.
  */
 Datum
 pseudo_fdw_validator(PG_FUNCTION_ARGS)

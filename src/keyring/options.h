@@ -20,8 +20,9 @@
 extern PseudoOptions *pseudo_options_read(const char *server, List *list);
 
 /*
- * The options that say which keyring it is, and not how long it serves, as palloc'ed text to
- * compare: all but refresh_interval, stale_limit and timeout.
+ * The options that say which keyring it is, and not how long it serves, as
+ * palloc'ed text to compare: all but refresh_interval, stale_limit and
+ * timeout.
  */
 extern char *pseudo_options_identity(List *list);
 

@@ -2,13 +2,17 @@
  * process.c
  *		Running a shell command whose output is secret.
  *
- * The command is done when its shell has exited.  What it left in the pipes by then is
- * its output; whatever still runs of its process group is killed, so that a process in the
- * background that holds the pipes open cannot make us wait.  A command that has closed its standard
- * output and runs on is waited for.
+ * The command is done when its shell has exited.  What it has written by then
+ * is its output.  Whatever still runs of its process group is killed: a process
+ * in the background that holds the pipes open cannot make us wait.  A command
+ * that has closed its standard output and runs on is waited for.
  *
- * The group is killed before the shell is reaped: until then its number cannot
- * have become another's.
+ * The group is killed before the shell is reaped.  Until then its number cannot
+ * have become that of another process.
+ *
+ * OpenPipeStream(), with which PostgreSQL runs ssl_passphrase_command, would not
+ * do.  It has no deadline and hears of no cancel while it reads, it leaves what
+ * the command started, and its stdio buffer is not wiped.
  */
 #include "postgres.h"
 
@@ -37,7 +41,8 @@
 #define REAP_TIME		50		/* milliseconds that a killed shell gets to go */
 #define ERRORS_SIZE		1024	/* bytes of standard error that are kept */
 #define ERRORS_SHOWN	500		/* bytes of them that are shown */
-#define MAX_DESCRIPTOR	65536	/* descriptors are closed up to this one, if there is no close_range */
+#define MAX_DESCRIPTOR	65536	/* the last one that is closed, where there is
+								 * no close_range() */
 #define MAX_ABANDONED	16
 
 /* Our end of a pipe, and what has come out of it. */
@@ -55,8 +60,10 @@ typedef struct Process
 {
 	const char *what;
 	int64		deadline;
-	pid_t		pid;			/* of the shell and its group; 0 where none is left */
-	Pipe		out;			/* data in secret memory, one byte more than allowed */
+	pid_t		pid;			/* of the shell and its group; 0 where none is
+								 * left */
+	Pipe		out;			/* data in secret memory, one byte more than
+								 * allowed */
 	Pipe		err;
 	char		errors[ERRORS_SIZE];
 	bool		ok;
@@ -64,7 +71,10 @@ typedef struct Process
 
 extern char **environ;
 
-/* Shells that could not be killed (they became sudo, say): reaped by a later run. */
+/*
+ * Shells that could not be killed (they became sudo, say): reaped by a later
+ * run.
+ */
 static pid_t abandoned[MAX_ABANDONED];
 
 /* ---- In the child: only what is safe between fork() and exec() ---- */
@@ -86,7 +96,10 @@ close_others(void)
 		(void) close(fd);
 }
 
-/* Give up the server's signal handlers and what it ignores, and let all signals in. */
+/*
+ * Give up the server's signal handlers and what it ignores, and let all
+ * signals in.
+ */
 static void
 reset_signals(void)
 {
@@ -114,7 +127,8 @@ become_shell(const char *command, int out, int err, pid_t parent)
 #endif
 	in = open("/dev/null", O_RDONLY);
 	if (getppid() == parent &&
-		dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0)
+		dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
+		dup2(err, STDERR_FILENO) >= 0)
 	{
 		close_others();
 		(void) execve("/bin/sh", arguments, environ);
@@ -144,13 +158,17 @@ start_shell(const char *command, int out, int err)
 		become_shell(command, out, err, parent);
 	error = errno;
 	if (pid > 0)
-		(void) setpgid(pid, pid);	/* whoever comes first: it has to be true for both */
+		(void) setpgid(pid, pid);	/* whoever comes first: it has to be true
+									 * for both */
 	(void) sigprocmask(SIG_SETMASK, &mask, NULL);
 	errno = error;
 	return pid;
 }
 
-/* Open a pipe for a command to write to; false, with errno set, where that fails. */
+/*
+ * Open a pipe for a command to write to; false, with errno set, where that
+ * fails.
+ */
 static bool
 open_pipe(Pipe *p, int *write_end)
 {
@@ -179,7 +197,10 @@ close_pipe(Pipe *p)
 	p->fd = -1;
 }
 
-/* Read once what a pipe has, and close it at its end; returns whether bytes came. */
+/*
+ * Read once what a pipe has, and close it at its end; returns whether bytes
+ * came.
+ */
 static bool
 read_pipe(Pipe *p)
 {
@@ -204,7 +225,10 @@ read_pipe(Pipe *p)
 	return got > 0;
 }
 
-/* Read what there is, as far as it has room: whoever escaped the kill may write for ever. */
+/*
+ * Read what there is, as far as it has room: whoever escaped the kill may
+ * write for ever.
+ */
 static void
 drain_pipe(Pipe *p)
 {
@@ -212,7 +236,10 @@ drain_pipe(Pipe *p)
 		;
 }
 
-/* Returns true if the shell has exited.  It stays a zombie, and its pid ours, unless something reaped it. */
+/*
+ * Returns true if the shell has exited.  It stays a zombie, and its pid ours,
+ * unless something reaped it.
+ */
 static bool
 has_exited(Process *p)
 {
@@ -235,7 +262,10 @@ reap_abandoned(void)
 	}
 }
 
-/* Note a shell that does not go; where there are too many, it is reaped when the backend ends. */
+/*
+ * Note a shell that does not go; where there are too many, it is reaped when
+ * the backend ends.
+ */
 static void
 abandon(pid_t pid)
 {
@@ -249,9 +279,12 @@ abandon(pid_t pid)
 	}
 }
 
-/* Kill what is left of the group and reap the shell; returns its wait status, -1 if unknown. */
+/*
+ * Kill what is left of the group and reap the shell; returns its wait status,
+ * -1 if unknown.
+ */
 static int
-stop(Process *p)
+stop_process(Process *p)
 {
 	pid_t		pid = p->pid;
 	int			status = -1;
@@ -273,11 +306,11 @@ stop(Process *p)
 
 /* Stop and free all; also called when the backend exits in the middle. */
 static void
-clean_up(int code pg_attribute_unused(), Datum arg)
+clean_up_process(int code pg_attribute_unused(), Datum arg)
 {
 	Process    *p = (Process *) DatumGetPointer(arg);
 
-	(void) stop(p);
+	(void) stop_process(p);
 	close_pipe(&p->out);
 	close_pipe(&p->err);
 	pseudo_secret_free(p->out.data);
@@ -285,7 +318,10 @@ clean_up(int code pg_attribute_unused(), Datum arg)
 	explicit_bzero(p->errors, sizeof(p->errors));
 }
 
-/* What the command wrote to its standard error, fit for a log; NULL where it is nothing. */
+/*
+ * What the command wrote to its standard error, fit for a log; NULL where it
+ * is nothing.
+ */
 static const char *
 errors_of(Process *p)
 {
@@ -306,6 +342,7 @@ errors_of(Process *p)
 		if (c == '\n' || c == '\r')
 		{
 			new_line = text.len > 0;
+
 			continue;
 		}
 		if (new_line)
@@ -318,14 +355,14 @@ errors_of(Process *p)
 
 /* Fill in a failure, with standard error as the detail; returns false. */
 static bool
-fail(Process *p, PseudoFailure *failure, int sqlstate, const char *message)
+process_fail(Process *p, PseudoFailure *failure, int sqlstate, const char *message)
 {
 	return pseudo_fail(failure, PSEUDO_FAIL_TRANSIENT, sqlstate, message, errors_of(p), NULL);
 }
 
 /* Start the command with its pipes. */
 static bool
-start(Process *p, const char *command, PseudoFailure *failure)
+start_process(Process *p, const char *command, PseudoFailure *failure)
 {
 	int			out = -1;
 	int			err = -1;
@@ -340,8 +377,8 @@ start(Process *p, const char *command, PseudoFailure *failure)
 		(void) close(err);
 	if (p->pid > 0)
 		return true;
-	return fail(p, failure, ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
-				psprintf("could not start %s: %s", p->what, pg_strerror(error)));
+	return process_fail(p, failure, ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+						psprintf("could not start %s: %s", p->what, pg_strerror(error)));
 }
 
 /* Wait for output or milliseconds to pass, open to interrupts. */
@@ -352,17 +389,19 @@ pause_for_output(const Process *p, int64 milliseconds)
 
 	if (p->out.fd >= 0)
 		events |= WL_SOCKET_READABLE;
-	(void) WaitLatchOrSocket(MyLatch, events, p->out.fd, (long) milliseconds, pseudo_wait_event(PSEUDO_WAIT_COMMAND));
+	(void) WaitLatchOrSocket(MyLatch, events, p->out.fd, (long) milliseconds,
+							 pseudo_wait_event(PSEUDO_WAIT_COMMAND));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
 
 /*
- * Read until the shell has exited.  No event tells of that, nor of standard error, so we look:
- * at once after output, which also ends with the shell, then ever more seldom.
+ * Read until the shell has exited.  No event tells of that, nor of standard
+ * error, so we look: at once after output, which also ends with the shell,
+ * then ever more seldom.
  */
 static bool
-attend(Process *p, PseudoFailure *failure)
+attend_process(Process *p, PseudoFailure *failure)
 {
 	int64		pause = 1;
 
@@ -375,8 +414,8 @@ attend(Process *p, PseudoFailure *failure)
 		if (p->out.len == p->out.size)
 			return true;
 		if (left <= 0)
-			return fail(p, failure, ERRCODE_CONNECTION_FAILURE,
-						psprintf("%s timed out", p->what));
+			return process_fail(p, failure, ERRCODE_CONNECTION_FAILURE,
+								psprintf("%s timed out", p->what));
 		pause = moved ? 1 : Min(2 * pause, MAX_PAUSE);
 		pause_for_output(p, Min(pause, left));
 	}
@@ -385,20 +424,20 @@ attend(Process *p, PseudoFailure *failure)
 
 /* Stop the command, and see what became of it. */
 static bool
-finish(Process *p, PseudoFailure *failure)
+finish_process(Process *p, PseudoFailure *failure)
 {
-	int			status = stop(p);
+	int			status = stop_process(p);
 
 	drain_pipe(&p->out);
 	if (p->out.error != 0)
-		return fail(p, failure, ERRCODE_IO_ERROR,
-					psprintf("could not read the output of %s: %s", p->what, pg_strerror(p->out.error)));
+		return process_fail(p, failure, ERRCODE_IO_ERROR,
+							psprintf("could not read the output of %s: %s", p->what, pg_strerror(p->out.error)));
 	if (p->out.len == p->out.size)
-		return fail(p, failure, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-					psprintf("%s wrote more than %zu bytes", p->what, p->out.size - 1));
+		return process_fail(p, failure, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+							psprintf("%s wrote more than %zu bytes", p->what, p->out.size - 1));
 	if (status != 0)
-		return fail(p, failure, ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
-					psprintf("%s failed: %s", p->what, wait_result_to_str(status)));
+		return process_fail(p, failure, ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+							psprintf("%s failed: %s", p->what, wait_result_to_str(status)));
 	return true;
 }
 
@@ -413,17 +452,18 @@ pseudo_process_run(const char *what, const char *command, int64 deadline, Size m
 	p.err.data = p.errors;
 	p.err.size = sizeof(p.errors);
 	reap_abandoned();
-	PG_ENSURE_ERROR_CLEANUP(clean_up, PointerGetDatum(&p));
+	PG_ENSURE_ERROR_CLEANUP(clean_up_process, PointerGetDatum(&p));
 	{
 		p.out.data = pseudo_secret_alloc(max + 1);
 		p.out.size = max + 1;
-		p.ok = start(&p, command, failure) && attend(&p, failure) && finish(&p, failure);
+		p.ok = start_process(&p, command, failure) &&
+			attend_process(&p, failure) && finish_process(&p, failure);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(clean_up, PointerGetDatum(&p));
+	PG_END_ENSURE_ERROR_CLEANUP(clean_up_process, PointerGetDatum(&p));
 	output = p.ok ? p.out.data : NULL;
 	*len = p.ok ? p.out.len : 0;
 	if (p.ok)
 		p.out.data = NULL;		/* the caller's now */
-	clean_up(0, PointerGetDatum(&p));
+	clean_up_process(0, PointerGetDatum(&p));
 	return output;
 }

@@ -20,8 +20,9 @@ static const char *const option_names[] = {
 };
 
 /*
- * The module's name to load it by: beside ours, or where dynamic_library_path leads, which is how
- * PostgreSQL 18 and later have extensions in folders of their own.
+ * The module's name to load it by: beside ours, or where dynamic_library_path
+ * leads, which is how PostgreSQL 18 and later have extensions in folders of
+ * their own.
  */
 static const char *
 module_name(void)
@@ -32,7 +33,10 @@ module_name(void)
 	return access(path, F_OK) == 0 ? "$libdir/" MODULE : MODULE;
 }
 
-/* Load the module and find its provider; 0A000 where it is not installed, or its libraries are not. */
+/*
+ * Load the module and find its provider; 0A000 where it is not installed, or
+ * its libraries are not.
+ */
 static void *
 load_module(void)
 {
@@ -64,7 +68,7 @@ load_module(void)
 
 /* The provider in the other module. */
 static const PseudoProvider *
-module(void)
+aws_module(void)
 {
 	static const PseudoProvider *loaded = NULL;
 
@@ -73,18 +77,24 @@ module(void)
 	return loaded;
 }
 
-/* Only superusers, for the server acts with the host's own identity; and only where the module is installed. */
+/*
+ * Only superusers, for the server acts with the host's own identity; and only
+ * where the module is installed.
+ */
 static void
 aws_check_set_right(const PseudoOptions *options)
 {
 	pseudo_check_superuser(options, "It is read with the database host's own AWS credentials.");
-	(void) module();
+	(void) aws_module();
 }
 
-/* Check that an option, where given, is one of characters and of 1 to max bytes. */
+/*
+ * Check that an option, where given, is one of characters and of 1 to max
+ * bytes.
+ */
 static void
-check_text(const PseudoOptions *options, const char *name, Size max, const char *allowed,
-		   const char *hint)
+check_text_option(const PseudoOptions *options, const char *name, Size max, const char *allowed,
+				  const char *hint)
 {
 	const char *value = pseudo_option(options, name);
 
@@ -97,7 +107,10 @@ check_text(const PseudoOptions *options, const char *name, Size max, const char 
 				 errhint("%s", hint)));
 }
 
-/* Returns true if a URL begins with this scheme and host, and ends there or goes on with a port or path. */
+/*
+ * Returns true if a URL begins with this scheme and host, and ends there or
+ * goes on with a port or path.
+ */
 static bool
 url_is_at(const char *url, const char *start)
 {
@@ -119,9 +132,12 @@ is_plain_loopback(const char *url)
 	return strspn(url, "0123456789.") == strcspn(url, ":/");
 }
 
-/* Check that an option, where given, is a URL without a query, of the host itself or, where allowed, https. */
+/*
+ * Check that an option, where given, is a URL without a query, of the host
+ * itself or, where allowed, https.
+ */
 static void
-check_url(const PseudoOptions *options, const char *name, bool https)
+check_url_option(const PseudoOptions *options, const char *name, bool https)
 {
 	const char *url = pseudo_option(options, name);
 
@@ -142,7 +158,10 @@ check_url(const PseudoOptions *options, const char *name, bool https)
 			 errhint("Give a URL with http of the host itself, such as http://localhost:2773.")));
 }
 
-/* Check that there is a secret: a server may be older than its wrapper's validator. */
+/*
+ * Check that there is a secret: a server may be older than its wrapper's
+ * validator.
+ */
 static void
 need_secret_id(const PseudoOptions *options)
 {
@@ -162,17 +181,17 @@ aws_validate(const PseudoOptions *options)
 	const char *ca_file = pseudo_option(options, "ca_file");
 
 	need_secret_id(options);
-	check_text(options, "secret_id", 2048, psprintf("%s/_+=.@-:", letters),
-			   "Give the name or the ARN of a secret.");
-	check_text(options, "region", 64, lower, "Give a region such as eu-west-1.");
-	check_text(options, "version_stage", 256, psprintf("%s/_+=.@-: ", letters),
-			   "Give a staging label such as AWSCURRENT.");
-	check_text(options, "kms_key_id", 2048, psprintf("%s/_.:-", letters),
-			   "Give the id, the ARN or the alias of a KMS key.");
-	check_text(options, "profile", 256, psprintf("%s/_+=.@-:, ", letters),
-			   "Give the name of a profile of the AWS configuration files.");
-	check_url(options, "endpoint", true);
-	check_url(options, "agent", false);	/* it is sent a token */
+	check_text_option(options, "secret_id", 2048, psprintf("%s/_+=.@-:", letters),
+					  "Give the name or the ARN of a secret.");
+	check_text_option(options, "region", 64, lower, "Give a region such as eu-west-1.");
+	check_text_option(options, "version_stage", 256, psprintf("%s/_+=.@-: ", letters),
+					  "Give a staging label such as AWSCURRENT.");
+	check_text_option(options, "kms_key_id", 2048, psprintf("%s/_.:-", letters),
+					  "Give the id, the ARN or the alias of a KMS key.");
+	check_text_option(options, "profile", 256, psprintf("%s/_+=.@-:, ", letters),
+					  "Give the name of a profile of the AWS configuration files.");
+	check_url_option(options, "endpoint", true);
+	check_url_option(options, "agent", false);	/* it is sent a token */
 	if (ca_file && !is_absolute_path(ca_file))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -180,7 +199,10 @@ aws_validate(const PseudoOptions *options)
 				 errhint("Give an absolute path.")));
 }
 
-/* Check the right to store: ownership of the server, which the caller has checked, is enough. */
+/*
+ * Check the right to store: ownership of the server, which the caller has
+ * checked, is enough.
+ */
 static void
 aws_check_store_right(const PseudoOptions *options pg_attribute_unused())
 {
@@ -191,7 +213,7 @@ static PseudoDocument
 aws_load(const PseudoOptions *options, char **version, PseudoFailure *failure)
 {
 	need_secret_id(options);
-	return module()->load(options, version, failure);
+	return aws_module()->load(options, version, failure);
 }
 
 /* Change the document; see provider.h. */
@@ -201,14 +223,14 @@ aws_change(const PseudoOptions *options,
 		   void *arg, char **version)
 {
 	need_secret_id(options);
-	return module()->change(options, change, arg, version);
+	return aws_module()->change(options, change, arg, version);
 }
 
 /* Random bytes for a new key; see provider.h. */
 static bool
 aws_random(const PseudoOptions *options, uint8 *out, Size len)
 {
-	return module()->random(options, out, len);
+	return aws_module()->random(options, out, len);
 }
 
 const PseudoProvider pseudo_provider_aws = {

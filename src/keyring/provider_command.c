@@ -72,15 +72,16 @@ command_change(const PseudoOptions *options pg_attribute_unused(),
 			   PseudoDocument (*change) (const PseudoDocument *old, void *arg),
 			   void *arg pg_attribute_unused(), char **version pg_attribute_unused())
 {
-	(void) change;				/* an attribute after its type would be the type's, for C23 */
+	(void) change;				/* an attribute after its type would be the
+								 * type's, for C23 */
 	report_read_only();
-	return (PseudoDocument) {NULL, 0};
+	return PSEUDO_NO_DOCUMENT;
 }
 
 /*
- * What identifies a document: the start of a digest of it.  The document
- * holds keys of 128 random bits or more, so that nobody can find it by its digest, and a
- * label comes first, so that no other digest of it can be compared.
+ * What identifies a document: the start of a digest of it.  The document holds
+ * keys of 128 random bits or more, so that nobody can find it by its digest,
+ * and a label comes first, so that no other digest of it can be compared.
  */
 static char *
 document_version(const PseudoDocument *document)
@@ -106,7 +107,7 @@ document_version(const PseudoDocument *document)
 
 /* Say of a command's failure what it means here. */
 static void
-explain(const PseudoOptions *options, PseudoFailure *failure)
+command_explain(const PseudoOptions *options, PseudoFailure *failure)
 {
 	if (failure->sqlstate == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
 		failure->class = PSEUDO_FAIL_BAD_DOCUMENT;
@@ -122,7 +123,7 @@ static PseudoDocument
 command_load(const PseudoOptions *options, char **version, PseudoFailure *failure)
 {
 	const char *command = pseudo_option(options, "command");
-	PseudoDocument document = {NULL, 0};
+	PseudoDocument document = PSEUDO_NO_DOCUMENT;
 
 	if (command == NULL)
 	{
@@ -133,11 +134,11 @@ command_load(const PseudoOptions *options, char **version, PseudoFailure *failur
 	document.data = pseudo_process_run("command", command, pseudo_now_ms() + options->timeout,
 									   PSEUDO_DOCUMENT_MAX, &document.len, failure);
 	if (document.data == NULL)
-		explain(options, failure);
+		command_explain(options, failure);
 	else if (pseudo_document_is_blank(&document))
 	{
 		pseudo_secret_free(document.data);
-		document = (PseudoDocument) {NULL, 0};
+		document = PSEUDO_NO_DOCUMENT;
 		pseudo_fail(failure, PSEUDO_FAIL_EMPTY, ERRCODE_INVALID_PARAMETER_VALUE,
 					"command wrote no document", NULL,
 					"It must write the keyring's document to its standard output.");

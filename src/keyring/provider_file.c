@@ -2,16 +2,17 @@
  * provider_file.c
  *		The provider `file`: the document in a file of the server's host.
  *
- * The file is as private as the server's TLS key: owned by the server's user or by
- * root, and not for others to read.  We replace it by renaming, under a lock on
- * a file beside it, so that a reader sees one document or the other.
+ * The file is as private as the server's TLS key: owned by the server's user or
+ * by root, and not for others to read.  We replace it by renaming, under a lock
+ * on a file beside it, so that a reader sees one document or the other.
  *
- * Other tools may write over it in place, and what is read meanwhile can be half of one document and half
- * of another: a keyring of keys that never were.  So a file counts only if nothing wrote to it while it
- * was read, nor shortly before: the times of a file come from a clock that ticks every few milliseconds,
- * so that two writes within a tick cannot be told apart.  On a busy host a tool may also be stopped in
- * the middle of a write for longer than we wait; there a lease on the file, where the system
- * has them, says whether anybody has it open to write.
+ * Other tools may write over it in place.  What is read meanwhile can be half of
+ * one document and half of another: a keyring of keys that never were.  So a
+ * file counts only if nothing wrote to it while it was read, nor shortly before:
+ * its times come from a clock that ticks every few milliseconds, so two writes
+ * within a tick cannot be told apart.  On a busy host a tool may also be stopped
+ * in the middle of a write for longer than we wait.  A lease on the file, where
+ * the system has them, says whether anybody has it open to write.
  */
 #include "postgres.h"
 
@@ -38,10 +39,13 @@
 #include "small_file.h"
 
 #define MAX_PATH	(MAXPGPATH - 32)	/* bytes; room for .lock and .tmp */
-#define POLL_TIME	20			/* milliseconds between looks at the lock, or at a file in use */
-#define SETTLE_TIME	100			/* milliseconds without a write until a file counts */
-#define SETTLE_TIME_SECONDS	1100	/* the same where a file's time is a whole second: some file
-									 * systems know no parts of it */
+#define POLL_TIME	20			/* milliseconds between looks at the lock, or
+								 * at a file in use */
+#define SETTLE_TIME	100			/* milliseconds without a write until a file
+								 * counts */
+#define SETTLE_TIME_SECONDS	1100	/* the same where a file's time is a whole
+									 * second: some file systems know no parts
+									 * of it */
 
 #ifdef __APPLE__
 #define STAT_MTIME(st)	((st)->st_mtimespec)
@@ -57,7 +61,8 @@ static const char *const option_names[] = {"path", NULL};
 typedef struct FileChange
 {
 	char	   *path;			/* of the file itself, links followed */
-	const char *temporary;		/* path of the new file while it exists, or NULL */
+	const char *temporary;		/* path of the new file while it exists, or
+								 * NULL */
 	PseudoDocument old;
 	PseudoDocument new;
 	char	   *version;
@@ -126,15 +131,15 @@ file_check_store_right(const PseudoOptions *options pg_attribute_unused())
 
 /* Fill in a failure without a detail; returns false. */
 static bool
-fail(PseudoFailure *failure, PseudoFailureClass class, int sqlstate, const char *message,
-	 const char *hint)
+file_fail(PseudoFailure *failure, PseudoFailureClass class, int sqlstate, const char *message,
+		  const char *hint)
 {
 	return pseudo_fail(failure, class, sqlstate, message, NULL, hint);
 }
 
 /* Fill in a failure of a system call, from errno; returns false. */
 static bool
-fail_errno(PseudoFailure *failure, const char *what, const char *path)
+file_fail_errno(PseudoFailure *failure, const char *what, const char *path)
 {
 	int			error = errno;
 	char	   *message = psprintf("could not %s file \"%s\": %s", what, path,
@@ -144,16 +149,17 @@ fail_errno(PseudoFailure *failure, const char *what, const char *path)
 	{
 		case ENOENT:
 		case ENOTDIR:
-			return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_UNDEFINED_FILE, message,
-						"Make the first key with pseudo_create_key(), or, where another node has the keyring, copy its file; or correct the option \"path\".");
+			return file_fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_UNDEFINED_FILE, message,
+							 "Make the first key with pseudo_create_key(), or, where another node has the keyring, copy its file; or correct the option \"path\".");
 		case EACCES:
 		case EPERM:
-			return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE, message,
-						"The file must be readable for the user that the server runs as.");
+			return file_fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE, message,
+							 "The file must be readable for the user that the server runs as.");
 		case ENXIO:				/* a socket */
-			return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_WRONG_OBJECT_TYPE, message, NULL);
+			return file_fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_WRONG_OBJECT_TYPE, message,
+							 NULL);
 		default:
-			return fail(failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_IO_ERROR, message, NULL);
+			return file_fail(failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_IO_ERROR, message, NULL);
 	}
 }
 
@@ -182,33 +188,36 @@ check_file(const struct stat *st, const char *path, PseudoFailure *failure)
 	bool		own = st->st_uid == geteuid();
 
 	if (!S_ISREG(st->st_mode))
-		return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_WRONG_OBJECT_TYPE,
-					psprintf("\"%s\" is a %s, not a regular file", path, kind_name(st->st_mode)),
-					NULL);
+		return file_fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_WRONG_OBJECT_TYPE,
+						 psprintf("\"%s\" is a %s, not a regular file", path, kind_name(st->st_mode)),
+						 NULL);
 	if (!own && st->st_uid != 0)
-		return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE,
-					psprintf("file \"%s\" is owned by another user", path),
-					"The file must be owned by the user that the server runs as, or by root.");
+		return file_fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE,
+						 psprintf("file \"%s\" is owned by another user", path),
+						 "The file must be owned by the user that the server runs as, or by root.");
 	if (st->st_mode & (own ? S_IRWXG | S_IRWXO : S_IWGRP | S_IXGRP | S_IRWXO))
-		return fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE,
-					psprintf("file \"%s\" has permissions for group or others", path),
-					own ? "chmod 0600 the file, and take its keys as known to who could read it." :
-					"A file of root has mode 0640 or less.");
+		return file_fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE,
+						 psprintf("file \"%s\" has permissions for group or others", path),
+						 own ? "chmod 0600 the file, and take its keys as known to who could read it." :
+						 "A file of root has mode 0640 or less.");
 	return true;
 }
 
-/* What identifies this state of a file: nothing that is made from what is in it. */
+/*
+ * What identifies this state of a file: nothing that is made from what is in
+ * it.
+ */
 static char *
 file_version(const struct stat *st)
 {
 	struct timespec mtime = STAT_MTIME(st);
 	struct tm	tm;
-	char		text[64];
+	char		formatted[64];
 
 	if (gmtime_r(&mtime.tv_sec, &tm) == NULL ||
-		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) == 0)
-		snprintf(text, sizeof(text), "%lld", (long long) mtime.tv_sec);
-	return psprintf("%s.%09ld UTC (inode %llu, %lld bytes)", text, (long) mtime.tv_nsec,
+		strftime(formatted, sizeof(formatted), "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		snprintf(formatted, sizeof(formatted), "%lld", (long long) mtime.tv_sec);
+	return psprintf("%s.%09ld UTC (inode %llu, %lld bytes)", formatted, (long) mtime.tv_nsec,
 					(unsigned long long) st->st_ino, (long long) st->st_size);
 }
 
@@ -225,7 +234,8 @@ settle_time(const struct stat *st)
 	if (mtime.tv_sec < now.tv_sec - 60)
 		return 0;
 	if (mtime.tv_sec > now.tv_sec + 60)
-		return settle;			/* some clock is wrong: at least nothing may change meanwhile */
+		return settle;			/* some clock is wrong: at least nothing may
+								 * change meanwhile */
 	age = (int64) (now.tv_sec - mtime.tv_sec) * 1000 + (now.tv_nsec - mtime.tv_nsec) / 1000000;
 	return Min(Max(settle - age, 0), settle);
 }
@@ -238,8 +248,9 @@ same_time(struct timespec a, struct timespec b)
 }
 
 /*
- * Returns true if nothing wrote to a file between two looks at it.  If another file was renamed over it
- * meanwhile, which changes its ctime, it still has the same content.
+ * Returns true if nothing wrote to a file between two looks at it.  If another
+ * file was renamed over it meanwhile, which changes its ctime, it still has
+ * the same content.
  */
 static bool
 is_unchanged(const struct stat *before, const struct stat *after)
@@ -259,7 +270,10 @@ pause_for(int64 milliseconds)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* Wait until nothing wrote to the file for a while, by its times at that moment. */
+/*
+ * Wait until nothing wrote to the file for a while, by its times at that
+ * moment.
+ */
 static void
 wait_until_settled(const struct stat *st)
 {
@@ -271,15 +285,18 @@ wait_until_settled(const struct stat *st)
 }
 
 /*
- * Keep others from opening a file to write while we read it: they wait.  Returns false where one has it
- * open already.  Leases are Linux's, for files of our own on local file systems; elsewhere the times
- * alone have to do.
+ * Keep others from opening a file to write while we read it: they wait.
+ * Returns false where one has it open already.  Leases are Linux's, for files
+ * of our own on local file systems; elsewhere the times alone have to do.
  */
 static bool
 take_lease(int fd)
 {
 #ifdef F_SETLEASE
-	/* Who wants to write makes the kernel tell us by a signal: one that means nothing, for we are done soon. */
+	/*
+	 * Who wants to write makes the kernel tell us by a signal: one that means
+	 * nothing, for we are done soon.
+	 */
 	(void) fcntl(fd, F_SETSIG, SIGURG);
 	return fcntl(fd, F_SETLEASE, F_RDLCK) == 0 || errno != EAGAIN;
 #else
@@ -297,8 +314,8 @@ end_lease(int fd)
 }
 
 /*
- * Read an open file into document->data, of PSEUDO_DOCUMENT_MAX + 1 bytes.  *changed: it changed
- * meanwhile, so that the result says nothing.
+ * Read an open file into document->data, of PSEUDO_DOCUMENT_MAX + 1 bytes.
+ * *changed: it changed meanwhile, so that the result says nothing.
  */
 static bool
 read_open_file(int fd, const char *path, PseudoDocument *document, char **version,
@@ -309,7 +326,7 @@ read_open_file(int fd, const char *path, PseudoDocument *document, char **versio
 	ssize_t		len;
 
 	if (fstat(fd, &st) != 0)
-		return fail_errno(failure, "stat", path);
+		return file_fail_errno(failure, "stat", path);
 	if (!check_file(&st, path, failure))
 		return false;
 	wait_until_settled(&st);
@@ -318,23 +335,26 @@ read_open_file(int fd, const char *path, PseudoDocument *document, char **versio
 		return false;
 	len = pseudo_read_to_end(fd, document->data, PSEUDO_DOCUMENT_MAX + 1);
 	if (len < 0 || fstat(fd, &after) != 0)
-		return fail_errno(failure, "read", path);
+		return file_fail_errno(failure, "read", path);
 	end_lease(fd);
 	*changed = !is_unchanged(&st, &after);
 	if (len > PSEUDO_DOCUMENT_MAX)
-		return fail(failure, PSEUDO_FAIL_BAD_DOCUMENT, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-					psprintf("file \"%s\" is larger than %d bytes", path, PSEUDO_DOCUMENT_MAX),
-					NULL);
+		return file_fail(failure, PSEUDO_FAIL_BAD_DOCUMENT, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+						 psprintf("file \"%s\" is larger than %d bytes", path, PSEUDO_DOCUMENT_MAX),
+						 NULL);
 	if (len == 0)
-		return fail(failure, PSEUDO_FAIL_EMPTY, ERRCODE_INVALID_PARAMETER_VALUE,
-					psprintf("file \"%s\" is empty", path),
-					"Make the first key with pseudo_create_key(), or, where another node has the keyring, copy its file.");
+		return file_fail(failure, PSEUDO_FAIL_EMPTY, ERRCODE_INVALID_PARAMETER_VALUE,
+						 psprintf("file \"%s\" is empty", path),
+						 "Make the first key with pseudo_create_key(), or, where another node has the keyring, copy its file.");
 	document->len = (Size) len;
 	*version = file_version(&st);
 	return true;
 }
 
-/* Open a file, without waiting for a FIFO's writer, and read it, again while others write to it. */
+/*
+ * Open a file, without waiting for a FIFO's writer, and read it, again while
+ * others write to it.
+ */
 static bool
 read_file(const char *path, int timeout, PseudoDocument *document, char **version,
 		  PseudoFailure *failure)
@@ -345,10 +365,11 @@ read_file(const char *path, int timeout, PseudoDocument *document, char **versio
 
 	do
 	{
-		int			fd = OpenTransientFile(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | PG_BINARY);
+		int			fd = OpenTransientFile(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY |
+										   PG_BINARY);
 
 		if (fd < 0)
-			return fail_errno(failure, "open", path);
+			return file_fail_errno(failure, "open", path);
 		changed = false;
 		ok = read_open_file(fd, path, document, version, &changed, failure);
 		CloseTransientFile(fd);
@@ -356,9 +377,9 @@ read_file(const char *path, int timeout, PseudoDocument *document, char **versio
 			return ok;
 		pause_for(POLL_TIME);
 	} while (pseudo_now_ms() < deadline);
-	return fail(failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_OBJECT_IN_USE,
-				psprintf("file \"%s\" was being written for %d ms", path, timeout),
-				"Another process writes to it, or has it open to write. Such a tool should write a new file and rename it over this one.");
+	return file_fail(failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_OBJECT_IN_USE,
+					 psprintf("file \"%s\" was being written for %d ms", path, timeout),
+					 "Another process writes to it, or has it open to write. Such a tool should write a new file and rename it over this one.");
 }
 
 /* Load a file's document; see provider.h. */
@@ -396,9 +417,9 @@ file_load(const PseudoOptions *options, char **version, PseudoFailure *failure)
 
 	if (path == NULL)
 	{
-		fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INVALID_PARAMETER_VALUE,
-			 "option \"path\" is required", NULL);
-		return (PseudoDocument) {NULL, 0};
+		file_fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INVALID_PARAMETER_VALUE,
+				  "option \"path\" is required", NULL);
+		return PSEUDO_NO_DOCUMENT;
 	}
 	return load_path(path, options->timeout, version, failure);
 }
@@ -429,7 +450,7 @@ resolve_directory(const char *path)
 
 /* The path of the file itself: a link stays, and its target is replaced. */
 static char *
-resolve(const char *path)
+resolve_path(const char *path)
 {
 	char		resolved[PATH_MAX];
 	struct stat st;
@@ -448,7 +469,8 @@ resolve(const char *path)
 }
 
 /*
- * Report a failed system call on the way to the new file: what it means, and that all is as it was.
+ * Report a failed system call on the way to the new file: what it means, and
+ * that all is as it was.
  */
 static void
 report_store_errno(const char *what, const char *path)
@@ -465,13 +487,15 @@ report_store_errno(const char *what, const char *path)
 			 denied ? errhint("The keyring's file is replaced by a new one: the user that the server runs as must be able to write to its directory.") : 0));
 }
 
-/* Take the lock on the file beside path, waiting at most timeout milliseconds. */
+/*
+ * Take the lock on the file beside path, waiting at most timeout milliseconds.
+ */
 static int
 take_lock(const char *path, int timeout)
 {
 	char	   *lock = psprintf("%s.lock", path);
-	int			fd = OpenTransientFilePerm(lock, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-										   S_IRUSR | S_IWUSR);
+	int			fd = OpenTransientFilePerm(lock, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+										   O_NONBLOCK, S_IRUSR | S_IWUSR);
 	int64		deadline = pseudo_now_ms() + timeout;
 
 	if (fd < 0)
@@ -480,7 +504,8 @@ take_lock(const char *path, int timeout)
 	{
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			ereport(ERROR,
-					(errcode(ERRCODE_IO_ERROR), /* errcode_for_file_access() does not know ENOLCK */
+					(errcode(ERRCODE_IO_ERROR), /* errcode_for_file_access()
+												 * does not know ENOLCK */
 					 errmsg("could not lock file \"%s\": %m", lock)));
 		if (pseudo_now_ms() >= deadline)
 			ereport(ERROR,
@@ -551,8 +576,8 @@ sync_descriptor(int fd)
 }
 
 /*
- * Make a directory's entries durable.  The new file is in its place by now, so a failure is no
- * error: the change is made, and must be taken as made.
+ * Make a directory's entries durable.  The new file is in its place by now, so
+ * a failure is no error: the change is made, and must be taken as made.
  */
 static void
 sync_directory(const char *path)
@@ -570,11 +595,11 @@ sync_directory(const char *path)
 }
 
 /*
- * Set a complete file's time back, so that its readers need not wait: no one writes to it before
- * it is in its place.  Where that fails, they wait.
+ * Set a complete file's time back, so that its readers need not wait: no one
+ * writes to it before it is in its place.  Where that fails, they wait.
  */
 static void
-settle(int fd)
+set_time_back(int fd)
 {
 	struct timespec times[2];
 	int64		nanoseconds;
@@ -588,10 +613,11 @@ settle(int fd)
 }
 
 /*
- * Make the file that is to be the new one, and close it.  One of a server that was killed in the
- * middle is in the way, with keys that may have been destroyed since; the name is always
- * the same, so that it goes with the next change.  fsync() itself: a keyring is no
- * part of the database, and must not be lost where its setting fsync is off.
+ * Make the file that is to be the new one, and close it.  One of a server that
+ * was killed in the middle is in the way, with keys that may have been
+ * destroyed since; the name is always the same, so that it goes with the next
+ * change.  fsync() itself: a keyring is no part of the database, and must not
+ * be lost where its setting fsync is off.
  */
 static void
 write_temporary(FileChange *c, const char *temporary)
@@ -599,16 +625,19 @@ write_temporary(FileChange *c, const char *temporary)
 	struct stat st;
 	int			fd;
 
-	/* A read-only file system says so even where there is no such file; so will the next call. */
+	/*
+	 * A read-only file system says so even where there is no such file; so
+	 * will the next call.
+	 */
 	if (unlink(temporary) != 0 && errno != ENOENT && errno != EROFS)
 		report_store_errno("remove", temporary);
-	fd = OpenTransientFilePerm(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | PG_BINARY,
-							   S_IRUSR | S_IWUSR);
+	fd = OpenTransientFilePerm(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
+							   O_CLOEXEC | PG_BINARY, S_IRUSR | S_IWUSR);
 	if (fd < 0)
 		report_store_errno("create", temporary);
 	c->temporary = temporary;
 	write_all(fd, temporary, &c->new);
-	settle(fd);
+	set_time_back(fd);
 	if (sync_descriptor(fd) != 0)
 		report_store_errno("fsync", temporary);
 	if (fstat(fd, &st) != 0)
@@ -620,7 +649,7 @@ write_temporary(FileChange *c, const char *temporary)
 
 /* Put the new document in the place of the old. */
 static void
-store(FileChange *c)
+file_store(FileChange *c)
 {
 	const char *temporary = psprintf("%s.tmp", c->path);
 
@@ -640,13 +669,13 @@ file_change(const PseudoOptions *options,
 	FileChange	c = {.change = change,.arg = arg};
 	int			lock;
 
-	c.path = resolve(need_path(options));
+	c.path = resolve_path(need_path(options));
 	lock = take_lock(c.path, options->timeout);
 	PG_TRY();
 	{
 		load_old(&c, options->timeout);
 		c.new = c.change(&c.old, c.arg);
-		store(&c);
+		file_store(&c);
 	}
 	PG_CATCH();
 	{

@@ -5,6 +5,9 @@
  *
  * Each block is a mapping of its own: a page that holds its size, then the
  * locked pages that the caller sees.
+ *
+ * OpenSSL's secure heap would not do: it belongs to the process, has a fixed
+ * size, and whoever initializes it first decides that for all.
  */
 #include "postgres.h"
 
@@ -38,7 +41,10 @@ header_of(void *ptr)
 	return (SecretHeader *) ((char *) ptr - page_size());
 }
 
-/* Keep a block out of core dumps and of children; advice, so failures are no errors. */
+/*
+ * Keep a block out of core dumps and of children; advice, so failures are no
+ * errors.
+ */
 static void
 hide(void *ptr, Size size)
 {
@@ -52,7 +58,10 @@ hide(void *ptr, Size size)
 #endif
 }
 
-/* Warn, once a session, that memory could not be locked; frees ptr where the warning is thrown. */
+/*
+ * Warn, once a session, that memory could not be locked; frees ptr where the
+ * warning is thrown.
+ */
 static void
 warn_unlocked(void *ptr, int error)
 {
@@ -106,19 +115,20 @@ pseudo_secret_alloc(Size size)
 #define CLEAR(n)	"vpxorq %%zmm" #n ", %%zmm" #n ", %%zmm" #n "\n\t"
 
 /*
- * Clear the vector registers, which are part of a core dump: some keep for long what was decrypted
- * or copied last.
+ * Clear the vector registers, which are part of a core dump: some keep for
+ * long what was decrypted or copied last.
  */
 static void
 clear_registers(void)
 {
 #ifdef __x86_64__
 	if (__builtin_cpu_supports("avx"))
-		__asm__ volatile("vzeroall":::"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-						 "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+		__asm__ volatile ("vzeroall":::"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+						  "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+
 	if (__builtin_cpu_supports("avx512f"))
-		__asm__ volatile(CLEAR(16) CLEAR(17) CLEAR(18) CLEAR(19) CLEAR(20) CLEAR(21) CLEAR(22) CLEAR(23)
-						 CLEAR(24) CLEAR(25) CLEAR(26) CLEAR(27) CLEAR(28) CLEAR(29) CLEAR(30) CLEAR(31):);
+		__asm__ volatile (CLEAR(16) CLEAR(17) CLEAR(18) CLEAR(19) CLEAR(20) CLEAR(21) CLEAR(22) CLEAR(23)
+						  CLEAR(24) CLEAR(25) CLEAR(26) CLEAR(27) CLEAR(28) CLEAR(29) CLEAR(30) CLEAR(31):);
 #endif
 }
 
@@ -136,7 +146,8 @@ pseudo_secret_free(void *ptr)
 	(void) munmap(header_of(ptr), page_size() + size);
 }
 
-#define ARENA_BLOCK	65536		/* bytes of an arena's block, unless more is asked for */
+#define ARENA_BLOCK	65536		/* bytes of an arena's block, unless more is
+								 * asked for */
 
 /* A block of an arena; what it gives out follows it. */
 typedef struct ArenaBlock
@@ -236,6 +247,7 @@ pseudo_arena_printf(PseudoArena *arena, const char *format,...)
 	if (len < 0)
 		elog(ERROR, "could not format a string");
 	text = pseudo_arena_alloc(arena, (Size) len + 1);
+
 	va_start(args, format);
 	(void) vsnprintf(text, (Size) len + 1, format, args);
 	va_end(args);

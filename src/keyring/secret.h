@@ -11,7 +11,7 @@
 /*
  * Allocate size bytes, zeroed and page-aligned.  The caller frees them, also
  * in the middle of an error: they belong to no memory context.
- * Errors: 53200 (out of memory); a WARNING once a backend where mlock() is
+ * Errors: ERRCODE_OUT_OF_MEMORY; a WARNING once a backend where mlock() is
  * refused (the message names RLIMIT_MEMLOCK).
  */
 extern PGDLLEXPORT void *pseudo_secret_alloc(Size size);
@@ -27,12 +27,12 @@ typedef struct PseudoArena PseudoArena;
 
 extern PGDLLEXPORT PseudoArena *pseudo_arena_create(MemoryContext context);
 
-/* size bytes, zeroed, aligned to 16.  Errors: 53200. */
+/* size bytes, zeroed, aligned to 16.  Errors: ERRCODE_OUT_OF_MEMORY. */
 extern PGDLLEXPORT void *pseudo_arena_alloc(PseudoArena *arena, Size size);
 
 /* A copy of len bytes with a zero after them; of a string; of a format. */
 extern PGDLLEXPORT char *pseudo_arena_copy(PseudoArena *arena, const char *data, Size len);
 extern PGDLLEXPORT char *pseudo_arena_strdup(PseudoArena *arena, const char *string);
-extern PGDLLEXPORT char *pseudo_arena_printf(PseudoArena *arena, const char *format,...) __attribute__((format(printf, 2, 3)));
+extern PGDLLEXPORT char *pseudo_arena_printf(PseudoArena *arena, const char *format,...) pg_attribute_printf(2, 3);
 
 #endif							/* PSEUDO_SECRET_H */

@@ -8,8 +8,9 @@
 #include "postgres.h"
 
 /*
- * Read an open file to its end, at most size bytes, into memory of the caller's choice: it may be
- * secret.  Returns how many bytes that are, or -1 with errno set.
+ * Read an open file to its end, at most size bytes, into memory of the
+ * caller's choice: it may be secret.  Returns how many bytes that are, or -1
+ * with errno set.
  */
 extern PGDLLEXPORT ssize_t pseudo_read_to_end(int fd, char *data, Size size);
 
