@@ -310,7 +310,7 @@ Datum
 pseudo_set_primary_key(PG_FUNCTION_ARGS)
 {
 	ForeignServer *server = own_keyring(fcinfo, 0);
-	Change		change = {.what = SET_PRIMARY,.id = key_id_argument(fcinfo, 1)};
+	Change		change = {.what = SET_PRIMARY, .id = key_id_argument(fcinfo, 1)};
 
 	change_keyring(server, &change);
 	PG_RETURN_VOID();
@@ -323,7 +323,7 @@ Datum
 pseudo_set_key_status(PG_FUNCTION_ARGS)
 {
 	ForeignServer *server = own_keyring(fcinfo, 0);
-	Change		change = {.what = SET_STATUS,.id = key_id_argument(fcinfo, 1)};
+	Change		change = {.what = SET_STATUS, .id = key_id_argument(fcinfo, 1)};
 	char	   *status = string_argument(fcinfo, 2, "status");
 
 	for (change.status = PSEUDO_KEY_ENABLED; change.status < PSEUDO_KEY_UNUSABLE; change.status++)

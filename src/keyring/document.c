@@ -492,7 +492,7 @@ PseudoDocument
 pseudo_document_set_status(const PseudoDocument *old, uint32 id,
 						   PseudoKeyStatus status, char **fault)
 {
-	Change		c = {.id = id,.status = status};
+	Change		c = {.id = id, .status = status};
 
 	return change_document(&c, old, set_status, fault);
 }

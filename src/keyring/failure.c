@@ -37,7 +37,7 @@ pseudo_fail(PseudoFailure *failure, PseudoFailureClass class, int sqlstate,
 			const char *message, const char *detail, const char *hint)
 {
 	PseudoFailure old = *failure;	/* its texts may be among the new ones */
-	PseudoFailure new = {.context = old.context,.class = class,.sqlstate = sqlstate};
+	PseudoFailure new = {.context = old.context, .class = class, .sqlstate = sqlstate};
 
 	*failure = new;
 	set_text(failure, &failure->message, message);

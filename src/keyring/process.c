@@ -446,7 +446,7 @@ char *
 pseudo_process_run(const char *what, const char *command, int64 deadline, Size max, Size *len,
 				   PseudoFailure *failure)
 {
-	Process		p = {.what = what,.deadline = deadline,.out.fd = -1,.err.fd = -1};
+	Process		p = {.what = what, .deadline = deadline, .out.fd = -1, .err.fd = -1};
 	char	   *output;
 
 	p.err.data = p.errors;

@@ -666,7 +666,7 @@ file_change(const PseudoOptions *options,
 			PseudoDocument (*change) (const PseudoDocument *old, void *arg),
 			void *arg, char **version)
 {
-	FileChange	c = {.change = change,.arg = arg};
+	FileChange	c = {.change = change, .arg = arg};
 	int			lock;
 
 	c.path = resolve_path(need_path(options));

@@ -235,7 +235,7 @@ pseudo_arena_strdup(PseudoArena *arena, const char *string)
 
 /* See secret.h. */
 char *
-pseudo_arena_printf(PseudoArena *arena, const char *format,...)
+pseudo_arena_printf(PseudoArena *arena, const char *format, ...)
 {
 	va_list		args;
 	int			len;
