@@ -10,7 +10,7 @@
 __attribute__((noinline)) void
 pseudo_burn_stack(void)
 {
-	uint8_t		below[2048];
+	uint8_t		below[4096];
 
 	wipe(below, sizeof(below));
 }

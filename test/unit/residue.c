@@ -160,23 +160,22 @@ search_nonces(const pseudo_nonce_key *nonce_key, const uint8_t *text, size_t len
 	}
 }
 
-int
-main(void)
-{
-	static const size_t lengths[] = {16, 22, 31, 55, 56, 100, 300, 4000};
-	static uint8_t key_bytes[32];
-	static uint8_t nonce[12];
-	static uint8_t other_nonce[12];
-	static uint8_t text[4096];
-	static uint8_t sealed[4096 + 16];
-	static uint8_t opened[4096];
-	static uint8_t blocks[96];
-	static uint8_t keys[48];
-	static pseudo_siv_key key;
-	static pseudo_siv_key message_key;
-	static pseudo_nonce_key nonce_key;
+static const size_t lengths[] = {16, 22, 31, 55, 56, 100, 300, 4000};
 
-	/* The message keys, by OpenSSL. */
+#define N_LENGTHS (sizeof(lengths) / sizeof(lengths[0]))
+
+static uint8_t key_bytes[32];
+static uint8_t nonce[12];
+static uint8_t text[4096];
+static pseudo_siv_key key;
+static pseudo_nonce_key nonce_key;
+
+/* Make key, nonce and text, and the message keys by OpenSSL: what must not be found. */
+static void
+add_secrets(uint8_t *keys)
+{
+	uint8_t		blocks[96] = {0};
+
 	for (int i = 0; i < 32; i++)
 		key_bytes[i] = (uint8_t) (i * 37 + 11);
 	for (int i = 0; i < 4096; i++)
@@ -202,73 +201,77 @@ main(void)
 	add_secret("the text from 16 on", text + 16);
 	add_secret("the text from 64 on", text + 64);
 	if (pseudo_nonce_key_init(&nonce_key, key_bytes, 32, 3) != PSEUDO_OK)
-		return 2;
+		exit(2);
 	add_secret("the nonce key, inner", nonce_key.inner);
 	add_secret("the nonce key, inner end", nonce_key.inner + 4);
 	add_secret("the nonce key, outer", nonce_key.outer);
 	add_secret("the nonce key, outer end", nonce_key.outer + 4);
-	if (pseudo_siv_impls[0]->supported() && pseudo_siv_impls[1] != NULL)
-	{
-		/* This one has the round keys as they are. */
-		pseudo_siv_use(pseudo_siv_impls[0]->name);
-		pseudo_siv_key_init(&key, key_bytes, 32);
-		pseudo_siv_key_init(&message_key, keys + 16, 32);
-		for (int i = 1; i < 15; i++)
-		{
-			add_secret("a round key", key.round_keys + 16 * i);
-			add_secret("a message round key", message_key.round_keys + 16 * i);
-		}
-	}
+}
 
-	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
-	{
-		if (!pseudo_siv_use((*impl)->name))
-			continue;
-		paint_stack();
-		pseudo_siv_key_init(&key, key_bytes, 32);
-		search_stack("key_init", 32);
-		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
-		{
-			size_t		len = lengths[i];
+/* The round keys too, where an implementation has them as they are. */
+static void
+add_round_keys(const uint8_t *keys)
+{
+	static pseudo_siv_key message_key;
 
-			paint_stack();
-			pseudo_siv_seal(&key, nonce, text, i == 3 ? 300 : 0, text, len, sealed);
-			search_stack("seal", len);
-			paint_stack();
-			pseudo_siv_open(&key, nonce, text, i == 3 ? 300 : 0, sealed, len + 16, opened);
-			search_stack("open", len);
-			sealed[3] ^= 1;
-			paint_stack();
-			pseudo_siv_open(&key, nonce, text, i == 3 ? 300 : 0, sealed, len + 16, opened);
-			search_stack("refusing open", len);
-		}
-	}
-	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
+	if (!pseudo_siv_impls[0]->supported() || pseudo_siv_impls[1] == NULL)
+		return;
+	pseudo_siv_use(pseudo_siv_impls[0]->name);
+	pseudo_siv_key_init(&key, key_bytes, 32);
+	pseudo_siv_key_init(&message_key, keys + 16, 32);
+	for (int i = 1; i < 15; i++)
 	{
-		if (!pseudo_siv_use((*impl)->name))
-			continue;
-		pseudo_siv_key_init(&key, key_bytes, 32);
-		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]) && lengths[i] <= 300; i++)
-			search_batches(&key, nonce, &nonce_key, text, lengths[i]);
+		add_secret("a round key", key.round_keys + 16 * i);
+		add_secret("a message round key", message_key.round_keys + 16 * i);
 	}
-	for (const pseudo_hmac_impl *const *impl = pseudo_hmac_impls; *impl != NULL; impl++)
-	{
-		if (!pseudo_hmac_use((*impl)->name))
-			continue;
-		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
-		{
-			paint_stack();
-			pseudo_nonce_deterministic(other_nonce, &nonce_key, text, lengths[i]);
-			search_stack("nonce", lengths[i]);
-			search_nonces(&nonce_key, text, lengths[i]);
-		}
-	}
+}
+
+/* Seal, open and refuse messages by the implementation in use, and search after each. */
+static void
+search_messages(void)
+{
+	static uint8_t sealed[4096 + 16];
+	static uint8_t opened[4096];
+
 	paint_stack();
-	if (pseudo_nonce_key_init(&nonce_key, key_bytes, 32, 3) != PSEUDO_OK)
-		return 2;
-	search_stack("nonce_key_init", 32);
+	pseudo_siv_key_init(&key, key_bytes, 32);
+	search_stack("key_init", 32);
+	for (size_t i = 0; i < N_LENGTHS; i++)
+	{
+		size_t		len = lengths[i];
 
-	/* The search itself finds something where there is something. */
+		paint_stack();
+		pseudo_siv_seal(&key, nonce, text, i == 3 ? 300 : 0, text, len, sealed);
+		search_stack("seal", len);
+		paint_stack();
+		pseudo_siv_open(&key, nonce, text, i == 3 ? 300 : 0, sealed, len + 16, opened);
+		search_stack("open", len);
+		sealed[3] ^= 1;
+		paint_stack();
+		pseudo_siv_open(&key, nonce, text, i == 3 ? 300 : 0, sealed, len + 16, opened);
+		search_stack("refusing open", len);
+	}
+}
+
+/* Make nonces by the HMAC in use, and search after each. */
+static void
+search_hmac(void)
+{
+	static uint8_t other_nonce[12];
+
+	for (size_t i = 0; i < N_LENGTHS; i++)
+	{
+		paint_stack();
+		pseudo_nonce_deterministic(other_nonce, &nonce_key, text, lengths[i]);
+		search_stack("nonce", lengths[i]);
+		search_nonces(&nonce_key, text, lengths[i]);
+	}
+}
+
+/* The search itself finds something where there is something. */
+static void
+search_what_is_there(void)
+{
 	n_secrets = 1;
 	memset(secrets[0], 0x5a, 16);
 	paint_stack();
@@ -277,6 +280,34 @@ main(void)
 		passed++;
 	else
 		failed++;
+}
+
+int
+main(void)
+{
+	static uint8_t keys[48];
+
+	add_secrets(keys);
+	add_round_keys(keys);
+	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
+		if (pseudo_siv_use((*impl)->name))
+			search_messages();
+	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
+	{
+		if (!pseudo_siv_use((*impl)->name))
+			continue;
+		pseudo_siv_key_init(&key, key_bytes, 32);
+		for (size_t i = 0; i < N_LENGTHS && lengths[i] <= 300; i++)
+			search_batches(&key, nonce, &nonce_key, text, lengths[i]);
+	}
+	for (const pseudo_hmac_impl *const *impl = pseudo_hmac_impls; *impl != NULL; impl++)
+		if (pseudo_hmac_use((*impl)->name))
+			search_hmac();
+	paint_stack();
+	if (pseudo_nonce_key_init(&nonce_key, key_bytes, 32, 3) != PSEUDO_OK)
+		return 2;
+	search_stack("nonce_key_init", 32);
+	search_what_is_there();
 	printf("nothing left on the stack: %lu passed, %lu failed\n", passed, failed);
 	return failed == 0 ? 0 : 1;
 }

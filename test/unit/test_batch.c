@@ -79,77 +79,135 @@ one_siv_batch(size_t n, size_t aad_len)
 	free(aad);
 }
 
+/* Values, their pseudonyms in a batch, and what they are made with. */
+typedef struct value_batch
+{
+	size_t		n;
+	bool		has_prefix;
+	bool		random_mode;
+	pseudo_siv_key key;
+	pseudo_nonce_key nonce_key;
+	uint8_t    *aad;
+	size_t		aad_len;
+	pseudo_batch_item items[MAX_BATCH];
+	uint8_t    *values[MAX_BATCH];
+	size_t		lens[MAX_BATCH];
+} value_batch;
+
+/* Bytes of a prefix. */
+static size_t
+prefix_len(const value_batch *b)
+{
+	return b->has_prefix ? PSEUDO_PREFIX_LEN : 0;
+}
+
+/* Characters of the i-th pseudonym. */
+static size_t
+text_len(const value_batch *b, size_t i)
+{
+	return PSEUDO_BASE64_LEN(prefix_len(b) + PSEUDO_OVERHEAD + b->lens[i]);
+}
+
+/* Make keys and values. */
+static void
+make_values(value_batch *b)
+{
+	uint8_t		key_bytes[32];
+
+	random_bytes(key_bytes, sizeof(key_bytes));
+	check(pseudo_siv_key_init(&b->key, key_bytes, 32) == PSEUDO_OK &&
+		  pseudo_nonce_key_init(&b->nonce_key, key_bytes, 32, (uint32_t) random_below(53)) == PSEUDO_OK, "keys", b->n);
+	for (size_t i = 0; i < b->n; i++)
+	{
+		b->lens[i] = random_length();
+		b->values[i] = allocate_random(b->lens[i]);
+		b->items[i] = (pseudo_batch_item) {.in = b->values[i], .len = b->lens[i], .status = (pseudo_status) 99,
+			.out = allocate(text_len(b, i))};
+	}
+}
+
+/* The nonces of a batch are those of single values. */
+static void
+check_nonces(const value_batch *b)
+{
+	static uint8_t *nonces[MAX_BATCH];
+
+	for (size_t i = 0; i < b->n; i++)
+		nonces[i] = allocate(PSEUDO_NONCE_LEN);
+	pseudo_nonce_deterministic_batch(nonces, &b->nonce_key, (const uint8_t *const *) b->values, b->lens, b->n);
+	for (size_t i = 0; i < b->n; i++)
+	{
+		uint8_t		nonce[PSEUDO_NONCE_LEN];
+
+		pseudo_nonce_deterministic(nonce, &b->nonce_key, b->values[i], b->lens[i]);
+		check(memcmp(nonce, nonces[i], PSEUDO_NONCE_LEN) == 0, "nonce in a batch", b->n);
+		free(nonces[i]);
+	}
+}
+
+/* The pseudonyms of a batch are those of single values; then the items are their bytes, to be opened. */
+static void
+check_sealed(value_batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+	{
+		size_t		n_text = text_len(b, i);
+		char	   *text = (char *) allocate(n_text);
+		uint8_t    *decoded = allocate(PSEUDO_BASE64_BYTES(n_text));
+		uint8_t    *bytes;
+		size_t		n_bytes;
+
+		check(b->items[i].status == PSEUDO_OK && b->items[i].out_len == n_text, "pseudonym in a batch", b->n);
+		check(pseudo_pseudonym_seal(text, &b->key, b->has_prefix, 77, &b->nonce_key, b->aad, b->aad_len,
+									b->values[i], b->lens[i]) == PSEUDO_OK &&
+			  (b->random_mode || memcmp(text, b->items[i].out, n_text) == 0), "the same pseudonym", b->n);
+		check(pseudo_base64_decode(decoded, &n_bytes, b->items[i].out, n_text) == PSEUDO_OK &&
+			  n_bytes == prefix_len(b) + PSEUDO_OVERHEAD + b->lens[i], "its bytes", b->n);
+		free(b->items[i].out);
+		free(text);
+		n_bytes -= prefix_len(b);
+		bytes = allocate(n_bytes);	/* of its own size, for tools to see overruns */
+		memcpy(bytes, decoded + prefix_len(b), n_bytes);
+		free(decoded);
+		b->items[i] = (pseudo_batch_item) {.in = bytes, .len = n_bytes, .status = (pseudo_status) 99,
+			.out = allocate(b->lens[i])};
+	}
+}
+
+/* The values came back, but for the first one, which was too short. */
+static void
+check_opened(value_batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+	{
+		if (i == 0)
+			check(b->items[i].status == PSEUDO_MALFORMED, "too short in a batch", b->n);
+		else
+			check(b->items[i].status == PSEUDO_OK && b->items[i].out_len == b->lens[i] &&
+				  memcmp(b->items[i].out, b->values[i], b->lens[i]) == 0, "back in a batch", b->n);
+		free((void *) (uintptr_t) b->items[i].in);
+		free(b->items[i].out);
+		free(b->values[i]);
+	}
+}
+
 /* One batch of nonces and of pseudonyms, there and back, against single calls. */
 static void
 one_pseudonym_batch(size_t n, size_t aad_len, bool has_prefix, bool random_mode)
 {
-	static pseudo_batch_item items[MAX_BATCH];
-	static uint8_t *values[MAX_BATCH];
-	static uint8_t *nonces[MAX_BATCH];
-	static size_t lens[MAX_BATCH];
-	size_t		n_prefix = has_prefix ? PSEUDO_PREFIX_LEN : 0;
-	uint8_t		key_bytes[32];
-	uint8_t    *aad = allocate_random(aad_len);
-	pseudo_siv_key key;
-	pseudo_nonce_key nonce_key;
+	static value_batch b;
 
-	random_bytes(key_bytes, sizeof(key_bytes));
-	check(pseudo_siv_key_init(&key, key_bytes, 32) == PSEUDO_OK &&
-		  pseudo_nonce_key_init(&nonce_key, key_bytes, 32, (uint32_t) random_below(53)) == PSEUDO_OK, "keys", n);
-	for (size_t i = 0; i < n; i++)
-	{
-		lens[i] = random_length();
-		values[i] = allocate_random(lens[i]);
-		nonces[i] = allocate(PSEUDO_NONCE_LEN);
-		items[i] = (pseudo_batch_item) {.in = values[i], .len = lens[i], .status = (pseudo_status) 99,
-			.out = allocate(PSEUDO_BASE64_LEN(n_prefix + PSEUDO_OVERHEAD + lens[i]))};
-	}
-	pseudo_nonce_deterministic_batch(nonces, &nonce_key, (const uint8_t *const *) values, lens, n);
-	for (size_t i = 0; i < n; i++)
-	{
-		uint8_t		nonce[PSEUDO_NONCE_LEN];
-
-		pseudo_nonce_deterministic(nonce, &nonce_key, values[i], lens[i]);
-		check(memcmp(nonce, nonces[i], PSEUDO_NONCE_LEN) == 0, "nonce in a batch", n);
-		free(nonces[i]);
-	}
-	pseudo_pseudonym_seal_batch(items, n, &key, has_prefix, 77, random_mode ? NULL : &nonce_key, aad, aad_len);
-	for (size_t i = 0; i < n; i++)
-	{
-		size_t		n_text = PSEUDO_BASE64_LEN(n_prefix + PSEUDO_OVERHEAD + lens[i]);
-		char	   *text = (char *) allocate(n_text);
-		uint8_t    *decoded = allocate(PSEUDO_BASE64_BYTES(n_text));
-		size_t		n_bytes;
-
-		check(items[i].status == PSEUDO_OK && items[i].out_len == n_text, "pseudonym in a batch", n);
-		check(pseudo_pseudonym_seal(text, &key, has_prefix, 77, &nonce_key, aad, aad_len,
-									values[i], lens[i]) == PSEUDO_OK &&
-			  (random_mode || memcmp(text, items[i].out, n_text) == 0), "the same pseudonym", n);
-		check(pseudo_base64_decode(decoded, &n_bytes, items[i].out, n_text) == PSEUDO_OK &&
-			  n_bytes == n_prefix + PSEUDO_OVERHEAD + lens[i], "its bytes", n);
-		free(items[i].out);
-		free(text);
-		text = (char *) allocate_random(n_bytes - n_prefix);	/* of its own size, for tools to see overruns */
-		memcpy(text, decoded + n_prefix, n_bytes - n_prefix);
-		free(decoded);
-		items[i] = (pseudo_batch_item) {.in = (uint8_t *) text, .len = n_bytes - n_prefix,
-			.status = (pseudo_status) 99, .out = allocate(lens[i])};
-	}
+	b = (value_batch) {.n = n, .has_prefix = has_prefix, .random_mode = random_mode,
+		.aad = allocate_random(aad_len), .aad_len = aad_len};
+	make_values(&b);
+	check_nonces(&b);
+	pseudo_pseudonym_seal_batch(b.items, n, &b.key, has_prefix, 77, random_mode ? NULL : &b.nonce_key, b.aad, aad_len);
+	check_sealed(&b);
 	if (n > 0)
-		items[0].len = random_below(PSEUDO_OVERHEAD);
-	pseudo_pseudonym_open_batch(items, n, &key, aad, aad_len);
-	for (size_t i = 0; i < n; i++)
-	{
-		if (i == 0)
-			check(items[i].status == PSEUDO_MALFORMED, "too short in a batch", n);
-		else
-			check(items[i].status == PSEUDO_OK && items[i].out_len == lens[i] &&
-				  memcmp(items[i].out, values[i], lens[i]) == 0, "back in a batch", n);
-		free((void *) (uintptr_t) items[i].in);
-		free(items[i].out);
-		free(values[i]);
-	}
-	free(aad);
+		b.items[0].len = random_below(PSEUDO_OVERHEAD);
+	pseudo_pseudonym_open_batch(b.items, n, &b.key, b.aad, aad_len);
+	check_opened(&b);
+	free(b.aad);
 }
 
 /* Batches of pseudonyms, with each implementation of HMAC and of base64. */

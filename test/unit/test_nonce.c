@@ -22,7 +22,6 @@ test_deterministic(const char *name)
 	uint8_t		nonce[12];
 	uint8_t		expected[12];
 	pseudo_nonce_key key;
-	pseudo_nonce_key derived;
 
 	random_bytes(key_bytes, sizeof(key_bytes));
 	random_bytes(value, sizeof(value));
@@ -62,7 +61,21 @@ test_deterministic(const char *name)
 	check(memcmp(nonce, expected, 12) == 0, "empty value by a null pointer", 0);
 	snprintf(group, sizeof(group), "deterministic nonces, %s", name);
 	end_group(group);
+}
 
+/* The nonce keys of contexts, against OpenSSL's HMAC. */
+static void
+test_contexts(void)
+{
+	uint8_t		key_bytes[32];
+	uint8_t		value[22];
+	uint8_t		nonce[12];
+	uint8_t		expected[12];
+	pseudo_nonce_key key;
+	pseudo_nonce_key derived;
+
+	random_bytes(key_bytes, sizeof(key_bytes));
+	random_bytes(value, sizeof(value));
 	for (size_t len = 1; len <= 300; len++)
 	{
 		uint8_t		message[400] = "\377pseudo/context";	/* and a zero */
@@ -211,8 +224,12 @@ test_nonces(void)
 	const char *best_hmac = pseudo_hmac_get_impl()->name;
 
 	for (const pseudo_hmac_impl *const *impl = pseudo_hmac_impls; *impl != NULL; impl++)
-		if (pseudo_hmac_use((*impl)->name))
-			test_deterministic((*impl)->name);
+	{
+		if (!pseudo_hmac_use((*impl)->name))
+			continue;
+		test_deterministic((*impl)->name);
+		test_contexts();
+	}
 	pseudo_hmac_use(best_hmac);
 	test_random();
 	test_fork();

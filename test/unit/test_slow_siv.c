@@ -85,103 +85,132 @@ slow_polyval(uint64_t *s, const uint64_t *h, const uint8_t *p, size_t n)
 	}
 }
 
+/* A message whose tag is chosen, and what it is made of, by the RFC and by OpenSSL's AES alone. */
+typedef struct slow_message
+{
+	size_t		n;				/* blocks of text */
+	size_t		key_len;
+	uint8_t		key_bytes[32];
+	uint8_t		nonce[12];
+	uint8_t		keys[48];		/* what is derived: for authentication, for encryption */
+	uint64_t	h[2];			/* the former */
+	uint8_t		tag[16];
+	uint8_t		tag_input[16];	/* the block that AES makes the tag of, but for the nonce */
+	uint8_t    *text;
+	uint8_t    *sealed;
+} slow_message;
+
+/* Derive the message keys, RFC 8452 section 4. */
+static void
+derive_slowly(slow_message *m)
+{
+	uint8_t		blocks[96] = {0};
+
+	for (int i = 0; i < 6; i++)
+	{
+		blocks[16 * i] = (uint8_t) i;
+		memcpy(blocks + 16 * i + 4, m->nonce, 12);
+	}
+	aes_blocks(blocks, blocks, 6, m->key_bytes, m->key_len, 1);
+	for (int i = 0; i < 6; i++)
+		memcpy(m->keys + 8 * i, blocks + 16 * i, 8);
+	get_element(m->h, m->keys);
+}
+
+/* Choose a tag with this counter, whose AES block could have come from POLYVAL. */
+static void
+choose_tag(slow_message *m, uint32_t first_counter)
+{
+	do
+	{
+		random_bytes(m->tag, sizeof(m->tag));
+		for (int i = 0; i < 4; i++)
+			m->tag[i] = (uint8_t) (first_counter >> (8 * i));
+		aes_blocks(m->tag_input, m->tag, 1, m->keys + 16, m->key_len, 0);
+	} while (m->tag_input[15] & 0x80);
+	for (int i = 0; i < 12; i++)
+		m->tag_input[i] ^= m->nonce[i];
+}
+
 /*
- * A message of n blocks whose tag is chosen, so that the counter starts close to
- * its end: RFC 8452 appendix C.3 has such ones, but only of two blocks.  The first block
- * of text is solved for; all comes from the RFC and from OpenSSL's AES alone.
+ * Find the first block of text with which the tag is right.  POLYVAL is linear: it is the first block times
+ * h^(n+1), plus the rest.  h's inverse is the power 2^128 - 2, where dot's own unit is x^128.
+ */
+static void
+solve_text(slow_message *m)
+{
+	uint64_t	inverse[2] = {m->h[0], m->h[1]};
+	uint64_t	s[2] = {0, 0};
+	uint64_t	want[2];
+	uint8_t		lengths[16] = {0};
+
+	get_element(want, m->tag_input);
+	memset(m->text, 0, 16);
+	for (int i = 0; i < 8; i++)
+		lengths[8 + i] = (uint8_t) ((uint64_t) m->n * 128 >> (8 * i));
+	slow_polyval(s, m->h, m->text, m->n);
+	slow_polyval(s, m->h, lengths, 1);
+	want[0] ^= s[0];
+	want[1] ^= s[1];
+	for (int i = 0; i < 126; i++)
+	{
+		slow_dot(inverse, inverse, inverse);
+		slow_dot(inverse, inverse, m->h);
+	}
+	slow_dot(inverse, inverse, inverse);
+	for (size_t i = 0; i < m->n + 1; i++)
+		slow_dot(want, want, inverse);
+	put_element(m->text, want);
+}
+
+/* Encrypt the text with the counters that the tag begins, and append the tag. */
+static void
+encrypt_slowly(slow_message *m, uint32_t counter)
+{
+	uint8_t		block[16];
+
+	for (size_t i = 0; i < m->n; i++, counter++)
+	{
+		memcpy(block, m->tag, 16);
+		for (int j = 0; j < 4; j++)
+			block[j] = (uint8_t) (counter >> (8 * j));
+		block[15] |= 0x80;
+		aes_blocks(m->sealed + 16 * i, block, 1, m->keys + 16, m->key_len, 1);
+		for (size_t j = 0; j < 16; j++)
+			m->sealed[16 * i + j] ^= m->text[16 * i + j];
+	}
+	memcpy(m->sealed + 16 * m->n, m->tag, 16);
+}
+
+/*
+ * A message of n blocks whose counter starts close to its end: RFC 8452 appendix C.3 has such ones, but
+ * only of two blocks.  Every implementation must seal and open it.
  */
 static void
 wrapped_message(size_t n, uint32_t first_counter, size_t key_len)
 {
-	uint8_t		key_bytes[32];
-	uint8_t		nonce[12];
-	uint8_t		blocks[96] = {0};
-	uint8_t		keys[48];
-	uint8_t		tag[16];
-	uint8_t		block[16];
-	uint64_t	h[2];
-	uint64_t	inverse[2];
-	uint64_t	s[2];
-	uint64_t	want[2];
-	uint8_t    *text = allocate_random(16 * n);
-	uint8_t    *expected = allocate(16 * n + 16);
+	slow_message m = {.n = n, .key_len = key_len, .text = allocate_random(16 * n), .sealed = allocate(16 * n + 16)};
 	uint8_t    *out = allocate(16 * n + 16);
-	uint32_t	counter = first_counter;
 
-	random_bytes(key_bytes, sizeof(key_bytes));
-	random_bytes(nonce, sizeof(nonce));
-	for (int i = 0; i < 6; i++)
-	{
-		blocks[16 * i] = (uint8_t) i;
-		memcpy(blocks + 16 * i + 4, nonce, 12);
-	}
-	aes_blocks(blocks, blocks, 6, key_bytes, key_len, 1);
-	for (int i = 0; i < 6; i++)
-		memcpy(keys + 8 * i, blocks + 16 * i, 8);
-	get_element(h, keys);
-
-	/* A tag with this counter, whose AES block could have come from POLYVAL. */
-	do
-	{
-		random_bytes(tag, sizeof(tag));
-		for (int i = 0; i < 4; i++)
-			tag[i] = (uint8_t) (first_counter >> (8 * i));
-		aes_blocks(block, tag, 1, keys + 16, key_len, 0);
-	} while (block[15] & 0x80);
-	for (int i = 0; i < 12; i++)
-		block[i] ^= nonce[i];
-	get_element(want, block);
-
-	/*
-	 * POLYVAL is linear: the first block times h^(n+1), plus the rest.  h's
-	 * inverse is the power 2^128 - 2, where dot's own unit is x^128.
-	 */
-	memset(text, 0, 16);
-	memset(block, 0, sizeof(block));
-	for (int i = 0; i < 8; i++)
-		block[8 + i] = (uint8_t) ((uint64_t) n * 128 >> (8 * i));
-	s[0] = s[1] = 0;
-	slow_polyval(s, h, text, n);
-	slow_polyval(s, h, block, 1);
-	want[0] ^= s[0];
-	want[1] ^= s[1];
-	inverse[0] = h[0];
-	inverse[1] = h[1];
-	for (int i = 0; i < 126; i++)
-	{
-		slow_dot(inverse, inverse, inverse);
-		slow_dot(inverse, inverse, h);
-	}
-	slow_dot(inverse, inverse, inverse);
-	for (size_t i = 0; i < n + 1; i++)
-		slow_dot(want, want, inverse);
-	put_element(text, want);
-
-	for (size_t i = 0; i < n; i++, counter++)
-	{
-		memcpy(block, tag, 16);
-		for (int j = 0; j < 4; j++)
-			block[j] = (uint8_t) (counter >> (8 * j));
-		block[15] |= 0x80;
-		aes_blocks(expected + 16 * i, block, 1, keys + 16, key_len, 1);
-		for (int j = 0; j < 16; j++)
-			expected[16 * i + (size_t) j] ^= text[16 * i + (size_t) j];
-	}
-	memcpy(expected + 16 * n, tag, 16);
-
+	random_bytes(m.key_bytes, sizeof(m.key_bytes));
+	random_bytes(m.nonce, sizeof(m.nonce));
+	derive_slowly(&m);
+	choose_tag(&m, first_counter);
+	solve_text(&m);
+	encrypt_slowly(&m, first_counter);
 	for (int i = 0; i < n_impls; i++)
 	{
 		pseudo_siv_key key;
 
 		pseudo_siv_use(impls[i]);
-		check(pseudo_siv_key_init(&key, key_bytes, key_len) == PSEUDO_OK &&
-			  pseudo_siv_seal(&key, nonce, NULL, 0, text, 16 * n, out) == PSEUDO_OK &&
-			  memcmp(out, expected, 16 * n + 16) == 0, "sealed as by the slow way", n);
-		check(pseudo_siv_open(&key, nonce, NULL, 0, expected, 16 * n + 16, out) == PSEUDO_OK &&
-			  memcmp(out, text, 16 * n) == 0, "opened as by the slow way", n);
+		check(pseudo_siv_key_init(&key, m.key_bytes, key_len) == PSEUDO_OK &&
+			  pseudo_siv_seal(&key, m.nonce, NULL, 0, m.text, 16 * n, out) == PSEUDO_OK &&
+			  memcmp(out, m.sealed, 16 * n + 16) == 0, "sealed as by the slow way", n);
+		check(pseudo_siv_open(&key, m.nonce, NULL, 0, m.sealed, 16 * n + 16, out) == PSEUDO_OK &&
+			  memcmp(out, m.text, 16 * n) == 0, "opened as by the slow way", n);
 	}
-	free(text);
-	free(expected);
+	free(m.text);
+	free(m.sealed);
 	free(out);
 }
 
