@@ -273,7 +273,7 @@ hmac_many(uint8_t (*digests)[PSEUDO_SHA256_LEN], const uint32_t *inner, const ui
 		store_words_of_digests(digests + 16 * half, 16, work.state[half] + 4);
 	}
 	wipe(&work, sizeof(work));
-	pseudo_burn_stack();
+	pseudo_burn_deep_stack();
 }
 
 const pseudo_hmac_impl pseudo_hmac_avx512 = {

@@ -412,7 +412,7 @@ do_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
 		clear_vecs(work.round_keys[0], offsetof(group_work, rows) / sizeof(vec));
 		clear_vecs(work.rows[0], GROUP_VECS * g.used_rows);
 		clear_vecs(work.stream[0], GROUP_VECS * g.used_rows);
-		pseudo_burn_stack();
+		pseudo_burn_deep_stack();
 	}
 	CLEAR_REGISTERS();
 }

@@ -12,6 +12,9 @@
 /* Clear the stack below the caller, where functions that it called had secrets. */
 extern void pseudo_burn_stack(void);
 
+/* The same after a batch, whose functions have larger frames, the more so the more the compiler unrolls (-O3). */
+extern void pseudo_burn_deep_stack(void);
+
 /* Zero len bytes at p, in a way that the compiler may not leave out. */
 static inline void
 wipe(void *p, size_t len)
