@@ -154,9 +154,11 @@ extern int no_such_variable
 typedef enum PseudoWait
 {
 	PSEUDO_WAIT_COMMAND,		/* a command's document */
-	PSEUDO_WAIT_HTTP,			/* an answer of AWS, an agent or a host's service */
+	PSEUDO_WAIT_HTTP,			/* an answer of AWS, an agent or a host's
+								 * service */
 	PSEUDO_WAIT_RETRY,			/* the next attempt at one of these */
-	PSEUDO_WAIT_FILE,			/* the lock on a keyring's file, or the end of writing to it */
+	PSEUDO_WAIT_FILE,			/* the lock on a keyring's file, or the end of
+								 * writing to it */
 	PSEUDO_WAIT_BULK_RETRY		/* the next attempt at a batch of rows */
 } PseudoWait;
 

@@ -194,7 +194,8 @@ section_format() {
 	folder=$work/postgresql
 	unpack_version 19 || { count format 0 1; return; }
 	our_types | cat "$folder/usr/share/postgresql/19/typedefs.list" - > "$work/typedefs.list"
-	(cd "$root/src" && perl "$bindir/pgindent" "${options[@]}" --indent="$bindir/pg_bsd_indent" \
-		--typedefs="$work/typedefs.list" ./*.[ch] aws functions keyring) > "$suite_log" 2>&1 || bad=1
+	# It leaves files where it runs.
+	(cd "$work" && perl "$bindir/pgindent" "${options[@]}" --indent="$bindir/pg_bsd_indent" \
+		--typedefs="$work/typedefs.list" "$root"/src/*.[ch] "$root"/src/{aws,functions,keyring}) > "$suite_log" 2>&1 || bad=1
 	count "format, by pgindent" $((1 - bad)) $bad "$suite_log"
 }

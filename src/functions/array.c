@@ -13,7 +13,8 @@
 #include "array.h"
 
 /* Report an array that is too large. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_too_large(void)
 {
 	ereport(ERROR,

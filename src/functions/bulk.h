@@ -51,9 +51,11 @@ typedef struct BulkCounters
 	int64		rows;			/* with a value converted */
 	int64		converted;		/* values */
 	int64		already;		/* values that needed nothing */
-	int64		plain;			/* repseudonymize_table: values that are no pseudonyms */
+	int64		plain;			/* repseudonymize_table: values that are no
+								 * pseudonyms */
 	int64		unreadable;		/* dry_run: pseudonyms that no key opens */
-	int64		twins;			/* dry_run: rows whose values another row has under another key */
+	int64		twins;			/* dry_run: rows whose values another row has
+								 * under another key */
 } BulkCounters;
 
 /* A run of one of the procedures.  Lives across transactions. */
@@ -84,13 +86,17 @@ typedef struct Bulk
 	int			current;		/* the leaf that the pass is at */
 	bool		is_found;		/* has the pass found a value to convert? */
 	BulkCounters counters;
-	List	   *twin_indexes;	/* dry_run: OIDs of the indexes that twins stand in the way of */
-	int			batch_rows;		/* of the last batch, their table, and the first of them */
+	List	   *twin_indexes;	/* dry_run: OIDs of the indexes that twins
+								 * stand in the way of */
+	int			batch_rows;		/* of the last batch, their table, and the
+								 * first of them */
 	Oid			batch_relid;
 	ItemPointerData batch_tid;
-	int64		careful;		/* rows to be written one by one, after a batch that failed */
+	int64		careful;		/* rows to be written one by one, after a
+								 * batch that failed */
 	int64		rejected;		/* rows that the pass could not write */
-	ErrorData  *rejection;		/* why it could not write the first of them, and which it was */
+	ErrorData  *rejection;		/* why it could not write the first of them,
+								 * and which it was */
 	char	   *rejected_row;
 	instr_time	start;
 	instr_time	last_notice;
@@ -126,7 +132,8 @@ typedef struct BulkTarget
 	LockTupleMode lock_mode;
 	int			ncolumns;
 	PseudoColumn *columns;
-	PseudoUnique *unique;		/* what compares the columns while several keys are enabled, or NULL */
+	PseudoUnique *unique;		/* what compares the columns while several
+								 * keys are enabled, or NULL */
 } BulkTarget;
 
 /* Find the leaves of the table, and refuse what cannot be converted.  Needs SPI. */

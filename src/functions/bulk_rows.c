@@ -24,8 +24,10 @@
 #include "bulk_written.h"
 #include "reseal.h"
 
-#define MAX_BATCH_BYTES	(16 * 1024 * 1024)	/* of values; a batch ends when it has more */
-#define BATCH_SECONDS	1.0		/* a batch that finds little ends after this time */
+#define MAX_BATCH_BYTES	(16 * 1024 * 1024)	/* of values; a batch ends when it
+											 * has more */
+#define BATCH_SECONDS	1.0		/* a batch that finds little ends after this
+								 * time */
 #define ROWS_A_LOOK		32		/* between two looks at the clock */
 
 /* The rows that a batch converts. */
@@ -33,7 +35,8 @@ typedef struct Batch
 {
 	size_t		bytes;
 	PseudoWritten rows;
-	bool	   *converts;		/* row by row, as the values: is the value to be converted? */
+	bool	   *converts;		/* row by row, as the values: is the value to
+								 * be converted? */
 	bool		is_last;		/* the pass is at its end */
 	uint32		keys;			/* see hash_keys() */
 } Batch;
@@ -66,7 +69,7 @@ static int
 examine_row(Bulk *bulk, BulkTarget *target, TupleTableSlot *slot, bool count,
 			text **values, bool *converts)
 {
-	Place		place = {.target = target,.tid = slot->tts_tid};
+	Place		place = {.target = target, .tid = slot->tts_tid};
 	ErrorContextCallback context = {error_context_stack, say_place, &place};
 	int			n = 0;
 
@@ -238,7 +241,7 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
 			count_row(bulk, target, slot, due, converts);
 		MemoryContextSwitchTo(batch_mcxt);
 		if (due > 0 && !bulk->dry_run &&
-				 !lock_row(bulk, target, batch, slot, locked, values, converts))
+			!lock_row(bulk, target, batch, slot, locked, values, converts))
 			break;
 		leaf->done += old;
 		leaf->next = slot->tts_tid;
@@ -329,7 +332,8 @@ settle_row(Bulk *bulk, BulkTarget *target, Batch *batch, int no, TupleTableSlot 
 		attnos[n++] = target->columns[i].attno;
 	}
 	row = heap_modify_tuple_by_cols(ExecCopySlotHeapTuple(slot), desc, n, attnos, new, nulls);
-	pseudo_bulk_prepare_call(bulk); /* again: expressions of the table run for each row */
+	pseudo_bulk_prepare_call(bulk); /* again: expressions of the table run for
+									 * each row */
 	settled = pseudo_unique_settle(target->unique, &bulk->call, target->rel, row, NULL, attnos, n);
 	for (int i = 0; settled != row && i < rows->ncolumns; i++)
 	{
@@ -373,7 +377,11 @@ convert_values(Bulk *bulk, BulkTarget *target, Batch *batch)
 			settle_row(bulk, target, batch, i, slot);
 		ExecDropSingleTupleTableSlot(slot);
 	}
-	/* The table is locked for writers with the keys that there were; see unique.c. */
+
+	/*
+	 * The table is locked for writers with the keys that there were; see
+	 * unique.c.
+	 */
 	pseudo_bulk_prepare_call(bulk);
 	if (batch->rows.nrows > 0 && batch->keys != hash_keys(&bulk->call))
 		ereport(ERROR,
@@ -525,12 +533,14 @@ static void
 open_target(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target)
 {
 	pseudo_bulk_open(bulk, leaf->relid, target);
-	bulk->call.generation = 0;	/* a batch may find other keys and rights than the last */
+	bulk->call.generation = 0;	/* a batch may find other keys and rights than
+								 * the last */
 	pseudo_bulk_prepare_call(bulk);
 	if ((bulk->operation == BULK_REPSEUDONYMIZE || bulk->is_deterministic) &&
 		pseudo_unique_is_due(&bulk->call))
 		target->unique = pseudo_unique_begin(target->rel, target->columns, target->ncolumns);
-	pseudo_bulk_prepare_call(bulk); /* again: expressions of the table may have run */
+	pseudo_bulk_prepare_call(bulk); /* again: expressions of the table may
+									 * have run */
 	if (target->unique && !bulk->dry_run)
 		pseudo_unique_lock(target->unique, &bulk->call, target->rel);
 }
@@ -540,7 +550,8 @@ bool
 pseudo_bulk_convert_batch(Bulk *bulk, BulkLeaf *leaf)
 {
 	BulkTarget	target;
-	Batch	   *batch = palloc(sizeof(Batch));	/* an error unwinds the stack, and it is looked at */
+	Batch	   *batch = palloc(sizeof(Batch));	/* an error unwinds the stack,
+												 * and it is looked at */
 
 	open_target(bulk, leaf, &target);
 	begin_batch(bulk, &target, batch);

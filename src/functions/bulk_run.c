@@ -38,7 +38,8 @@
 #include "bulk_written.h"
 
 #define MAX_ATTEMPTS	10		/* of a batch that meets deadlocks */
-#define MAX_PASSES		20		/* as long as others write what has to be converted */
+#define MAX_PASSES		20		/* as long as others write what has to be
+								 * converted */
 
 /* What is done in one transaction; true where the pass is at its end. */
 typedef bool (*Step) (Bulk *bulk);
@@ -81,8 +82,9 @@ run_batch(Bulk *bulk)
 	bool		ended = true;
 
 	/*
-	 * The locks first: in an older snapshot a table that is rewritten is empty.  Then the snapshot: all
-	 * that it shows is in the blocks that there are then.
+	 * The locks first: in an older snapshot a table that is rewritten is
+	 * empty.  Then the snapshot: all that it shows is in the blocks that
+	 * there are then.
 	 */
 	lock_tables(bulk);
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -133,7 +135,8 @@ back_off(int attempt)
 }
 
 /* Note in pseudo_progress why the run ends, and end it. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 give_up(Bulk *bulk, ErrorData *error)
 {
 	bulk->status = error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed";
@@ -160,7 +163,8 @@ typedef struct Outcome
 {
 	ErrorData  *error;			/* or NULL */
 	bool		is_last;		/* as the step returned it */
-	int			nrows;			/* that were being written when it failed, or 0 */
+	int			nrows;			/* that were being written when it failed, or
+								 * 0 */
 	Oid			relid;			/* their table */
 	ItemPointerData tid;		/* of the first of them */
 } Outcome;
@@ -173,7 +177,7 @@ static Outcome
 try_step(Bulk *bulk, Step step, int attempt)
 {
 	ResourceOwner owner = CurrentResourceOwner;
-	Outcome		volatile outcome = {0};
+	Outcome volatile outcome = {0};
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(bulk->batch_mcxt);
@@ -264,7 +268,7 @@ typedef struct StepState
 static StepState
 remember(Bulk *bulk)
 {
-	StepState	state = {bulk->status, bulk->current,.is_found = bulk->is_found,.counters = bulk->counters};
+	StepState	state = {bulk->status, bulk->current, .is_found = bulk->is_found, .counters = bulk->counters};
 
 	if (bulk->current < list_length(bulk->leaves))
 	{

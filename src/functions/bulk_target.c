@@ -275,7 +275,8 @@ longest_pseudonym(Bulk *bulk, const BulkTarget *target, const PseudoColumn *colu
 }
 
 /* Report several columns that are too narrow. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_narrow(const BulkTarget *target, List *narrow, List *needed)
 {
 	StringInfoData details;

@@ -272,7 +272,8 @@ convert_row(Trial *trial, TupleTableSlot *slot)
 }
 
 /* Report a CHECK constraint that refuses a row. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_check(Trial *trial, TupleTableSlot *old, const Expression *check)
 {
 	ExprContext *context = GetPerTupleExprContext(trial->estate);
@@ -385,7 +386,7 @@ grows(const PseudoKeyring *keyring)
 void
 pseudo_bulk_try(Bulk *bulk, BulkTarget *target)
 {
-	Trial		trial = {.bulk = bulk,.target = target};
+	Trial		trial = {.bulk = bulk, .target = target};
 	ErrorContextCallback context = {error_context_stack, say_trial, &trial};
 	ListCell   *cell;
 

@@ -10,7 +10,8 @@
 #include "spelling.h"
 
 /* Report what looks like a pseudonym and opens under no key. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_lookalike(Bulk *bulk)
 {
 	ereport(ERROR,
@@ -23,7 +24,8 @@ report_lookalike(Bulk *bulk)
 }
 
 /* Report a pseudonym in another spelling. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_misspelled(Bulk *bulk)
 {
 	ereport(ERROR,

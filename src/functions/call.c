@@ -251,7 +251,10 @@ pseudo_call_prepare(FunctionCallInfo fcinfo, PseudoRight right,
 		call->constant = is_constant(flinfo, context_no) &&
 			is_constant(flinfo, keyring_no);
 
-	/* A new statement sees what others have committed, in an open transaction too. */
+	/*
+	 * A new statement sees what others have committed, in an open transaction
+	 * too.
+	 */
 	if (call->statement != GetCurrentStatementStartTimestamp() ||
 		call->generation == 0)
 		AcceptInvalidationMessages();

@@ -30,7 +30,8 @@ typedef enum PseudoRight
  */
 typedef struct PseudoLast
 {
-	bool		is_again;		/* did the argument come twice or more in a row? */
+	bool		is_again;		/* did the argument come twice or more in a
+								 * row? */
 	size_t		in_len;			/* bytes; more than there is room for: none */
 	size_t		out_len;		/* likewise */
 	char		in[PSEUDO_LAST_LEN];
@@ -47,7 +48,8 @@ typedef struct PseudoCall
 	uint64		generation;
 	Oid			userid;
 	TimestampTz statement;		/* its start: the next one looks again */
-	bool		constant;		/* context and keyring are constants of the plan */
+	bool		constant;		/* context and keyring are constants of the
+								 * plan */
 	/* ... and the arguments are these (as in the server encoding). */
 	text	   *context_arg;
 	text	   *keyring_arg;
@@ -58,7 +60,8 @@ typedef struct PseudoCall
 	char	   *context_utf8;	/* context_arg converted, where it has to be */
 	uint8	   *context;		/* in UTF-8: the AAD */
 	size_t		context_len;	/* bytes */
-	PseudoDerivedKey *derived;	/* slot of the primary's nonce key in this context */
+	PseudoDerivedKey *derived;	/* slot of the primary's nonce key in this
+								 * context */
 	uint64		derived_serial;
 	PseudoLast *last;			/* NULL until there was one */
 } PseudoCall;

@@ -97,7 +97,11 @@ read_table(PseudoCitus *citus, Oid relid, Relation rel, HeapTuple tuple)
 	else if (get_char(rel, tuple, "repmodel") == 't')
 		citus->kind = PSEUDO_CITUS_REFERENCE;
 	else
-		/* One that is in a group of tables with one shard is distributed, without a column. */
+
+		/*
+		 * One that is in a group of tables with one shard is distributed,
+		 * without a column.
+		 */
 		citus->kind = isnull || colocation == 0 ? PSEUDO_CITUS_LOCAL : PSEUDO_CITUS_DISTRIBUTED;
 }
 

@@ -14,7 +14,8 @@
 
 typedef enum PseudoCitusKind
 {
-	PSEUDO_CITUS_NONE,			/* Citus does not know the table, or is not there */
+	PSEUDO_CITUS_NONE,			/* Citus does not know the table, or is not
+								 * there */
 	PSEUDO_CITUS_DISTRIBUTED,
 	PSEUDO_CITUS_REFERENCE,		/* one shard, a copy of it on every node */
 	PSEUDO_CITUS_LOCAL			/* one shard, on the coordinator */
@@ -22,7 +23,8 @@ typedef enum PseudoCitusKind
 
 typedef struct PseudoCitus
 {
-	PseudoCitusKind kind;		/* of the table, or of the one that it is a shard of */
+	PseudoCitusKind kind;		/* of the table, or of the one that it is a
+								 * shard of */
 	bool		is_shard;
 	char	   *column;			/* the distribution column, palloc'ed, or NULL */
 } PseudoCitus;

@@ -44,7 +44,10 @@ make_fault(int code, char *message, char *detail, char *hint)
 {
 	Fault	   *fault = palloc(sizeof(Fault));
 
-	*fault = (Fault) {.code = code,.message = message,.detail = detail,.hint = hint};
+	*fault = (Fault)
+	{
+		.code = code, .message = message, .detail = detail, .hint = hint
+	};
 	return fault;
 }
 
@@ -156,7 +159,8 @@ add_line(StringInfo text, const char *line)
 }
 
 /* Report faults: one as it is, several in one error. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_faults(Relation rel, List *faults)
 {
 	Fault	   *first = linitial(faults);

@@ -23,7 +23,8 @@ PG_FUNCTION_INFO_V1(pseudo_reidentify_json);
 typedef struct JsonCall
 {
 	PseudoCall	call;			/* strings; first, for it is what call.c knows */
-	PseudoCall	typed[PSEUDO_JSON_TYPES];	/* copies in the other types' contexts */
+	PseudoCall	typed[PSEUDO_JSON_TYPES];	/* copies in the other types'
+											 * contexts */
 	PseudoJsonKeys keys;
 } JsonCall;
 
@@ -123,7 +124,8 @@ finish_seal(void *arg)
 }
 
 /* Report a scalar under a key that is not a pseudonym, without showing it. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_no_string(void)
 {
 	ereport(ERROR,

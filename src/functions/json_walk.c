@@ -113,7 +113,7 @@ pseudo_json_keys_set(PseudoJsonKeys *keys, ArrayType *array, MemoryContext mcxt)
 static void
 meet_key(Walk *walk, const char *utf8, size_t len)
 {
-	PseudoJsonKey wanted = {.utf8 = utf8,.len = len};
+	PseudoJsonKey wanted = {.utf8 = utf8, .len = len};
 
 	if (walk->key == NULL)
 		walk->key = bsearch(&wanted, walk->keys->sorted, walk->keys->n,
@@ -295,13 +295,16 @@ Jsonb *
 pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document,
 					   const PseudoJsonReplacer *replacer)
 {
-	Walk		walk = {.keys = keys,.replacer = replacer};
+	Walk		walk = {.keys = keys, .replacer = replacer};
 	JsonbIterator *iterator;
 	PseudoJsonbBuilder builder = {0};
 	JsonbValue	value;
 	JsonbIteratorToken token;
 
-	/* A scalar on its own is under no key.  (jsonb stores it as an array of one element.) */
+	/*
+	 * A scalar on its own is under no key.  (jsonb stores it as an array of
+	 * one element.)
+	 */
 	if (JB_ROOT_IS_SCALAR(document) || keys->n == 0)
 		return document;
 
@@ -324,7 +327,8 @@ pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document,
  */
 
 /* Report a json that is not valid JSON: only a binary-coercible cast of somebody's makes such a value. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_invalid(void)
 {
 	ereport(ERROR,
@@ -521,8 +525,11 @@ meet_word(Walk *walk, const char *s, const char *end, const char *document_end, 
 	}
 	if (walk->key != NULL && read_scalar(s, end, &scalar))
 	{
+		Piece		piece = {.start = s, .end = end};
+
 		walk->replacer->replace(&scalar, walk->replacer->arg);
-		add_piece(pieces, &(Piece) {s, end, scalar});
+		piece.scalar = scalar;
+		add_piece(pieces, &piece);
 	}
 	pass_scalar(walk);
 }
@@ -531,7 +538,7 @@ meet_word(Walk *walk, const char *s, const char *end, const char *document_end, 
 static text *
 put_together(text *document, const Pieces *pieces)
 {
-	const char *copied = VARDATA_ANY(document);	/* up to here it is in out */
+	const char *copied = VARDATA_ANY(document); /* up to here it is in out */
 	const char *end = copied + VARSIZE_ANY_EXHDR(document);
 	StringInfoData out;
 
@@ -556,7 +563,7 @@ text *
 pseudo_json_walk_json(const PseudoJsonKeys *keys, text *document,
 					  const PseudoJsonReplacer *replacer)
 {
-	Walk		walk = {.keys = keys,.replacer = replacer};
+	Walk		walk = {.keys = keys, .replacer = replacer};
 	const char *s = VARDATA_ANY(document);
 	const char *end = s + VARSIZE_ANY_EXHDR(document);
 	const char *next;

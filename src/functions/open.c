@@ -25,7 +25,8 @@ pseudo_report_malformed(void)
 }
 
 /* Report that OpenSSL failed. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_crypto_failure(void)
 {
 	ereport(ERROR,
@@ -179,7 +180,8 @@ renew_early(PseudoCall *const *calls, int n)
 	pseudo_call_renew(calls[0]);
 	for (int i = 0; i < n; i++)
 	{
-		calls[i]->keyring = calls[0]->keyring;	/* the same one: to ask again could free it */
+		calls[i]->keyring = calls[0]->keyring;	/* the same one: to ask again
+												 * could free it */
 		calls[i]->derived = NULL;
 		calls[i]->generation = 0;	/* the next row checks its rights again */
 	}
@@ -311,8 +313,9 @@ open_group(PseudoCall *call, PseudoOpenBatch *batch, PseudoKey *key)
 			continue;
 		batch->keys[i] = NULL;
 		members[n] = i;
-		items[n++] = (pseudo_batch_item) {
-			.in = bytes,.len = batch->lens[i] - prefix_len,.out = bytes + PSEUDO_NONCE_LEN
+		items[n++] = (pseudo_batch_item)
+		{
+			.in = bytes, .len = batch->lens[i] - prefix_len, .out = bytes + PSEUDO_NONCE_LEN
 		};
 	}
 	pseudo_pseudonym_open_batch(items, n, &key->siv, call->context, call->context_len);

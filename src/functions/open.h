@@ -14,9 +14,11 @@ extern bool pseudo_looks_like_pseudonym(const text *value);
 /* A pseudonym that was opened. */
 typedef struct PseudoOpened
 {
-	text	   *value;			/* palloc'ed; its bytes are UTF-8, not yet verified */
+	text	   *value;			/* palloc'ed; its bytes are UTF-8, not yet
+								 * verified */
 	size_t		len;			/* bytes of the value */
-	PseudoKey  *key;			/* that opened it; lives while the call's keyring does */
+	PseudoKey  *key;			/* that opened it; lives while the call's
+								 * keyring does */
 	uint8		nonce[PSEUDO_NONCE_LEN];
 } PseudoOpened;
 
@@ -55,7 +57,8 @@ typedef struct PseudoOpenBatch
 {
 	int			n;
 	text	   *pseudonyms[PSEUDO_BATCH];	/* or NULL */
-	PseudoKey  *keys[PSEUDO_BATCH]; /* to open each with; NULL where that is done, or of no use */
+	PseudoKey  *keys[PSEUDO_BATCH]; /* to open each with; NULL where that is
+									 * done, or of no use */
 	char	   *values[PSEUDO_BATCH];	/* what came out, or NULL */
 	size_t		lens[PSEUDO_BATCH]; /* bytes: decoded, then of the value */
 	uint8		bytes[PSEUDO_BATCH][PSEUDO_BASE64_BYTES(PSEUDO_OPEN_SHORT)];

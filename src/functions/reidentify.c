@@ -91,7 +91,10 @@ open_array(PseudoCall *call, ArrayType *array, bool or_null)
 	PseudoArray new;
 	array_iter	iterator;
 
-	/* Values have less than three quarters of the length of their pseudonyms, but for what a conversion adds. */
+	/*
+	 * Values have less than three quarters of the length of their pseudonyms,
+	 * but for what a conversion adds.
+	 */
 	pseudo_array_begin(&new, array, VARSIZE(array) / 4 * 3, or_null);
 	pseudo_texts_begin(&iterator, array);
 	batch.n = 0;

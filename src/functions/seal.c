@@ -123,8 +123,9 @@ pseudo_seal_add(PseudoSealBatch *batch, char *out, const char *value, size_t len
 {
 	if (batch->n == PSEUDO_BATCH)
 		pseudo_seal_flush(batch);
-	batch->items[batch->n++] = (pseudo_batch_item) {
-		.in = (const uint8 *) value,.len = len,.out = out
+	batch->items[batch->n++] = (pseudo_batch_item)
+	{
+		.in = (const uint8 *) value, .len = len, .out = out
 	};
 }
 

@@ -34,7 +34,8 @@ typedef struct Reading
 {
 	int64		characters;		/* of base64 */
 	int64		alphanumerics;
-	int64		changes;		/* of kind within a word, but for a capital at its start */
+	int64		changes;		/* of kind within a word, but for a capital at
+								 * its start */
 	bool		has_upper;
 	bool		has_lower;
 	bool		has_padding;

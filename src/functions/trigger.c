@@ -36,9 +36,11 @@ typedef struct TriggerState
 	PseudoCall	call;
 	PseudoRows	rows;
 	bool		is_others_known;
-	bool		has_others;		/* where it is known: see pseudo_unique_has_others() */
+	bool		has_others;		/* where it is known: see
+								 * pseudo_unique_has_others() */
 	bool		is_unique_known;
-	PseudoUnique *unique;		/* where it is known; NULL where nothing compares the columns */
+	PseudoUnique *unique;		/* where it is known; NULL where nothing
+								 * compares the columns */
 	bool		is_apply;		/* a subscription writes */
 	int			ncolumns;
 	PseudoColumn columns[FLEXIBLE_ARRAY_MEMBER];
@@ -225,7 +227,8 @@ hint_existing(const TriggerState *state)
 }
 
 /* Report a value that would perhaps be encrypted twice; it is not shown. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_existing(TriggerData *data, TriggerState *state, const PseudoColumn *column, const text *value)
 {
 	ereport(ERROR,
@@ -241,7 +244,8 @@ report_existing(TriggerData *data, TriggerState *state, const PseudoColumn *colu
 }
 
 /* Report a pseudonym that existing=keep does not keep. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_not_authentic(TriggerData *data, const TriggerState *state, const PseudoColumn *column)
 {
 	ereport(ERROR,
@@ -368,7 +372,11 @@ settle(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, const int *a
 		!pseudo_unique_is_due(get_call(fcinfo, state)) ||
 		get_unique(fcinfo, state) == NULL)
 		return new;
-	/* What get_unique() read may have run functions of the table, and these have loaded the keyring again. */
+
+	/*
+	 * What get_unique() read may have run functions of the table, and these
+	 * have loaded the keyring again.
+	 */
 	return pseudo_unique_settle(state->unique, get_call(fcinfo, state), data->tg_relation, new, old, attnos, n);
 }
 

@@ -14,7 +14,8 @@
 typedef enum PseudoExisting
 {
 	PSEUDO_EXISTING_ERROR,
-	PSEUDO_EXISTING_KEEP,		/* an authentic one stays, where the owner writes */
+	PSEUDO_EXISTING_KEEP,		/* an authentic one stays, where the owner
+								 * writes */
 	PSEUDO_EXISTING_VALUE		/* it is a value like any other */
 } PseudoExisting;
 

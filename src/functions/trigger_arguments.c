@@ -14,7 +14,8 @@
 /* ---- Arguments ---- */
 
 /* Report arguments that are wrong. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_arguments(const char *message)
 {
 	ereport(ERROR,
@@ -24,7 +25,8 @@ report_arguments(const char *message)
 }
 
 /* Report a value that an option does not take. */
-static void __attribute__((noreturn))
+static void
+__attribute__((noreturn))
 report_value(const Trigger *trigger, const char *option)
 {
 	report_arguments(psprintf("invalid value for argument \"%s\" of trigger \"%s\"", option, trigger->tgname));

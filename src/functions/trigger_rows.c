@@ -305,7 +305,11 @@ pseudo_rows_note(PseudoRows *rows, const TriggerData *data, HeapTuple result, bo
 
 	if (is_insert)
 		take_updated(rows);
-	/* A pseudonym that was moved here is not made of the writer's value: EXCLUDED has none. */
+
+	/*
+	 * A pseudonym that was moved here is not made of the writer's value:
+	 * EXCLUDED has none.
+	 */
 	if (is_insert ? is_moved : !OidIsValid(rows->root))
 		return;
 	if (!make_live(rows))

@@ -30,7 +30,8 @@ typedef struct PseudoRows
 	bool		is_live;
 	struct PseudoRows *next;	/* that is live */
 	HeapTuple	inserted;		/* what an INSERT was let pass as, or NULL */
-	HeapTuple	updated;		/* what an UPDATE in a partition was let pass as, or NULL */
+	HeapTuple	updated;		/* what an UPDATE in a partition was let pass
+								 * as, or NULL */
 	ItemPointerData old;		/* the row that it updates */
 	TupleTableSlot *slot;		/* that carries it on */
 } PseudoRows;

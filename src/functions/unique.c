@@ -42,7 +42,8 @@
 #include "../compat.h"
 #include "unique.h"
 
-#define LOCK_CLASS	5			/* of advisory locks; SQL's functions have 1 and 2, bulk.h has 3 and 5 */
+#define LOCK_CLASS	5			/* of advisory locks; SQL's functions have 1
+								 * and 2, bulk.h has 3 and 5 */
 
 /* A stored generated column that an index depends on. */
 typedef struct Generated
@@ -66,9 +67,11 @@ typedef struct Compared
 	IndexInfo  *info;			/* else: how the index makes its entries */
 	ExprState  *predicate;		/* and for which rows, or NULL */
 	List	   *generated;		/* of Generated *: what they need */
-	Bitmapset  *others;			/* the row's columns that are no pseudonyms, as pull_varattnos() has them */
+	Bitmapset  *others;			/* the row's columns that are no pseudonyms,
+								 * as pull_varattnos() has them */
 	int			nvaried;
-	int		   *varied;			/* the ones that are: numbers in PseudoUnique.columns */
+	int		   *varied;			/* the ones that are: numbers in
+								 * PseudoUnique.columns */
 	TupleTableSlot *found;		/* a row of the index's table */
 } Compared;
 
@@ -79,8 +82,10 @@ struct PseudoUnique
 	List	   *compared;		/* of Compared *, foreign keys first */
 	EState	   *estate;
 	TupleTableSlot *row;		/* as it is looked up */
-	uint64		locked;			/* pseudo_generation when the table was locked, or 0 */
-	PseudoKey  *key;			/* that this transaction writes with; holds while that holds */
+	uint64		locked;			/* pseudo_generation when the table was
+								 * locked, or 0 */
+	PseudoKey  *key;			/* that this transaction writes with; holds
+								 * while that holds */
 };
 
 /* The pseudonyms that a column may have. */
@@ -114,7 +119,8 @@ typedef enum Finding
 typedef struct Entry
 {
 	ItemPointerData tid;
-	TransactionId running;		/* that writes or deletes it, or InvalidTransactionId */
+	TransactionId running;		/* that writes or deletes it, or
+								 * InvalidTransactionId */
 	uint32		token;			/* of a speculative insertion, or 0 */
 } Entry;
 
@@ -205,7 +211,11 @@ add_index(PseudoUnique *unique, Relation rel, Relation index)
 	pull_varattnos((Node *) info->ii_Expressions, 1, &set);
 	pull_varattnos((Node *) info->ii_Predicate, 1, &set);
 	set = expand_generated(rel, set, unique->estate, &compared->generated);
-	/* A change of such columns locks the row against KEY SHARE, a change of others does not. */
+
+	/*
+	 * A change of such columns locks the row against KEY SHARE, a change of
+	 * others does not.
+	 */
 	compared->lock_mode = bms_is_subset(set, keys) && info->ii_Predicate == NIL &&
 		info->ii_Expressions == NIL && compared->generated == NIL ? LockTupleKeyShare : LockTupleShare;
 	if (!set_columns(unique, compared, set))
@@ -272,7 +282,11 @@ add_foreign_key(PseudoUnique *unique, Relation rel, const ForeignKeyCacheInfo *f
 
 	for (int i = 0; i < fk->nkeys; i++)
 		set = bms_add_member(set, fk->conkey[i] - FirstLowInvalidHeapAttributeNumber);
-	/* Where the other table is partitioned, each of its partitions is referred to as well. */
+
+	/*
+	 * Where the other table is partitioned, each of its partitions is
+	 * referred to as well.
+	 */
 	if (!set_columns(unique, compared, expand_generated(rel, set, unique->estate, &compared->generated)) ||
 		get_rel_relkind(fk->confrelid) != RELKIND_RELATION)
 		return;
@@ -394,7 +408,11 @@ pseudo_unique_lock(PseudoUnique *unique, PseudoCall *call, Relation rel)
 
 	if (likely(unique->locked == call->generation))
 		return;
-	/* A transaction goes on with the key that it began with; to take another could deadlock. */
+
+	/*
+	 * A transaction goes on with the key that it began with; to take another
+	 * could deadlock.
+	 */
 	for (int i = 0; i < keyring->nkeys; i++)
 	{
 		if (&keyring->keys[i] != keyring->primary &&
@@ -611,7 +629,10 @@ look_in(Settling *s, Compared *compared, Relation table, Relation index, bool is
 	bool		nulls[INDEX_MAX_KEYS];
 	Entry		entry;
 
-	/* In the table's own index PostgreSQL itself finds what has the same pseudonyms. */
+	/*
+	 * In the table's own index PostgreSQL itself finds what has the same
+	 * pseudonyms.
+	 */
 	if ((is_first && !compared->is_foreign) ||
 		!entry_of(s->unique, compared, index, values, nulls) ||
 		!scan_index(s->unique, compared, table, index, values, nulls, NULL, &entry))
@@ -772,7 +793,7 @@ HeapTuple
 pseudo_unique_settle(PseudoUnique *unique, PseudoCall *call, Relation rel, HeapTuple new,
 					 HeapTuple old, const int *attnos, int n)
 {
-	Settling	s = {.unique = unique,.call = call,.rel = rel};
+	Settling	s = {.unique = unique, .call = call, .rel = rel};
 	HeapTuple	result;
 	ListCell   *cell;
 
@@ -809,7 +830,7 @@ Oid
 pseudo_unique_twin(PseudoUnique *unique, PseudoCall *call, Relation rel, HeapTuple row,
 				   const int *attnos, int n)
 {
-	Settling	s = {.unique = unique,.call = call,.rel = rel};
+	Settling	s = {.unique = unique, .call = call, .rel = rel};
 	Oid			result = InvalidOid;
 	ListCell   *cell;
 

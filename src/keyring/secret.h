@@ -33,6 +33,6 @@ extern PGDLLEXPORT void *pseudo_arena_alloc(PseudoArena *arena, Size size);
 /* A copy of len bytes with a zero after them; of a string; of a format. */
 extern PGDLLEXPORT char *pseudo_arena_copy(PseudoArena *arena, const char *data, Size len);
 extern PGDLLEXPORT char *pseudo_arena_strdup(PseudoArena *arena, const char *string);
-extern PGDLLEXPORT char *pseudo_arena_printf(PseudoArena *arena, const char *format, ...) pg_attribute_printf(2, 3);
+extern PGDLLEXPORT char *pseudo_arena_printf(PseudoArena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif							/* PSEUDO_SECRET_H */
