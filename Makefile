@@ -115,7 +115,8 @@ uninstall: uninstall-aws
 install-aws: all-aws
 .PHONY: all-aws install-aws clean-aws uninstall-aws
 all-aws install-aws clean-aws uninstall-aws:
-	$(MAKE) -C src/aws $(if $(filter-out . ./,$(srcdir)),-f '$(abspath $(source)src/aws/Makefile)') PG_CONFIG='$(PG_CONFIG)' $(@:-aws=)
+	$(MAKE) -C src/aws $(if $(filter-out . ./,$(srcdir)),-f '$(abspath $(source)src/aws/Makefile)') \
+		VPATH=$(if $(filter-out . ./,$(srcdir)),'$(abspath $(source)src/aws)') PG_CONFIG='$(PG_CONFIG)' $(@:-aws=)
 
 # The pages in a folder of their own, with each other where their links lead.
 pages = '$(DESTDIR)$(docdir)/extension/pseudo'

@@ -31,6 +31,8 @@ check_exports() {
 # A read-only source, built in a folder of its own, installed below a path with a blank.
 test_vpath() {
 	local out=$work/out dest="$work/a b" file bad=0
+	# As pg_buildext says it.
+	local make_options=("${make_options[@]}" VPATH="$work/tree" USE_PGXS=1)
 	as_server mkdir "$out"
 	chown -R root "$work/tree" 2> /dev/null || chmod -R a-w "$work/tree"
 	check_build "build in another folder" make -C "$out" -f "$work/tree/Makefile" "${make_options[@]}" all || return
