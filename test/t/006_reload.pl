@@ -41,7 +41,8 @@ sub flat
 	cmp_ok($after{files} - $before{files}, '<=', 0, "$name: files, $before{files} and $after{files}");
 	cmp_ok($after{maps} - $before{maps}, '<=', 4, "$name: mappings, $before{maps} and $after{maps}");
 	cmp_ok($after{locked} - $before{locked}, '<=', 16, "$name: locked memory, $before{locked} kB and $after{locked} kB");
-	cmp_ok($after{resident} - $before{resident}, '<', 2048, "$name: memory, $before{resident} kB and $after{resident} kB");
+	# PostgreSQL keeps a transaction's messages to other backends until it ends: 19 takes 2.2 MB for a thousand servers.
+	cmp_ok($after{resident} - $before{resident}, '<', 4096, "$name: memory, $before{resident} kB and $after{resident} kB");
 }
 
 flat('loads', q{PERFORM pseudo.pseudo_refresh_keyring(); PERFORM pseudo.reidentify(pseudo.pseudonymize('x'));}, 2000);

@@ -409,11 +409,11 @@ C_END
 	sent(ask_keyring('hanging'));
 	ok(wait_until(sub { unlink "$folder/resolving" }), 'a hanging look-up: it waits');
 	my @threads = grep { !$server{$_} } glob "/proc/$pid/task/*";
-	is(scalar @threads, 1, 'a hanging look-up: a thread');
+	cmp_ok(scalar @threads, '>=', 1, 'a hanging look-up: a thread, or more by newer libcurl');
 	for my $signal (@threads ? (POSIX::SIGINT(), POSIX::SIGTERM(), POSIX::SIGALRM(), POSIX::SIGUSR1(), POSIX::SIGUSR2(), POSIX::SIGHUP()) : ())
 	{
-		my ($blocked) = slurp_file("$threads[0]/status") =~ /^SigBlk:\s+([0-9a-f]+)/m;
-		ok(hex(substr $blocked, -8) >> ($signal - 1) & 1, "a hanging look-up: signal $signal is blocked in it");
+		my @blocked = grep { my ($mask) = slurp_file("$_/status") =~ /^SigBlk:\s+([0-9a-f]+)/m; hex(substr $mask, -8) >> ($signal - 1) & 1 } @threads;
+		is(scalar @blocked, scalar @threads, "a hanging look-up: signal $signal is blocked in them");
 	}
 	ask($other, "SELECT pg_cancel_backend($pid)");
 	ok(wait_until(sub { $s->{err} =~ /57014/ }), 'a hanging look-up: cancelled');
