@@ -63,10 +63,24 @@ test_without_aws() {
 	without_aws=$tree/pseudo.so
 }
 
+# PGXN's client takes the archive; into the copy of PostgreSQL.
+test_pgxn() {
+	local config bad=0 module headers
+	[ -x "$venv/bin/pgxn" ] || quietly "$venv/bin/pip" install --no-input --disable-pip-version-check -q 'pgxnclient==1.3.2' ||
+		{ skip "pgxn install" "pgxnclient could not be installed"; return; }
+	config=$copy$("$PG_CONFIG" --bindir)/pg_config
+	module=$copy$("$PG_CONFIG" --pkglibdir)/pseudo_aws.so
+	headers=$("$PG_CONFIG" --includedir-server)
+	mkdir -p "$copy$headers" "$("$config" --libdir)"
+	cp -r "$headers/." "$copy$headers"
+	quietly "$venv/bin/pgxn" install --nosudo --yes --pg_config "$config" "$root/build/pseudo-$version.zip" &&
+		[ -s "$module" ] || bad=1
+	count "pgxn install" $((1 - bad)) $bad
+}
+
 # A server that has the module without aws says so when it is asked for aws.
 test_aws_is_refused() {
-	local copy script_folder=''
-	copy=$work/copy
+	local script_folder=''
 	copy_postgresql
 	cp "$without_aws" "$copy$("$PG_CONFIG" --pkglibdir)/"
 	rm "$copy$("$PG_CONFIG" --pkglibdir)/pseudo_aws.so"
@@ -102,15 +116,17 @@ test_dist() {
 }
 
 section_build() {
-	local version flags make_options without_aws=''
+	local version flags make_options copy without_aws=''
 	make_options=(-s -j 2 with_llvm=no COPT=-Werror PG_CONFIG="$PG_CONFIG")
 	version=$(sed -n "s/^default_version = '\(.*\)'/\1/p" "$root/pseudo.control")
 	copy_tree
+	copy=$work/copy
 	test_dist
 	test_vpath
 	test_without_aws
 	if [ -n "$without_aws" ]; then test_aws_is_refused; else start_cluster; fi
 	test_installcheck
+	if [ -d "$copy" ] && [ -e "$root/.git" ]; then test_pgxn; fi
 	case " ${PG_TEST_EXTRA:-} " in *' slow '*) ;; *) return ;; esac
 	for flags in -O0 -O1 -O3 '-O3 -flto' '-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-clash-protection -fcf-protection -Wl,-z,relro,-z,now'; do
 		as_server make -C "$work/tree" -s "${make_options[@]}" clean >> "$log" 2>&1
