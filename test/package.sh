@@ -7,7 +7,7 @@
 fetch_system() {
 	local archive=$build/$1.tar
 	[ -s "$archive" ] ||
-		{ slowly "Fetching Debian $2 into $archive" mmdebstrap --variant=minbase \
+		{ slowly "Fetching Debian $2 into $archive" mmdebstrap --format=tar --variant=minbase \
 			--aptopt='Acquire::Check-Valid-Until "false"' ${3:+--include="$3"} "$2" "$archive.new" "$(debian_mirror)" &&
 			mv "$archive.new" "$archive"; }
 }

@@ -28,7 +28,7 @@ fetch_from_debian() {
 		sources=("deb $mirror forky main" "deb $mirror experimental main")
 	fi
 	# shellcheck disable=SC2016
-	quietly mmdebstrap --quiet --variant=extract --aptopt='Acquire::Check-Valid-Until "false"' \
+	quietly mmdebstrap --quiet --format=tar --variant=extract --aptopt='Acquire::Check-Valid-Until "false"' \
 		--include="postgresql-$version,libssl-dev,libcurl4-openssl-dev,gcc,make,dash,base-files,coreutils,sed,grep" \
 		--setup-hook='printf "Package: *-19 libpq*\nPin: release a=experimental\nPin-Priority: 600\n" > "$1/etc/apt/preferences.d/newer"' \
 		--extract-hook='cd "$1/tmp" && export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" &&
