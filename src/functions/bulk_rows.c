@@ -110,6 +110,8 @@ begin_batch(Bulk *bulk, BulkTarget *target, Batch *batch)
 
 	memset(batch, 0, sizeof(Batch));
 	rows->relid = RelationGetRelid(target->rel);
+	rows->context = bulk->context;
+	rows->keyring = bulk->keyring;
 	rows->ncolumns = target->ncolumns;
 	rows->attnos = palloc(target->ncolumns * sizeof(AttrNumber));
 	for (int i = 0; i < target->ncolumns; i++)

@@ -62,12 +62,21 @@ pseudo_written_has(Oid relid, ItemPointer tid, AttrNumber attno, const text *val
 	return false;
 }
 
+/* Returns true if a text has the same bytes as a string. */
+static bool
+same_string(const text *a, const char *b)
+{
+	return VARSIZE_ANY_EXHDR(a) == strlen(b) && memcmp(VARDATA_ANY(a), b, strlen(b)) == 0;
+}
+
 /* See bulk_written.h. */
 bool
-pseudo_written_replaces(const text *old, const text *value)
+pseudo_written_replaces(const text *old, const text *value, const char *context, const char *keyring)
 {
 	int			n = written ? written->nrows * written->ncolumns : 0;
 
+	if (n > 0 && !(same_string(written->context, context) && same_string(written->keyring, keyring)))
+		return false;
 	for (int i = 0; i < n; i++)
 	{
 		int			no = (last_value + i) % n;

@@ -20,6 +20,8 @@ typedef struct PseudoWritten
 	ItemPointerData *tids;
 	text	  **olds;
 	text	  **values;
+	const text *context;		/* of the values */
+	const text *keyring;
 } PseudoWritten;
 
 /* Begin to write rows, which stay where they are until the end: not on the stack, for an error's sake. */
@@ -35,9 +37,10 @@ extern PseudoWritten *pseudo_written_end(void);
 extern bool pseudo_written_has(Oid relid, ItemPointer tid, AttrNumber attno, const text *value);
 
 /*
- * Returns true if a value takes the place of another one in a row that is being written.  A foreign key
- * with ON UPDATE CASCADE does the same in the tables that refer to it.
+ * Returns true if a value takes the place of another one in a row that is being written, with this
+ * context and keyring.  A foreign key with ON UPDATE CASCADE does the same in the tables that refer to it.
  */
-extern bool pseudo_written_replaces(const text *old, const text *value);
+extern bool pseudo_written_replaces(const text *old, const text *value,
+									const char *context, const char *keyring);
 
 #endif							/* PSEUDO_BULK_WRITTEN_H */

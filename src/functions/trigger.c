@@ -260,7 +260,7 @@ report_not_authentic(TriggerData *data, const TriggerState *state, const PseudoC
 
 /* Returns true if a bulk procedure of this backend writes a value, or a foreign key that follows it. */
 static bool
-is_bulk(TriggerData *data, const PseudoColumn *column, text *value)
+is_bulk(TriggerData *data, const TriggerState *state, const PseudoColumn *column, text *value)
 {
 	bool		isnull;
 	Datum		old = heap_getattr(data->tg_trigtuple, column->attno,
@@ -268,7 +268,8 @@ is_bulk(TriggerData *data, const PseudoColumn *column, text *value)
 
 	return pseudo_written_has(RelationGetRelid(data->tg_relation), &data->tg_trigtuple->t_self,
 							  column->attno, value) ||
-		(!isnull && pseudo_written_replaces(pseudo_column_get(column, old), value));
+		(!isnull && pseudo_written_replaces(pseudo_column_get(column, old), value,
+											state->arguments.context, state->arguments.keyring));
 }
 
 /*
@@ -285,7 +286,7 @@ stays(FunctionCallInfo fcinfo, TriggerState *state, const PseudoColumn *column,
 	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 	{
 		if (pseudo_rows_excluded(&state->rows, data, column, value) ||
-			is_bulk(data, column, pseudonym))
+			is_bulk(data, state, column, pseudonym))
 			return true;
 	}
 	else if (pseudo_rows_moved(&state->rows, data, column, value))

@@ -38,7 +38,11 @@
 #include "secret.h"
 #include "small_file.h"
 
-#define MAX_PATH	(MAXPGPATH - 32)	/* bytes; room for .lock and .tmp */
+#define MAX_PATH	(MAXPGPATH - 32)	/* bytes; room for a suffix */
+
+/* A change of keys locks the one and writes the other, beside the document. */
+#define LOCK_SUFFIX	".lock"
+#define TEMPORARY_SUFFIX	".tmp"
 #define POLL_TIME	20			/* milliseconds between looks at the lock, or
 								 * at a file in use */
 #define SETTLE_TIME	100			/* milliseconds without a write until a file
@@ -82,6 +86,16 @@ check_role(Oid role, const char *name, const char *what, const char *hint)
 				 errhint("%s", hint)));
 }
 
+/* Returns true if a path ends with a suffix. */
+static bool
+has_suffix(const char *path, const char *suffix)
+{
+	size_t		len = strlen(path);
+	size_t		suffix_len = strlen(suffix);
+
+	return len >= suffix_len && strcmp(path + len - suffix_len, suffix) == 0;
+}
+
 /* The option "path", checked. */
 static const char *
 need_path(const PseudoOptions *options)
@@ -103,6 +117,12 @@ need_path(const PseudoOptions *options)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("option \"path\" is too long"),
 				 errhint("A path has at most %d bytes.", MAX_PATH)));
+	if (has_suffix(path, LOCK_SUFFIX) || has_suffix(path, TEMPORARY_SUFFIX))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"path\""),
+				 errhint("Files that end in \"%s\" and \"%s\" are those that a change of keys uses. Give the path of a document.",
+						 LOCK_SUFFIX, TEMPORARY_SUFFIX)));
 	return path;
 }
 
@@ -493,7 +513,7 @@ report_store_errno(const char *what, const char *path)
 static int
 take_lock(const char *path, int timeout)
 {
-	char	   *lock = psprintf("%s.lock", path);
+	char	   *lock = psprintf("%s" LOCK_SUFFIX, path);
 	int			fd = OpenTransientFilePerm(lock, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
 										   O_NONBLOCK, S_IRUSR | S_IWUSR);
 	int64		deadline = pseudo_now_ms() + timeout;
@@ -651,7 +671,7 @@ write_temporary(FileChange *c, const char *temporary)
 static void
 file_store(FileChange *c)
 {
-	const char *temporary = psprintf("%s.tmp", c->path);
+	const char *temporary = psprintf("%s" TEMPORARY_SUFFIX, c->path);
 
 	write_temporary(c, temporary);
 	if (rename(temporary, c->path) != 0)

@@ -318,6 +318,18 @@ INSERT INTO b.bad (id, "unique") VALUES (2, 'cascaded');
 INSERT INTO b.cascade VALUES ('cascaded');
 CALL pseudonymize_table('b.bad', '{unique}', true);
 SELECT reidentify(email) FROM b.cascade;
+-- not where the other table's trigger has another context, under which nobody could read it
+CREATE TABLE b.other_context (email text REFERENCES b.bad ("unique") ON UPDATE CASCADE);
+INSERT INTO b.bad (id, "unique") VALUES (3, 'elsewhere');
+INSERT INTO b.other_context VALUES ('elsewhere');
+CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON b.other_context FOR EACH ROW
+  EXECUTE FUNCTION pseudonymize_trigger('email', 'deterministic=true', 'context=other');
+\set VERBOSITY sqlstate
+CALL pseudonymize_table('b.bad', '{unique}', true);
+\set VERBOSITY default
+SELECT email FROM b.other_context;
+DROP TABLE b.other_context;
+DELETE FROM b.bad WHERE id = 3;
 CALL pseudonymize_table('b.bad', '{unique}', false);
 -- Rights: pseudonymize, the keyring, and SELECT and UPDATE on the table; row-level security must not apply.
 CREATE TABLE b.rights (email text);

@@ -30,6 +30,8 @@ SELECT t.options($$provider 'file'$$);
 SELECT t.options($$provider 'file', path ''$$);
 SELECT t.options($$provider 'file', path 'keyring.json'$$);
 SELECT t.options($$provider 'file', path '../keyring.json'$$);
+SELECT t.options($$provider 'file', path '/keyring.json.lock'$$);
+SELECT t.options($$provider 'file', path '/keyring.json.tmp'$$);
 SELECT t.options($$provider 'file', "Path" '/keyring.json'$$);
 SELECT t.options(format($$provider 'file', path %L$$, '/' || repeat('x', 5000)));
 -- unknown, of another provider, doubled
