@@ -30,7 +30,7 @@ copy_postgres() {
 build_into_copy() {
 	quietly make -C "$work/tree" -j 2 PG_CONFIG="$1" with_llvm=no COPT="$2" all || return 1
 	rm -f "$copy_lib"/pseudo*.so "$copy_share"/extension/pseudo*
-	cp "$work"/tree/pseudo*.so "$copy_lib/"
+	find "$work/tree" -name "pseudo*.so" -exec cp -t "$copy_lib/" {} +
 	cp "$work"/tree/pseudo.control "$work"/tree/sql/pseudo--*.sql "$copy_share/extension/"
 	chown -R "$server_user" "$copy"
 }
