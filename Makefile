@@ -141,4 +141,4 @@ dist:
 # The core on its own, without PostgreSQL: see test/unit/Makefile.
 .PHONY: vectors unit bench bench-count
 vectors unit bench bench-count:
-	$(MAKE) -C test/unit $(if $(filter unit,$@),check,$@)
+	$(MAKE) -C test/unit $(patsubst unit,check,$(patsubst vectors,run-vectors,$@))
