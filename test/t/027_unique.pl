@@ -110,7 +110,7 @@ $insert = start('insert', q{INSERT INTO people (e) VALUES ('2@x') ON CONFLICT DO
 my $order = start('order', q{INSERT INTO orders (e) VALUES ('3@x') RETURNING pseudo.pseudonym_key_id(e)});
 waits($_) for qw(insert order);
 ask($b, 'SELECT pg_advisory_unlock(1)');
-like(end($move), qr/ values in .* rows converted/, 'the batch goes on');
+like(end($move), qr/ values? in .* rows? converted/, 'the batch goes on');
 is(end($insert), '', 'and the row is not there twice');
 is(end($order), "2\n", 'and the foreign key refers to the row as it is now');
 is($node->safe_psql('postgres', $people), '0|0', 'one row a person');
