@@ -66,7 +66,7 @@ test_without_aws() {
 # PGXN's client takes the archive; into the copy of PostgreSQL.
 test_pgxn() {
 	local config bad=0 module headers
-	[ -x "$venv/bin/pgxn" ] || quietly "$venv/bin/pip" install --no-input --disable-pip-version-check -q 'pgxnclient==1.3.2' ||
+	[ -x "$venv/bin/pgxn" ] || quietly "$venv/bin/python" -m pip install --no-input --disable-pip-version-check -q 'pgxnclient==1.3.2' ||
 		{ skip "pgxn install" "pgxnclient could not be installed"; return; }
 	config=$copy$("$PG_CONFIG" --bindir)/pg_config
 	module=$copy$("$PG_CONFIG" --pkglibdir)/pseudo_aws.so

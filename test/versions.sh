@@ -40,7 +40,7 @@ fetch_from_debian() {
 fetch_from_pypi() {
 	local folder status
 	folder=$(mktemp -d "$build/pgserver.XXXXXX")
-	quietly "$venv/bin/pip" download --no-input --disable-pip-version-check -q --no-deps --only-binary=:all: \
+	quietly "$venv/bin/python" -m pip download --no-input --disable-pip-version-check -q --no-deps --only-binary=:all: \
 		--python-version 3.11 -d "$folder" 'pgserver==0.1.4' &&
 		quietly /usr/bin/python3 -m zipfile -e "$folder"/pgserver-*.whl "$folder" &&
 		cp "$folder"/pgserver.libs/* "$folder/pgserver/pginstall/lib" &&
