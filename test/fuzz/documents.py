@@ -407,13 +407,13 @@ def check_walk(text, sealed, opened):
 			for place in places:
 				parsed = json.loads(tokens[place])
 				if isinstance(parsed, str) and ("\0" in parsed or re.search("[\ud800-\udfff]", parsed)):
-					return None if sealed == "22P05" else "22P05 expected, not " + sealed[:40]
+					return None if sealed == "error 22P05" else "22P05 expected, not " + sealed[:40]
 		except ValueError:
 			pass
-	if sealed == "22003" and any(is_great(tokens[place]) for place in places):
+	if sealed == "error 22003" and any(is_great(tokens[place]) for place in places):
 		return None
-	if re.fullmatch("[0-9A-Z]{5}", sealed):
-		return "refused with " + sealed
+	if sealed.startswith("error "):
+		return "refused, " + sealed
 	sealed_tokens, sealed_places = places_of(sealed)
 	opened_tokens, _ = places_of(opened)
 	if sealed_places != places or len(sealed_tokens) != len(tokens) or len(opened_tokens) != len(tokens):
@@ -451,15 +451,15 @@ def check_one(data, seen_json, seen_document, sealed, opened, sealed_b, opened_b
 	try:
 		parse(data)
 	except Refused:
-		return None if sealed in ("22P02", "22021") else "json: %s where it is none" % sealed[:40]
+		return None if sealed in ("error 22P02", "error 22021") else "json: %s where it is none" % sealed[:40]
 	wrong = check_walk(data.decode("utf-8"), sealed, opened)
 	if wrong:
 		return "json: " + wrong
 	# The same for jsonb, which has an order of its own and each name once, and no text that is none.
 	strings = "".join(each for each, _ in walk(parse(data)) if isinstance(each, str))
-	wanted = {"22P02"} if re.search("[\ud800-\udfff]", strings) else set()
-	wanted |= {"22P05"} if "\0" in strings else set()
-	if (sealed_b in wanted) if wanted else (opened_b == "t" or sealed_b == "22003" and has_great_number(data)):
+	wanted = {"error 22P02"} if re.search("[\ud800-\udfff]", strings) else set()
+	wanted |= {"error 22P05"} if "\0" in strings else set()
+	if (sealed_b in wanted) if wanted else (opened_b == "t" or sealed_b == "error 22003" and has_great_number(data)):
 		return None
 	return "jsonb: %s, %s, wanted %s" % (sealed_b[:40], opened_b[:40], wanted)
 

@@ -7,15 +7,15 @@ CREATE SERVER pseudo FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path 
 SELECT pseudo_create_key('pseudo');
 CREATE FUNCTION fuzz_json(bytea) RETURNS text AS '$libdir/pseudo' LANGUAGE c STRICT;
 CREATE FUNCTION fuzz_document(bytea) RETURNS text AS '$libdir/pseudo' LANGUAGE c STRICT;
--- The document sealed and opened, or the error's SQLSTATE.
+-- The document sealed and opened, or what is no document: the error's SQLSTATE.
 CREATE FUNCTION seal(doc bytea) RETURNS text LANGUAGE plpgsql AS
-$$ BEGIN RETURN pseudonymize_json(convert_from(doc, 'UTF8')::json, '{email,id,é,"a\"b"}'); EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $$;
+$$ BEGIN RETURN pseudonymize_json(convert_from(doc, 'UTF8')::json, '{email,id,é,"a\"b"}'); EXCEPTION WHEN OTHERS THEN RETURN 'error ' || SQLSTATE; END $$;
 CREATE FUNCTION open(doc text) RETURNS text LANGUAGE plpgsql AS
-$$ BEGIN RETURN reidentify_json(doc::json, '{email,id,é,"a\"b"}'); EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $$;
+$$ BEGIN RETURN reidentify_json(doc::json, '{email,id,é,"a\"b"}'); EXCEPTION WHEN OTHERS THEN RETURN 'error ' || SQLSTATE; END $$;
 CREATE FUNCTION seal_b(doc bytea) RETURNS text LANGUAGE plpgsql AS
-$$ BEGIN RETURN pseudonymize_json(convert_from(doc, 'UTF8')::jsonb, '{email,id,é,"a\"b"}'); EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $$;
+$$ BEGIN RETURN pseudonymize_json(convert_from(doc, 'UTF8')::jsonb, '{email,id,é,"a\"b"}'); EXCEPTION WHEN OTHERS THEN RETURN 'error ' || SQLSTATE; END $$;
 CREATE FUNCTION open_b(doc bytea, sealed text) RETURNS text LANGUAGE plpgsql AS
-$$ BEGIN RETURN CASE WHEN reidentify_json(sealed::jsonb, '{email,id,é,"a\"b"}') = convert_from(doc, 'UTF8')::jsonb THEN 't' ELSE 'another document' END; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $$;
+$$ BEGIN RETURN CASE WHEN reidentify_json(sealed::jsonb, '{email,id,é,"a\"b"}') = convert_from(doc, 'UTF8')::jsonb THEN 't' ELSE 'another document' END; EXCEPTION WHEN OTHERS THEN RETURN 'error ' || SQLSTATE; END $$;
 CREATE FUNCTION hex(text) RETURNS text LANGUAGE sql AS $$ SELECT encode(convert_to(coalesce($1, ''), 'UTF8'), 'hex') $$;
 CREATE TABLE documents (n int, doc bytea);
 \set file :folder '/documents.tsv'
