@@ -128,7 +128,7 @@ section_build() {
 	test_installcheck
 	if [ -d "$copy" ] && [ -e "$root/.git" ]; then test_pgxn; fi
 	case " ${PG_TEST_EXTRA:-} " in *' slow '*) ;; *) return ;; esac
-	for flags in -O0 -O1 -O3 '-O3 -flto' '-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-clash-protection -fcf-protection -Wl,-z,relro,-z,now'; do
+	for flags in -O0 -O1 -O3 '-O3 -flto' '-O2 -fstack-clash-protection -fcf-protection -Wl,-z,relro,-z,now'; do
 		as_server make -C "$work/tree" -s "${make_options[@]}" clean >> "$log" 2>&1
 		check_build "build with $flags" make -C "$work/tree" "${make_options[@]/COPT=-Werror/COPT=-Werror $flags}" all
 	done
