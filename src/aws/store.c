@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include <openssl/crypto.h>
+
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -26,7 +28,7 @@
 								 * at least */
 #define MAX_PAUSE		10000	/* milliseconds between two rounds */
 #define CLEANUP_TIME	1000	/* milliseconds to take our label away */
-#define TOKEN_LEN		36		/* of a UUID as text */
+#define MAX_VERSION_LEN	64		/* of a version's id; ours is a UUID */
 
 /* A change of the secret, being made. */
 typedef struct Store
@@ -37,8 +39,8 @@ typedef struct Store
 	void	   *arg;
 	PseudoDocument new;			/* what change() has made of the secret, to be
 								 * freed */
-	char		token[TOKEN_LEN + 1];	/* the id of its version; "" before
-										 * the first */
+	char		token[MAX_VERSION_LEN + 1]; /* the id of its version; ""
+											 * before the first */
 	bool		labelled;		/* a version may have the label that we take
 								 * away */
 } Store;
@@ -157,22 +159,29 @@ remove_label(Store *store)
 	RESUME_INTERRUPTS();
 }
 
-/* Returns true if a version, in the answer of DescribeSecret, has the label AWSCURRENT. */
+/*
+ * Returns true if a version, in the answer of DescribeSecret, has the label AWSCURRENT, or AWSPREVIOUS, which it
+ * gets when AWSCURRENT moves on.
+ */
 static bool
-is_current(const PseudoJson *secret, const char *version)
+was_current(const PseudoJson *secret, const char *version)
 {
 	PseudoJson *versions = pseudo_json_field(secret, "VersionIdsToStages");
 	PseudoJson *labels = versions ? pseudo_json_field(versions, version) : NULL;
 
 	for (PseudoJson *label = labels ? labels->first : NULL; label; label = label->next)
 	{
-		if (label->type == PSEUDO_NODE_STRING && pseudo_span_is(&label->text, "AWSCURRENT"))
+		if (label->type == PSEUDO_NODE_STRING &&
+			(pseudo_span_is(&label->text, "AWSCURRENT") || pseudo_span_is(&label->text, "AWSPREVIOUS")))
 			return true;
 	}
 	return false;
 }
 
-/* Ask whether AWSCURRENT has come to our version: whether it was stored in spite of an error. */
+/*
+ * Ask whether AWSCURRENT has come to our version: whether it was stored in spite of an error.  Where others
+ * have stored twice since, nothing tells; then the next round finds the change in what it reads.
+ */
 static bool
 was_stored(Store *store)
 {
@@ -185,7 +194,7 @@ was_stored(Store *store)
 	secret = store_call(store, "DescribeSecret", body.data, body.len, NULL);
 	if (secret == NULL)
 		pseudo_aws_report(&store->aws, "It is not known whether the change was stored: see pseudo_keyrings after pseudo_refresh_keyring(), before you repeat it.");
-	return is_current(secret, store->token);
+	return was_current(secret, store->token);
 }
 
 /* Store the new document; returns false where another administrator was faster. */
@@ -217,8 +226,15 @@ swap(Store *store, const char *from)
 	return was_stored(store);
 }
 
+/* Returns true if two documents are the same. */
+static bool
+has_same_bytes(const PseudoDocument *a, const PseudoDocument *b)
+{
+	return a->len == b->len && CRYPTO_memcmp(a->data, b->data, a->len) == 0;
+}
+
 /*
- * Read the secret, change it and store it; returns false where it has to be done again.  A
+ * Read the secret, change it where that is needed, and store it; returns false where it has to be done again.  A
  * request whose answer was lost may take effect late: then the version read is our own.
  */
 static bool
@@ -238,6 +254,11 @@ play_round(Store *store)
 	pseudo_secret_free(store->new.data);
 	store->new.data = NULL;
 	store->new = store->change(&secret.document, store->arg);
+	if (secret.version && has_same_bytes(&store->new, &secret.document))
+	{
+		strlcpy(store->token, secret.version, sizeof(store->token));
+		return true;
+	}
 	return swap(store, secret.version);
 }
 

@@ -30,7 +30,8 @@ typedef struct PseudoNewKey
  * the first one.  *id gets its key id: the greatest yet seen, and one; 1 for
  * the first.  The first key with prefix raw makes the service's one-key
  * document.  A one-key document becomes one with several keys, its own key
- * being keyId 1, and keeps the service's four fields.
+ * being keyId 1, and keeps the service's four fields.  A document that has
+ * this very key stays as it is.
  */
 extern PseudoDocument pseudo_document_add_key(const PseudoDocument *old,
 											  const PseudoNewKey *new_key,

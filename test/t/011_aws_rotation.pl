@@ -53,6 +53,32 @@ is(join(' ', map { (split / /)[0] } @ids), join(' ', 1 .. $done), 'administrator
 is(labels_of('crowd'), '', 'administrators: no label is left');
 
 #
+# An administrator who is not told that the change was stored, while others store more: nothing is stored twice
+#
+my $change = 'secretsmanager.UpdateSecretVersionStage';
+for my $case ([ 'the first key', 0, { delay => 4 }, 1 ], [ 'the answer is lost', 1, { lose => 4 }, 1 ], [ 'the answer is lost, others store twice', 1, { lose => 4 }, 2 ])
+{
+	my ($what, $before, $fault, $others) = @$case;
+	my $name = "slow_$before$others";
+	my $all = { forward => $moto->url };
+
+	keyring($name, $endpoint->url, timeout => '60s');
+	$endpoint->rules([$all]);
+	$node->safe_psql('postgres', "CREATE SERVER ${name}_direct FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'aws', secret_id '$name', region 'eu-west-1', endpoint '${\$moto->url}')");
+	is($node->safe_psql('postgres', "SELECT pseudo.pseudo_create_key('$name')"), '1', "$what: there is a key") if $before;
+	$endpoint->forget;
+	$endpoint->rules([ { target => $change, times => 1, %$all, %$fault }, $all ]);
+	my $slow = IPC::Run::start([ 'psql', '-XAtqd', $node->connstr('postgres'), '-c', "SELECT pseudo.pseudo_create_key('$name')" ], '<', \undef, '>', \my $slow_out, '2>', \my $slow_err);
+	sleep 0.1 until grep { $_->{headers}{'x-amz-target'} eq $change } $endpoint->requests;
+	sleep 0.1 until split(/\n/, eval { keys_of($name) } // '') == $before + 1;
+	$node->safe_psql('postgres', "SELECT pseudo.pseudo_create_key('${name}_direct')") for 1 .. $others;
+	$slow->finish;
+	is("$slow_out$slow_err", ($before + 1) . "\n", "$what: the slow one has its key");
+	is(join(' ', map { (split / /)[0] } split /\n/, keys_of($name)), join(' ', 1 .. $before + 1 + $others), "$what: each key is there once");
+	is(labels_of($name), '', "$what: no label is left");
+}
+
+#
 # Rotation while a third of the answers fail
 #
 keyring('crm', $endpoint->url, refresh_interval => "${interval}s", timeout => '5s');

@@ -8,7 +8,8 @@
 #   times => n: only for the first n of them
 # and says what becomes of them:
 #   answer => an answer, or a list of them, used in turn (the last one goes on)
-#   forward => 'http://127.0.0.1:port': what that server answers; with fail_every => n or fail_share => 0.3, failures => [answers]
+#   forward => 'http://127.0.0.1:port': what that server answers; with fail_every => n or fail_share => 0.3, failures => [answers];
+#     with delay => seconds before; with lose => seconds after which the answer is lost
 #   tunnel => 'host:port': for CONNECT, which makes this a proxy
 # An answer: status, headers => {}, type, body; date => seconds that the Date header is ahead; and the faults
 #   delay => seconds; hang => 'before' or 'body' (in its middle); cut => bytes of the body, then the end; close => 1 (no answer);
@@ -469,7 +470,7 @@ sub _act
 	my $decision = $self->_decide($request);
 
 	Time::HiRes::sleep($decision->{delay}) if $decision->{delay};
-	return _forward($socket, $request, $decision->{forward}) if $decision->{forward};
+	return _forward($socket, $request, @$decision{qw(forward lose)}) if $decision->{forward};
 	return _tunnel($socket, $decision->{tunnel}) if $decision->{tunnel};
 	return _answer($socket, $decision);
 }
@@ -534,15 +535,16 @@ sub _connect
 # Pass a request on as it is, but for the connection's end, and the answer back.
 sub _forward
 {
-	my ($socket, $request, $url) = @_;
+	my ($socket, $request, $url, $lose) = @_;
 	my $other = _connect($url) or return _answer($socket, { status => 502, body => "no server at $url" });
 	my $head = $request->{head} =~ s/^(?:Connection|Expect):.*\r\n//gimr;
 
 	_write($other, "${head}Connection: close\r\n\r\n$request->{body}") or return 0;
 	while ($other->sysread(my $data, 65536))
 	{
-		_write($socket, $data) or last;
+		$lose || _write($socket, $data) or last;
 	}
+	Time::HiRes::sleep($lose) if $lose;
 	return 0;
 }
 
