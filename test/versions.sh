@@ -166,9 +166,7 @@ test_version() {
 	*' slow '*) ;;
 	*) skip "PostgreSQL $version, dumps and TAP" "PG_TEST_EXTRA has no slow"; return ;;
 	esac
-	# Not the herd: it compares the CPU of loads by the CAs' bundle and by their directory, which with libcurl 8.23
-	# comes out the other way round; why is not known yet.
-	[ "$version" -ne 19 ] || run_all_tap "PostgreSQL $version, TAP" 016_aws_herd.pl
+	[ "$version" -ne 19 ] || run_all_tap "PostgreSQL $version, TAP"
 	[ "$version" -gt "$own" ] || return 0
 	into=${bindir%/bin}
 	PG_CONFIG=$own_config bindir=$own_bindir pgxs=$own_pgxs

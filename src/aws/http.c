@@ -504,11 +504,13 @@ pseudo_http_perform(PseudoArena *arena, const PseudoHttpRequest *request,
 					PseudoHttpResponse *response)
 {
 	PseudoUrl	url;
+	CURLcode	code;
 
 	memset(response, 0, sizeof(*response));
 	if (!http_check_url(request, &url, response))
 		return;
-	if (send_once(arena, request, &url, response) == CURLE_PEER_FAILED_VERIFICATION &&
+	code = send_once(arena, request, &url, response);
+	if ((code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) &&
 		pseudo_trust_widen(request->trust))
 		(void) send_once(arena, request, &url, response);
 }

@@ -6,12 +6,18 @@
  * sessions that all do so keeps each other from ever being served.  So the system's directory of CAs,
  * where each is a file that is found by a hash of its name, goes before the bundle; and what
  * libcurl has read for the first request, an X509_STORE, is given to the others.
+ *
+ * Of a file and a directory of CAs, libcurl from 8.21.0 on takes the one that it was built for where
+ * the application names none, even if it names the other: the bundle would be parsed beside the
+ * directory, and the system's CAs trusted beside those of a ca_file.  So both are always named.
  */
 #include "postgres.h"
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -25,6 +31,7 @@ struct PseudoTrust
 {
 	MemoryContextCallback callback;
 	const char *directory;		/* the system's hashed directory, or NULL */
+	char		first[MAXPGPATH];	/* a CA in it */
 	const char *ca_file;		/* that the store was read from; NULL: the
 								 * system's CAs */
 	X509_STORE *store;			/* NULL: not read yet */
@@ -38,24 +45,26 @@ is_hashed(const char *name)
 		strspn(name + HASH_DIGITS + 1, "0123456789") > 0;
 }
 
-/* Returns true for a directory with at least one CA that can be found by its hash. */
+/* Find a CA in a directory that can be found by its hash; returns false where there is none. */
 static bool
-has_hashed(const char *path)
+find_hashed(const char *path, char *found, Size size)
 {
 	DIR		   *dir = opendir(path);
 	struct dirent *entry = NULL;
+	bool		is_found = false;
 
 	if (dir == NULL)
 		return false;
-	while ((entry = readdir(dir)) != NULL && !is_hashed(entry->d_name))
-		;
+	while (!is_found && (entry = readdir(dir)) != NULL)
+		is_found = is_hashed(entry->d_name) &&
+			snprintf(found, size, "%s/%s", path, entry->d_name) < (int) size && access(found, R_OK) == 0;
 	(void) closedir(dir);
-	return entry != NULL;
+	return is_found;
 }
 
 /* The system's hashed directory: that of OpenSSL's variable, of libcurl, of OpenSSL; or NULL. */
 static const char *
-find_directory(void)
+find_directory(PseudoTrust *trust)
 {
 	const char *candidates[3] = {getenv(X509_get_default_cert_dir_env())};
 
@@ -69,7 +78,7 @@ find_directory(void)
 	candidates[2] = X509_get_default_cert_dir();
 	for (int i = 0; i < (int) lengthof(candidates); i++)
 	{
-		if (candidates[i] && has_hashed(candidates[i]))
+		if (candidates[i] && find_hashed(candidates[i], trust->first, sizeof(trust->first)))
 			return candidates[i];
 	}
 	return NULL;
@@ -91,7 +100,7 @@ pseudo_trust_create(MemoryContext context)
 	trust->callback.func = trust_release;
 	trust->callback.arg = trust;
 	MemoryContextRegisterResetCallback(context, &trust->callback);
-	trust->directory = find_directory();
+	trust->directory = find_directory(trust);
 	return trust;
 }
 
@@ -152,6 +161,43 @@ forget_others(PseudoTrust *trust, const char *ca_file)
 	trust->ca_file = ca_file;
 }
 
+/* Name a file and a directory of CAs. */
+static CURLcode
+name_cas(CURL *easy, const char *file, const char *directory)
+{
+	CURLcode	code = curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+
+	return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_CAPATH, directory) : code;
+}
+
+/*
+ * Have libcurl read nothing, for set_up_tls() gives it a store: it was always enough to name no CAs,
+ * and since 8.21.0 it takes one of them.
+ */
+static CURLcode
+name_one(X509_STORE *store, CURL *easy)
+{
+	CURLcode	code = name_cas(easy, NULL, NULL);
+#if LIBCURL_VERSION_NUM >= 0x074d00
+	STACK_OF(X509) * all = X509_STORE_get1_all_certs(store);
+	BIO		   *bio = BIO_new(BIO_s_mem());
+	struct curl_blob blob = {.flags = CURL_BLOB_COPY};
+	char	   *data = NULL;
+
+	if (code == CURLE_OK && bio && sk_X509_num(all) > 0 && PEM_write_bio_X509(bio, sk_X509_value(all, 0)))
+	{
+		blob.len = BIO_get_mem_data(bio, &data);
+		blob.data = data;
+		code = curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
+		if (code == CURLE_UNKNOWN_OPTION)	/* the library is older */
+			code = CURLE_OK;
+	}
+	BIO_free(bio);
+	sk_X509_pop_free(all, X509_free);
+#endif
+	return code;
+}
+
 /* See trust.h. */
 CURLcode
 pseudo_trust_set(PseudoTrust *trust, CURL *easy, const char *ca_file)
@@ -161,13 +207,16 @@ pseudo_trust_set(PseudoTrust *trust, CURL *easy, const char *ca_file)
 	forget_others(trust, ca_file);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, trust);
-	if (code != CURLE_OK || (ca_file == NULL && trust->directory == NULL && trust->store == NULL))
-		return code;			/* the CAs that libcurl was built for */
-	code = curl_easy_setopt(easy, CURLOPT_CAINFO, trust->store ? NULL : ca_file);
 	if (code != CURLE_OK)
 		return code;
-	return curl_easy_setopt(easy, CURLOPT_CAPATH,
-							trust->store || ca_file ? NULL : trust->directory);
+	if (trust->store)
+		return name_one(trust->store, easy);
+	if (ca_file)
+		return name_cas(easy, ca_file, ca_file);	/* a file is a directory
+													 * without CAs */
+	if (trust->directory)
+		return name_cas(easy, trust->first, trust->directory);
+	return code;				/* the CAs that libcurl was built for */
 }
 
 /* See trust.h. */

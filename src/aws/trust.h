@@ -21,7 +21,7 @@ extern PseudoTrust *pseudo_trust_create(MemoryContext context);
 extern CURLcode pseudo_trust_set(PseudoTrust *trust, CURL *easy, const char *ca_file);
 
 /*
- * A certificate was not valid: are there more CAs, in the system's bundle, than were asked?  The
+ * A certificate was not valid, or a CA could not be read: are there more CAs, in the system's bundle, than were asked?  The
  * next request then asks those.
  */
 extern bool pseudo_trust_widen(PseudoTrust *trust);

@@ -171,6 +171,7 @@ aws_keyring($node, 'tls', endpoint => 'https://localhost:' . $tls->port, ca_file
 is((said(ask_keyring('tls')))[0], "$pseudonym\n", 'TLS: by name');
 my @refused = ([ 'no such CA', $tls, undef ], [ 'another CA', $tls, "$folder/other.pem" ], [ 'a ca_file that is missing', $tls, "$folder/missing.pem" ],
 	map { [ $_, Endpoint->new(tls => $certificates{$_}, rules => \@good), $ca ] } qw(wrong expired unknown));
+my $has_directory = grep { m{/[0-9a-f]{8}\.\d+$} } map { glob "$_/*" } '/etc/ssl/certs', `openssl version -d` =~ /"(.*)"/ ? "$1/certs" : ();
 for (@refused)
 {
 	my ($name, $at, $file) = @$_;
@@ -181,7 +182,8 @@ for (@refused)
 	note "$name: $text";
 	like($text, qr/ERROR:  08001: /, "TLS, $name: 08001");
 	is($at->count, 0, "TLS, $name: no request");
-	cmp_ok($at->connections, '<=', 4, "TLS, $name: one round of attempts, and one more where the directory of CAs is asked before the bundle");
+	# The first without a ca_file asks the system's directory of CAs, where there is one, and then once more the bundle.
+	is($at->connections, 3 + ($has_directory && !$file), "TLS, $name: one round of attempts");
 }
 my $plain = Endpoint->new(rules => \@good);
 aws_keyring($node, 'tls', endpoint => 'https://127.0.0.1:' . $plain->port, timeout => '2s');
@@ -369,11 +371,10 @@ leave($other);
 #
 SKIP:
 {
-	my ($cc) = grep { system("command -v $_ >/dev/null 2>&1") == 0 } qw(cc gcc clang);
-	my $why = !$cc ? 'no C compiler' : `ldd --version 2>&1` =~ /musl/ ? 'musl' : undef;
+	my $why = no_shims();
 
 	skip "no shim for getaddrinfo: $why", 1 if $why;
-	append_to_file("$folder/shim.c", <<'C_END');
+	my $shim = compile_shim($folder, 'shim', <<'C_END', "-DMARK=\"$folder/resolving\"");
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <netdb.h>
@@ -398,8 +399,7 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 	return real(node, service, hints, res);
 }
 C_END
-	is(system($cc, '-shared', '-fPIC', "-DMARK=\"$folder/resolving\"", '-o', "$folder/shim.so", "$folder/shim.c", '-ldl'), 0, 'the shim compiles');
-	with_environment($node, { LD_PRELOAD => "$folder/shim.so" });
+	with_environment($node, { LD_PRELOAD => $shim });
 	aws_keyring($node, 'hanging', endpoint => 'https://hang.test', timeout => '60s');
 	$s = session($node);
 	$other = session($node);
@@ -409,7 +409,7 @@ C_END
 	sent(ask_keyring('hanging'));
 	ok(wait_until(sub { unlink "$folder/resolving" }), 'a hanging look-up: it waits');
 	my @threads = grep { !$server{$_} } glob "/proc/$pid/task/*";
-	cmp_ok(scalar @threads, '>=', 1, 'a hanging look-up: a thread, or more by newer libcurl');
+	like(scalar @threads, qr/^[12]$/, 'a hanging look-up: a thread, or one each for IPv4 and IPv6 by libcurl from 8.20 on');
 	for my $signal (@threads ? (POSIX::SIGINT(), POSIX::SIGTERM(), POSIX::SIGALRM(), POSIX::SIGUSR1(), POSIX::SIGUSR2(), POSIX::SIGHUP()) : ())
 	{
 		my @blocked = grep { my ($mask) = slurp_file("$_/status") =~ /^SigBlk:\s+([0-9a-f]+)/m; hex(substr $mask, -8) >> ($signal - 1) & 1 } @threads;

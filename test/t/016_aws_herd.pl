@@ -1,5 +1,6 @@
-# A herd of new sessions, each of which reads its keys by TLS: all are served, and what that costs a processor does not grow
-# with the bundle of CAs, nor with the attempts.  Judged by the server's own account of CPU time, never by the clock.
+# Which CAs are read, and how often, by a shim that notes it: those that are asked for and no others, of the system not its bundle,
+# and of a load's attempts the first alone.  A herd of new sessions, each of which reads its keys by TLS, is served then.  What
+# that costs a processor is noted, not judged.
 use strict;
 use warnings;
 
@@ -46,6 +47,40 @@ $ENV{SSL_CERT_DIR} = "$folder/hashed";	# the system's, as OpenSSL has it
 make_bundle(140);
 my $endpoint = Endpoint->new(tls => $certificates{good}, rules => \@good);
 my $node = start_server('herd', "max_connections = 220\njit = off\n");
+my $no_shims = no_shims();
+with_environment($node, { LD_PRELOAD => compile_shim($folder, 'shim', <<'C_END', "-DNOTES=\"$folder/notes\"") }) unless $no_shims;
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Note a file or a directory of CAs, and let OpenSSL have it. */
+static int
+note(const char *function, void *store, const char *path)
+{
+	int			(*real) (void *, const char *) = dlsym(RTLD_NEXT, function);
+	char		line[4096];
+	int			notes = open(NOTES, O_CREAT | O_WRONLY | O_APPEND, 0600);
+	int			len = snprintf(line, sizeof(line), "%s %s\n", function + sizeof("X509_STORE_load"), path);
+
+	if (write(notes, line, len) != len || close(notes) != 0)
+		return 0;
+	return real(store, path);
+}
+
+int
+X509_STORE_load_file(void *store, const char *path)
+{
+	return note("X509_STORE_load_file", store, path);
+}
+
+int
+X509_STORE_load_path(void *store, const char *path)
+{
+	return note("X509_STORE_load_path", store, path);
+}
+C_END
 my %common = (endpoint => $endpoint->url, timeout => '120s');
 aws_keyring($node, 'one', %common, ca_file => "$folder/ca.pem");
 aws_keyring($node, 'bundle', %common, ca_file => "$folder/bundle.pem");
@@ -54,6 +89,17 @@ aws_keyring($node, 'system', %common);
 # The milliseconds of CPU of each statement that the log accounts for, from a place on.  What it waits costs the system's part
 # alone, what it parses the user's.
 sub costs_since { return map { /([\d.]+) s user, [\d.]+ s system, [\d.]+ s elapsed/ ? 1000 * $1 : () } split /\n/, slurp_file($node->logfile, $_[0]) }
+
+# What was read, with how often; nothing of it is left.
+sub reads
+{
+	my %reads;
+
+	return {} unless -e "$folder/notes";
+	$reads{$_}++ for split /\n/, slurp_file("$folder/notes");
+	unlink "$folder/notes";
+	return \%reads;
+}
 
 # The median of what a first load costs, of sessions one after the other.
 sub cost
@@ -86,6 +132,7 @@ sub herd
 }
 
 my %cost = map { $_ => cost($_, 9) } qw(one bundle system);
+reads();
 my $herd = herd('system');
 
 # Retries: the third attempt is the good one.  What a bundle adds, it adds once.
@@ -96,19 +143,46 @@ sub cost_of_third
 
 	return (sort { $a <=> $b } @costs)[2];
 }
-my %third = map { $_ => cost_of_third($_) } qw(one bundle);
 
+# The system's: its directory, and a CA in that, which libcurl is told of so that it does not read its bundle.
+sub of_the_system { my ($reads) = @_; return join ', ', map { s{(/hashed)/[0-9a-f]{8}\.\d+$}{$1/CA}r . " $reads->{$_}" } sort keys %$reads }
+
+SKIP:
+{
+	skip "no shim: $no_shims", 1 if $no_shims;
+	is(of_the_system(reads()), "file $folder/hashed/CA $sessions, path $folder/hashed $sessions", 'the system, in a herd: its hashed directory, and no bundle');
+	cost('one', 1);
+	is_deeply(reads(), { "file $folder/ca.pem" => 1, "path $folder/ca.pem" => 1 }, 'a ca_file: no other, and no directory');
+	cost('system', 1);
+	is(of_the_system(reads()), "file $folder/hashed/CA 1, path $folder/hashed 1", 'the system: its hashed directory, and no bundle');
+}
+my %third = map { $_ => cost_of_third($_) } qw(one bundle);
+SKIP:
+{
+	skip "no shim: $no_shims", 1 if $no_shims;
+	my $reads = reads();
+	is($reads->{"file $folder/bundle.pem"}, 5, 'three attempts read a bundle once');
+	is($reads->{"file $folder/ca.pem"}, 5, 'three attempts read a CA once');
+	is(join(', ', grep { m{^file } && !m{/(bundle|ca)\.pem$} } keys %$reads), '', 'three attempts read no other');
+}
 note sprintf 'CPU of a first load: one CA %.1f ms, a bundle %.1f ms, a hashed directory %.1f ms', @cost{qw(one bundle system)};
 note sprintf 'in a herd: a hashed directory %.1f ms', $herd;
 note sprintf 'with three attempts: one CA %.1f ms, a bundle %.1f ms', @third{qw(one bundle)};
-my $parse = $cost{bundle} - $cost{one};
-cmp_ok($cost{system}, '<', $cost{one} + $parse / 3, 'the system: its hashed directory, not its bundle');
-# That it was served at all says so: the system's bundle does not have this CA.  Who waits in a herd pays for looking up, too.
-cmp_ok($herd, '<', 2 * $cost{bundle}, 'the system, in a herd: the same');
-cmp_ok($third{bundle}, '<', $third{one} + 2 * $parse, 'three attempts parse a bundle once');
 
 # The system's directory need not know all that its bundle does.
 rename "$folder/hashed", "$folder/elsewhere";
 is($node->safe_psql('postgres', "SELECT pseudo.pseudonymize('x', true, '', 'one')"), $pseudonym, 'a ca_file: whatever the system has');
 like(error_of($node, 'postgres', "SELECT pseudo.pseudonymize('x', true, '', 'system')"), qr/^08001: .*certificate/, 'the CA is gone from the system: refused');
+# Nor need what is in it be a CA.
+mkdir "$folder/hashed";
+append_to_file("$folder/hashed/00000000.0", "no CA\n");
+reads();
+like(error_of($node, 'postgres', "SELECT pseudo.pseudonymize('x', true, '', 'system')"), qr/^08001: .*certificate/, 'a directory with a broken CA: refused');
+SKIP:
+{
+	skip "no shim: $no_shims", 1 if $no_shims;
+	my $reads = reads();
+	ok(delete $reads->{"file $folder/hashed/00000000.0"}, 'a directory with a broken CA: it is tried');
+	isnt(join(', ', grep { m{^file } } keys %$reads), '', 'a directory with a broken CA: then the bundle');
+}
 done_testing();

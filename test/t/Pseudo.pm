@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes ();
 
-our @EXPORT = qw(start_server put_file add_keyring session ask leave error_of);
+our @EXPORT = qw(start_server put_file add_keyring session ask leave error_of no_shims compile_shim);
 
 # A running server with database "postgres" in UTF-8 and the extension in schema pseudo.
 sub start_server
@@ -98,6 +98,22 @@ sub error_of
 	my ($code, $out, $err) = $node->psql($database, "\\set VERBOSITY verbose\n$sql");
 
 	return $err =~ /ERROR:\s+(.*)/ ? $1 : "no error: $out";
+}
+
+# The C compiler for shims, which take the place of a library's functions under LD_PRELOAD.
+sub compiler { return (grep { system("command -v $_ >/dev/null 2>&1") == 0 } qw(cc gcc clang))[0] }
+
+# Why there can be no shims here, or undef.
+sub no_shims { return !compiler() ? 'no C compiler' : `ldd --version 2>&1` =~ /musl/ ? 'musl' : undef }
+
+# Compile a shim; returns the library's path.
+sub compile_shim
+{
+	my ($folder, $name, $code, @flags) = @_;
+
+	PostgreSQL::Test::Utils::append_to_file("$folder/$name.c", $code);
+	system(compiler(), '-shared', '-fPIC', @flags, '-o', "$folder/$name.so", "$folder/$name.c", '-ldl') == 0 or die "$name.c: $?";
+	return "$folder/$name.so";
 }
 
 1;
