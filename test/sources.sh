@@ -22,9 +22,21 @@ check_compat() {
 	count "versions of PostgreSQL in src/compat.h only" $((1 - bad)) $bad
 }
 
+# No two files define functions of one name, so that a debugger tells static ones apart; but for those that the
+# headers siv_*.h ask of each implementation.
+check_names() {
+	local bad=0 names=$build/names.txt
+	(cd "$root/src" && find . -name '*.c' -print0 | sort -z | xargs -0 grep -oE '^[a-z_]+[a-z0-9_]*\(') |
+		grep -vE '^\./core/siv_.*:(aes_round|aes_last|vec_load|vec_store)\(|:__attribute__\(' | sort -u | tr -d '(' > "$names"
+	[ "$(wc -l < "$names")" -gt 500 ] || bad=1
+	cut -d: -f2 "$names" | sort | uniq -d | grep . && bad=1
+	count "names of functions differ between files" $((1 - bad)) $bad
+}
+
 section_warnings() {
 	local compiler
 	check_compat
+	check_names
 	check_layers
 	for compiler in gcc clang; do
 		if have $compiler; then compile_strictly $compiler; else skip "warnings, $compiler" "$compiler is missing"; fi

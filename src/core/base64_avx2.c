@@ -40,7 +40,7 @@ store_12(uint8_t *out, __m128i v)
 
 /* Of 12 bytes in each half, 16 characters. */
 AVX2_INLINE __m256i
-encode_vector(__m256i v)
+encode_256(__m256i v)
 {
 	/* From bytes abc of each group to bacb: two 16-bit words, each with two digits whole. */
 	const __m256i spread = _mm256_broadcastsi128_si256(
@@ -76,12 +76,12 @@ encode_groups(char *out, const uint8_t *in, size_t len)
 	{
 		__m256i		v = _mm256_castsi128_si256(load_12(in + done));
 
-		v = encode_vector(_mm256_inserti128_si256(v, load_12(in + done + 12), 1));
+		v = encode_256(_mm256_inserti128_si256(v, load_12(in + done + 12), 1));
 		_mm256_storeu_si256((__m256i *) (void *) out, v);
 	}
 	if (len - done >= 12)
 	{
-		__m256i		v = encode_vector(_mm256_castsi128_si256(load_12(in + done)));
+		__m256i		v = encode_256(_mm256_castsi128_si256(load_12(in + done)));
 
 		_mm_storeu_si128((__m128i *) (void *) out, _mm256_castsi256_si128(v));
 		done += 12;
@@ -96,7 +96,7 @@ encode_groups(char *out, const uint8_t *in, size_t len)
  * kind is a bit, and for each low half there are the bits of the kinds that do not have it.
  */
 AVX2_INLINE __m256i
-decode_vector(__m256i text, uint32_t *known)
+decode_256(__m256i text, uint32_t *known)
 {
 	const __m256i kinds = _mm256_broadcastsi128_si256(
 		_mm_setr_epi8(16, 16, 1, 2, 4, 8, 4, 8, 16, 16, 16, 16, 16, 16, 16, 16));
@@ -134,7 +134,7 @@ decode_groups(uint8_t *out, const char *in, size_t len)
 
 	for (; len - done > 32; done += 32, out += 24)
 	{
-		__m256i		v = decode_vector(_mm256_loadu_si256((const __m256i *) (const void *) (in + done)), &known);
+		__m256i		v = decode_256(_mm256_loadu_si256((const __m256i *) (const void *) (in + done)), &known);
 
 		if (known != UINT32_MAX)
 			return done;
@@ -144,7 +144,7 @@ decode_groups(uint8_t *out, const char *in, size_t len)
 	if (len - done > 16)
 	{
 		__m128i		text = _mm_loadu_si128((const __m128i *) (const void *) (in + done));
-		__m256i		v = decode_vector(_mm256_castsi128_si256(text), &known);
+		__m256i		v = decode_256(_mm256_castsi128_si256(text), &known);
 
 		if ((known & 0xffff) != 0xffff)
 			return done;

@@ -31,7 +31,7 @@ static const _Alignas(64) uint8_t values[128] = {
 
 /* Of 48 bytes, 64 characters. */
 VBMI_INLINE __m512i
-encode_vector(__m512i bytes)
+encode_512(__m512i bytes)
 {
 	/* From bytes abc of each group to bacb, where each character is eight bits in a row, but for the top two. */
 	const __m512i spread = _mm512_setr_epi32(0x01020001, 0x04050304, 0x07080607, 0x0a0b090a,
@@ -53,11 +53,11 @@ avx512_encode(char *out, const uint8_t *in, size_t len)
 	__m512i		text;
 
 	for (; len > 48; len -= 48, in += 48, out += 64)
-		_mm512_storeu_si512(out, encode_vector(_mm512_maskz_loadu_epi8(BYTE_MASK(48), in)));
+		_mm512_storeu_si512(out, encode_512(_mm512_maskz_loadu_epi8(BYTE_MASK(48), in)));
 	if (len == 0)
 		return;
 	groups = (len + 2) / 3;
-	text = encode_vector(_mm512_maskz_loadu_epi8(BYTE_MASK(len), in));
+	text = encode_512(_mm512_maskz_loadu_epi8(BYTE_MASK(len), in));
 	/* Of each group with a byte there is one character more than bytes, then padding. */
 	text = _mm512_mask_mov_epi8(_mm512_set1_epi8('='), BYTE_MASK(len + groups), text);
 	/* As few bytes as can be: what follows may be read next, and would wait for a masked write. */
@@ -69,7 +69,7 @@ avx512_encode(char *out, const uint8_t *in, size_t len)
 
 /* Of 64 characters, 48 bytes; whether all are of the alphabet is added to *unknown. */
 VBMI_INLINE __m512i
-decode_vector(__m512i text, __m512i *unknown)
+decode_512(__m512i text, __m512i *unknown)
 {
 	const __m512i gather = _mm512_setr_epi32(0x06000102, 0x090a0405, 0x0c0d0e08, 0x16101112,
 											 0x191a1415, 0x1c1d1e18, 0x26202122, 0x292a2425,
@@ -117,11 +117,11 @@ avx512_decode(uint8_t *out, size_t *out_len, const char *in, size_t len)
 	if (len % 4 != 0)
 		return PSEUDO_MALFORMED;
 	for (; len > 64; len -= 64, in += 64, end += 48)
-		store_bytes(end, decode_vector(_mm512_loadu_si512(in), &unknown), 48);
+		store_bytes(end, decode_512(_mm512_loadu_si512(in), &unknown), 48);
 
 	/* The last characters, where no padding is; what they lack is zero. */
 	n = len - (in[len - 1] == '=' ? in[len - 2] == '=' ? 2 : 1 : 0);
-	v = decode_vector(_mm512_mask_loadu_epi8(_mm512_set1_epi8('A'), BYTE_MASK(n), in), &unknown);
+	v = decode_512(_mm512_mask_loadu_epi8(_mm512_set1_epi8('A'), BYTE_MASK(n), in), &unknown);
 	bytes = n * 6 / 8;
 	/* Bits that make no whole byte. */
 	if (_mm512_movepi8_mask(unknown) != 0 || _mm512_test_epi8_mask(v, v) >> bytes != 0)

@@ -115,14 +115,14 @@ pseudo_base64_decode_portable(uint8_t *out, size_t *out_len, const char *in, siz
 
 /* This one runs everywhere. */
 static int
-portable_supported(void)
+base64_portable_supported(void)
 {
 	return 1;
 }
 
 const pseudo_base64_impl pseudo_base64_portable = {
 	.name = "portable",
-	.supported = portable_supported,
+	.supported = base64_portable_supported,
 	.encode = pseudo_base64_encode_portable,
 	.decode = pseudo_base64_decode_portable
 };

@@ -75,14 +75,14 @@ four_rounds(sha_state *s, words wk)
 
 /* Whether this processor has all the instructions used here. */
 static int
-arm_supported(void)
+hmac_arm_supported(void)
 {
 	return cpu_has(CPU_SHA2);
 }
 
 const pseudo_hmac_impl pseudo_hmac_arm = {
 	.name = "armv8-sha2",
-	.supported = arm_supported,
+	.supported = hmac_arm_supported,
 	.one = hmac_one,
 	.lanes = 4,
 	.many = hmac_four

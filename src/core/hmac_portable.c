@@ -68,13 +68,13 @@ portable_one(uint8_t *digest, const uint32_t *inner, const uint32_t *outer,
 
 /* This one runs everywhere. */
 static int
-portable_supported(void)
+hmac_portable_supported(void)
 {
 	return 1;
 }
 
 const pseudo_hmac_impl pseudo_hmac_portable = {
 	.name = "OpenSSL",
-	.supported = portable_supported,
+	.supported = hmac_portable_supported,
 	.one = portable_one
 };

@@ -16,14 +16,14 @@
 
 /* Whether this processor has all the instructions used here. */
 static int
-x86_supported(void)
+hmac_x86_supported(void)
 {
 	return cpu_has_avx2() && cpu_has_7(CPU_SHA, 0);
 }
 
 const pseudo_hmac_impl pseudo_hmac_x86 = {
 	.name = "x86_64-sha",
-	.supported = x86_supported,
+	.supported = hmac_x86_supported,
 	.one = hmac_one,
 	.lanes = 4,
 	.many = hmac_four

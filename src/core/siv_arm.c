@@ -104,14 +104,14 @@ clmul_cross(block a, block b)
 
 /* Whether this processor has all the instructions used here. */
 static int
-arm_supported(void)
+siv_arm_supported(void)
 {
 	return cpu_has(CPU_AES | CPU_PMULL);
 }
 
 const pseudo_siv_impl pseudo_siv_arm = {
 	.name = "armv8-aes",
-	.supported = arm_supported,
+	.supported = siv_arm_supported,
 	SIV_FUNCTIONS
 };
 

@@ -304,14 +304,14 @@ portable_expand(pseudo_siv_key *key)
 
 /* This one runs everywhere. */
 static int
-portable_supported(void)
+siv_portable_supported(void)
 {
 	return 1;
 }
 
 const pseudo_siv_impl pseudo_siv_portable = {
 	.name = "portable",
-	.supported = portable_supported,
+	.supported = siv_portable_supported,
 	.expand = portable_expand,
 	.seal = portable_seal,
 	.open = portable_open

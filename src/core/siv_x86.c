@@ -63,14 +63,14 @@ aes_last(block v, block before, block k)
 
 /* Whether this processor has all the instructions used here. */
 static int
-x86_supported(void)
+siv_x86_supported(void)
 {
 	return cpu_has(CPU_AES | CPU_PCLMULQDQ | CPU_SSSE3 | CPU_SSE4_1);
 }
 
 const pseudo_siv_impl pseudo_siv_x86 = {
 	.name = "x86_64-aesni",
-	.supported = x86_supported,
+	.supported = siv_x86_supported,
 	SIV_FUNCTIONS
 };
 

@@ -336,7 +336,7 @@ pseudo_encoding_converts(void)
  * of a character without equivalent in its error; ours does not.
  */
 static char *
-convert(const char *s, size_t len, size_t *out_len, int from, int to)
+convert_encoding(const char *s, size_t len, size_t *out_len, int from, int to)
 {
 	Oid			proc = FindDefaultConversionProc(from, to);
 	Size		room;
@@ -370,12 +370,12 @@ convert(const char *s, size_t len, size_t *out_len, int from, int to)
 char *
 pseudo_to_utf8(const char *s, size_t len, size_t *out_len)
 {
-	return convert(s, len, out_len, GetDatabaseEncoding(), PG_UTF8);
+	return convert_encoding(s, len, out_len, GetDatabaseEncoding(), PG_UTF8);
 }
 
 /* See call.h. */
 char *
 pseudo_from_utf8(const char *s, size_t len, size_t *out_len)
 {
-	return convert(s, len, out_len, PG_UTF8, GetDatabaseEncoding());
+	return convert_encoding(s, len, out_len, PG_UTF8, GetDatabaseEncoding());
 }

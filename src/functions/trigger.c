@@ -308,8 +308,8 @@ stays(FunctionCallInfo fcinfo, TriggerState *state, const PseudoColumn *column,
 
 /* Put the pseudonym of a column's new value into *value; false where it stays as it is. */
 static bool
-convert(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *column,
-		HeapTuple new, Datum *value, bool *moved)
+convert_new_value(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *column,
+				  HeapTuple new, Datum *value, bool *moved)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	TupleDesc	desc = RelationGetDescr(data->tg_relation);
@@ -400,7 +400,7 @@ pseudo_pseudonymize_trigger(PG_FUNCTION_ARGS)
 
 	for (int i = 0; i < state->ncolumns; i++)
 	{
-		if (convert(fcinfo, state, &state->columns[i], result, &values[n], &moved))
+		if (convert_new_value(fcinfo, state, &state->columns[i], result, &values[n], &moved))
 			attnos[n++] = state->columns[i].attno;
 	}
 	if (n > 0)

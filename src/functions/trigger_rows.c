@@ -115,8 +115,8 @@ pseudo_rows_begin(PseudoRows *rows, const TriggerData *data,
 
 /* The number of a column in the relation, if its trigger makes the same pseudonyms of it; or 0. */
 static AttrNumber
-find_column(const PseudoRows *rows, const PseudoTriggerArguments *arguments,
-			const PseudoColumn *column)
+find_same_column(const PseudoRows *rows, const PseudoTriggerArguments *arguments,
+				 const PseudoColumn *column)
 {
 	if (!pseudo_trigger_same_pseudonyms(rows->arguments, arguments))
 		return 0;
@@ -145,7 +145,7 @@ pseudo_rows_excluded(PseudoRows *rows, const TriggerData *data, const PseudoColu
 	for (PseudoRows *other = rows->run->live; other; other = other->next)
 	{
 		if (other->inserted && other->relid == rows->relid &&
-			find_column(other, rows->arguments, column) == column->attno &&
+			find_same_column(other, rows->arguments, column) == column->attno &&
 			tuple_has(other->inserted, data->tg_relation, column->attno, value))
 			return true;
 	}
@@ -171,7 +171,7 @@ has_left(Relation rel, ItemPointerData tid)
 
 /* Returns true if a tuple of the source has this value in the column of this name. */
 static bool
-has_same(HeapTuple tuple, Relation source, const Form_pg_attribute att, Datum value, bool isnull)
+source_has(HeapTuple tuple, Relation source, const Form_pg_attribute att, Datum value, bool isnull)
 {
 	AttrNumber	attno = get_attnum(RelationGetRelid(source), NameStr(att->attname));
 	bool		other_isnull;
@@ -200,7 +200,7 @@ is_whole(HeapTuple updated, Relation source, const TriggerData *data)
 		if (att->attisdropped || att->attgenerated != '\0')
 			continue;
 		value = heap_getattr(data->tg_trigtuple, i + 1, desc, &isnull);
-		if (!has_same(updated, source, att, value, isnull))
+		if (!source_has(updated, source, att, value, isnull))
 			return false;
 	}
 	return true;
@@ -251,7 +251,7 @@ pseudo_rows_moved(PseudoRows *rows, const TriggerData *data, const PseudoColumn 
 		AttrNumber	attno;
 
 		if (other->updated && other->root == rows->root && other->relid != rows->relid &&
-			(attno = find_column(other, rows->arguments, column)) > 0 &&
+			(attno = find_same_column(other, rows->arguments, column)) > 0 &&
 			is_moved_from(other, rows, data, attno, value))
 			return true;
 	}
@@ -290,7 +290,7 @@ take_updated(PseudoRows *rows)
 		for (int i = 0; other->updated && i < rows->ncolumns; i++)
 		{
 			if (other->root == rows->root &&
-				find_column(other, rows->arguments, &rows->columns[i]) > 0)
+				find_same_column(other, rows->arguments, &rows->columns[i]) > 0)
 				other->updated = NULL;
 		}
 	}
