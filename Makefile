@@ -32,6 +32,7 @@ OBJS = \
 	src/core/siv_x86.o \
 	src/core/wipe.o \
 	src/keyring/cache.o \
+	src/keyring/count.o \
 	src/keyring/document.o \
 	src/keyring/failure.o \
 	src/keyring/json_escape.o \
@@ -46,6 +47,7 @@ OBJS = \
 	src/keyring/providers.o \
 	src/keyring/secret.o \
 	src/keyring/small_file.o \
+	src/keyring/stats.o \
 	src/functions/admin.o \
 	src/functions/array.o \
 	src/functions/bulk.o \
@@ -70,6 +72,7 @@ OBJS = \
 	src/functions/role.o \
 	src/functions/seal.o \
 	src/functions/spelling.o \
+	src/functions/stats.o \
 	src/functions/support.o \
 	src/functions/trigger.o \
 	src/functions/trigger_arguments.o \

@@ -318,6 +318,7 @@ CREATE FUNCTION pseudo_keyring_state(
 	OUT nonce_key_bytes integer[],
 	OUT fingerprints text[],
 	OUT weak boolean,
+	OUT lost_key_ids bigint[],
 	OUT error text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'pseudo_keyring_state'
@@ -328,6 +329,38 @@ IS 'what the view pseudo_keyrings shows';
 CREATE VIEW pseudo_keyrings AS SELECT * FROM pseudo_keyring_state();
 COMMENT ON VIEW pseudo_keyrings
 IS 'the keyrings that the current user may use, as this backend sees them; never key material';
+
+-- What is counted, where the library is preloaded.
+
+CREATE FUNCTION pseudo_stats_rows(
+	OUT database name,
+	OUT keyring name,
+	OUT role name,
+	OUT pseudonymized bigint,
+	OUT reidentified bigint,
+	OUT not_opened bigint,
+	OUT loads bigint,
+	OUT failures bigint,
+	OUT waits bigint,
+	OUT last_error_sqlstate text,
+	OUT last_error text,
+	OUT last_error_at timestamptz,
+	OUT since timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pseudo_stats_rows'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 20 COST 1000;
+COMMENT ON FUNCTION pseudo_stats_rows()
+IS 'what the view pseudo_stats shows';
+
+CREATE VIEW pseudo_stats AS SELECT * FROM pseudo_stats_rows();
+COMMENT ON VIEW pseudo_stats
+IS 'what was counted for each database, keyring and role; each role sees its own rows, pg_read_all_stats all';
+
+CREATE FUNCTION pseudo_stats_reset() RETURNS void
+AS 'MODULE_PATHNAME', 'pseudo_stats_reset'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pseudo_stats_reset()
+IS 'begins pseudo_stats again at 0, for the whole server';
 
 -- Bulk: whole tables, in batches with a COMMIT after each.
 
@@ -379,7 +412,8 @@ COMMENT ON PROCEDURE repseudonymize_table(regclass, text[], text, text, integer,
 IS 'moves the pseudonyms in columns of a table to the primary key, in batches; dry_run counts them';
 
 -- Rights.  Default privileges may have given some to others, or taken some from PUBLIC: nothing of that stays.
--- Nobody but the owner has what PostgreSQL itself calls, the type, and the two functions that are the rights.
+-- Nobody but the owner has what PostgreSQL itself calls, the type, the two functions that are the rights, and
+-- pseudo_stats_reset.
 
 DO $$
 DECLARE
@@ -411,12 +445,13 @@ BEGIN
 END
 $$;
 
-GRANT SELECT ON pseudo_keyrings, pseudo_progress TO PUBLIC;
+GRANT SELECT ON pseudo_keyrings, pseudo_stats, pseudo_progress TO PUBLIC;
 GRANT EXECUTE ON FUNCTION try_reidentify, pseudonymize_array, reidentify_array, try_reidentify_array,
 	pseudonymize_as, reidentify_as, repseudonymize, pseudonyms_of, pseudonym_key_id,
 	pseudonymize_json(jsonb, text[], boolean, text, text), pseudonymize_json(json, text[], boolean, text, text),
 	pseudonymize_json(text, text[], boolean, text, text), reidentify_json(jsonb, text[], text, text),
 	reidentify_json(json, text[], text, text), reidentify_json(text, text[], text, text),
 	pseudo_pseudonymize_array_stable, pseudo_repseudonymize_stable, pseudonymize_trigger,
-	pseudo_create_key, pseudo_set_primary_key, pseudo_set_key_status, pseudo_refresh_keyring, pseudo_keyring_state TO PUBLIC;
+	pseudo_create_key, pseudo_set_primary_key, pseudo_set_key_status, pseudo_refresh_keyring, pseudo_keyring_state,
+	pseudo_stats_rows TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE pseudonymize_table, repseudonymize_table TO PUBLIC;

@@ -5,17 +5,56 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
 
 #include "compat.h"
 #include "keyring/cache.h"
+#include "keyring/count.h"
+#include "keyring/stats.h"
 
 PSEUDO_MODULE_MAGIC("pseudo");
 
 extern PGDLLEXPORT void _PG_init(void);
 
-/* Called when a backend loads the module. */
+static shmem_request_hook_type next_request_hook = NULL;
+static shmem_startup_hook_type next_startup_hook = NULL;
+
+/* Hook: ask for what there is in shared memory. */
+static void
+request_memory(void)
+{
+	if (next_request_hook)
+		next_request_hook();
+	pseudo_stats_request();
+}
+
+/* Hook: make it. */
+static void
+start_memory(void)
+{
+	if (next_startup_hook)
+		next_startup_hook();
+	pseudo_stats_startup();
+}
+
+/* What there is only where the library is preloaded. */
+static void
+begin_server(void)
+{
+	pseudo_stats_init();
+	pseudo_count_init();
+	next_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	next_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = start_memory;
+}
+
+/* Called when the server preloads the module, else when a backend loads it. */
 void
 _PG_init(void)
 {
 	pseudo_cache_init();
+	if (process_shared_preload_libraries_in_progress)
+		begin_server();
 }

@@ -380,6 +380,7 @@ enum
 	STATE_NONCE_KEY_BYTES,
 	STATE_FINGERPRINTS,
 	STATE_WEAK,
+	STATE_LOST_KEY_IDS,
 	STATE_ERROR,
 	STATE_COLUMNS
 };
@@ -476,12 +477,25 @@ is_weak(PseudoKeyring *keyring)
 {
 	for (int i = 0; i < keyring->nkeys; i++)
 	{
-		int			len = keyring->keys[i].nonce_key_len;
-
-		if (len > 0 && len < PSEUDO_WEAK_NONCE_KEY)
+		if (pseudo_key_is_weak(&keyring->keys[i]))
 			return true;
 	}
 	return false;
+}
+
+/* Put the ids of the keys that a keyring lost into a row. */
+static void
+put_lost(StateRow *row, const PseudoKeyring *keyring)
+{
+	Datum		ids[PSEUDO_LOST_MAX];
+
+	if (keyring->nlost == 0)
+		return;
+	for (int i = 0; i < keyring->nlost; i++)
+		ids[i] = Int64GetDatum((int64) keyring->lost[i]);
+	put_column(row, STATE_LOST_KEY_IDS,
+			   PointerGetDatum(construct_array(ids, keyring->nlost, INT8OID, sizeof(int64),
+											   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
 }
 
 /* Put what a keyring's keys show into a row. */
@@ -496,6 +510,7 @@ describe_keys(StateRow *row, PseudoKeyring *keyring)
 	put_of_keys(row, STATE_NONCE_KEY_BYTES, INT4OID, keyring, state_nonce_bytes);
 	put_of_keys(row, STATE_FINGERPRINTS, TEXTOID, keyring, state_fingerprint);
 	put_column(row, STATE_WEAK, BoolGetDatum(is_weak(keyring)));
+	put_lost(row, keyring);
 }
 
 /* Add the row of one keyring. */

@@ -554,6 +554,7 @@ pseudo_bulk_convert_batch(Bulk *bulk, BulkLeaf *leaf)
 	BulkTarget	target;
 	Batch	   *batch = palloc(sizeof(Batch));	/* an error unwinds the stack,
 												 * and it is looked at */
+	int			nvalues = 0;
 
 	open_target(bulk, leaf, &target);
 	begin_batch(bulk, &target, batch);
@@ -572,6 +573,8 @@ pseudo_bulk_convert_batch(Bulk *bulk, BulkLeaf *leaf)
 		bulk->batch_tid = batch->rows.tids[0];
 	bulk->counters.rows += batch->rows.nrows;
 	for (int i = 0; i < batch->rows.nrows * target.ncolumns; i++)
-		bulk->counters.converted += batch->converts[i];
+		nvalues += batch->converts[i];
+	bulk->counters.converted += nvalues;
+	pseudo_count(bulk->call.count, PSEUDO_COUNT_PSEUDONYMIZED, nvalues);
 	return batch->is_last;
 }

@@ -159,7 +159,7 @@ pseudo_call_renew(PseudoCall *call)
 {
 	call->generation = 0;
 	forget(call);
-	call->keyring = pseudo_cache_keyring(call->serverid);
+	call->keyring = pseudo_cache_keyring(call->serverid, call->count);
 	call->generation = pseudo_generation;
 }
 
@@ -210,6 +210,7 @@ look_up(PseudoCall *call, Oid called, PseudoRight right, Oid roleid, bool named,
 {
 	keep_text(&call->keyring_arg, keyring, mcxt);
 	call->serverid = find_server(called, right, roleid, named, keyring);
+	call->count = pseudo_count_of(call->serverid, roleid);
 	call->userid = GetUserId();
 	call->statement = GetCurrentStatementStartTimestamp();
 	pseudo_call_renew(call);

@@ -56,6 +56,7 @@ typedef struct PseudoCall
 
 	PseudoRole	role;			/* whose rights count; see role.h */
 	Oid			serverid;
+	PseudoCount *count;			/* for this keyring, and whose rights count */
 	PseudoKeyring *keyring;
 	char	   *context_utf8;	/* context_arg converted, where it has to be */
 	uint8	   *context;		/* in UTF-8: the AAD */

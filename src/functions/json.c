@@ -26,6 +26,7 @@ typedef struct JsonCall
 	PseudoCall	typed[PSEUDO_JSON_TYPES];	/* copies in the other types'
 											 * contexts */
 	PseudoJsonKeys keys;
+	int			nopened;		/* scalars of this document */
 } JsonCall;
 
 /* The call in whose context scalars of a type are. */
@@ -77,6 +78,7 @@ begin_call(FunctionCallInfo fcinfo, PseudoRight right, int context_no)
 
 	if (PG_ARGISNULL(1))
 		pseudo_report_null("keys");
+	json->nopened = 0;
 	pseudo_json_keys_set(&json->keys, PG_GETARG_ARRAYTYPE_P(1), flinfo->fn_mcxt);
 	return json;
 }
@@ -94,6 +96,7 @@ set_scalar(PseudoJsonScalar *scalar, PseudoJsonType type, text *value)
 typedef struct JsonSeal
 {
 	bool		is_deterministic;
+	int			nscalars;
 	PseudoSealBatch batches[PSEUDO_JSON_TYPES];
 } JsonSeal;
 
@@ -111,6 +114,7 @@ seal_scalar(PseudoJsonScalar *scalar, void *arg)
 				 errhint("Pseudonymize the keys of booleans in a call of their own, without \"deterministic\".")));
 	set_scalar(scalar, PSEUDO_JSON_STRING,
 			   pseudo_seal_later(&seal->batches[scalar->type], scalar->data, scalar->len));
+	seal->nscalars++;
 }
 
 /* The walk's end: write the pseudonyms. */
@@ -121,6 +125,7 @@ finish_seal(void *arg)
 
 	for (int type = 0; type < PSEUDO_JSON_TYPES; type++)
 		pseudo_seal_flush(&seal->batches[type]);
+	pseudo_count(seal->batches[0].call->count, PSEUDO_COUNT_PSEUDONYMIZED, seal->nscalars);
 }
 
 /* Report a scalar under a key that is not a pseudonym, without showing it. */
@@ -171,6 +176,16 @@ open_scalar(PseudoJsonScalar *scalar, void *arg)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("value of this pseudonym is not of the type it was made with")));
+	json->nopened++;
+}
+
+/* The walk's end: all have been opened. */
+static void
+finish_open(void *arg)
+{
+	JsonCall   *json = arg;
+
+	pseudo_count(json->call.count, PSEUDO_COUNT_REIDENTIFIED, json->nopened);
 }
 
 /* Begin a call of pseudonymize_json.  Errors: begin_call's, 22004. */
@@ -182,6 +197,7 @@ begin_pseudonymize(FunctionCallInfo fcinfo, JsonSeal *seal)
 	if (PG_ARGISNULL(2))
 		pseudo_report_null("deterministic");
 	seal->is_deterministic = PG_GETARG_BOOL(2);
+	seal->nscalars = 0;
 	for (int type = 0; type < PSEUDO_JSON_TYPES; type++)
 		pseudo_seal_begin(&seal->batches[type], call_of(json, type), seal->is_deterministic);
 	return json;
@@ -224,7 +240,7 @@ Datum
 pseudo_reidentify_jsonb(PG_FUNCTION_ARGS)
 {
 	JsonCall   *json = begin_call(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 2);
-	PseudoJsonReplacer replacer = {open_scalar, NULL, json};
+	PseudoJsonReplacer replacer = {open_scalar, finish_open, json};
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
@@ -238,7 +254,7 @@ Datum
 pseudo_reidentify_json(PG_FUNCTION_ARGS)
 {
 	JsonCall   *json = begin_call(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 2);
-	PseudoJsonReplacer replacer = {open_scalar, NULL, json};
+	PseudoJsonReplacer replacer = {open_scalar, finish_open, json};
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();

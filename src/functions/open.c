@@ -99,9 +99,13 @@ open_bytes(PseudoCall *call, const uint8 *bytes, size_t len,
 
 /* Report why no key opened a pseudonym; returns where the caller takes NULL for it. */
 static void
-report_not_opened(const PseudoKey *named, bool or_null)
+report_not_opened(PseudoCall *call, const PseudoKey *named, bool or_null)
 {
-	if (named && named->status != PSEUDO_KEY_ENABLED)
+	bool		is_off = named && named->status != PSEUDO_KEY_ENABLED;
+
+	if (is_off || !or_null)
+		pseudo_count(call->count, PSEUDO_COUNT_NOT_OPENED, 1);
+	if (is_off)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("key %u of this pseudonym is %s", named->id,
@@ -174,7 +178,7 @@ renew_early(PseudoCall *const *calls, int n)
 {
 	uint64		before = pseudo_generation;
 
-	pseudo_cache_refresh_early(calls[0]->serverid);
+	pseudo_cache_refresh_early(calls[0]->serverid, calls[0]->count);
 	if (before == pseudo_generation)
 		return false;
 	pseudo_call_renew(calls[0]);
@@ -225,7 +229,10 @@ pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null
 	if (pseudo_base64_decode(bytes, &len, in, in_len) != PSEUDO_OK || len < PSEUDO_OVERHEAD)
 	{
 		if (!or_null)
+		{
+			pseudo_count(calls[0]->count, PSEUDO_COUNT_NOT_OPENED, 1);
 			pseudo_report_malformed();
+		}
 		if (bytes != short_bytes)
 			pfree(bytes);
 		return -1;
@@ -241,7 +248,7 @@ pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null
 		pfree(bytes);
 	if (status == PSEUDO_OK)
 		return opener;
-	report_not_opened(named, or_null);
+	report_not_opened(calls[0], named, or_null);
 	pfree(opened->value);
 	return -1;
 }

@@ -23,7 +23,7 @@ typedef struct PseudoOpened
 } PseudoOpened;
 
 /*
- * Open a pseudonym.  Returns false where or_null and it is malformed or does not authenticate.
+ * Open a pseudonym.  One that gives an error is counted; what succeeds, or gives NULL, the caller counts.  Returns false where or_null and it is malformed or does not authenticate.
  * Errors: 22P02, 22000, 55000, and the provider's.
  */
 extern bool pseudo_open(PseudoCall *call, text *pseudonym, bool or_null, PseudoOpened *opened);

@@ -33,6 +33,7 @@ pseudonymize_one(FunctionCallInfo fcinfo, PseudoCall *call, int no)
 		result = pseudo_seal_value(call, value, true);
 		pseudo_call_keep_last(call, result, fcinfo->flinfo->fn_mcxt);
 	}
+	pseudo_count(call->count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
 	PG_RETURN_TEXT_P(result);
 }
 
@@ -43,6 +44,7 @@ Datum
 pseudo_pseudonymize(PG_FUNCTION_ARGS)
 {
 	PseudoCall *call = pseudo_call(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, 2, 3);
+	text	   *result;
 
 	if (PG_ARGISNULL(1))
 		pseudo_report_null("deterministic");
@@ -50,7 +52,9 @@ pseudo_pseudonymize(PG_FUNCTION_ARGS)
 		return pseudonymize_one(fcinfo, call, 0);
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pseudo_seal_value(call, PG_GETARG_TEXT_PP(0), false));
+	result = pseudo_seal_value(call, PG_GETARG_TEXT_PP(0), false);
+	pseudo_count(call->count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
+	PG_RETURN_TEXT_P(result);
 }
 
 /*
@@ -77,6 +81,7 @@ seal_array(PseudoCall *call, ArrayType *array, bool is_deterministic)
 	Element    *elements = palloc_extended(n * sizeof(Element), MCXT_ALLOC_HUGE);
 	PseudoKey  *key = call->keyring->primary;
 	size_t		data_len = 0;
+	int			nvalues = 0;
 	PseudoSealBatch batch;
 	PseudoArray new;
 	array_iter	iterator;
@@ -93,6 +98,7 @@ seal_array(PseudoCall *call, ArrayType *array, bool is_deterministic)
 			continue;
 		elements[i].data = pseudo_value_utf8(DatumGetTextPP(value), &elements[i].len);
 		data_len += PSEUDO_ELEMENT_LEN(pseudo_sealed_len(key, elements[i].len));
+		nvalues++;
 	}
 
 	pseudo_array_begin(&new, array, data_len, false);
@@ -106,6 +112,7 @@ seal_array(PseudoCall *call, ArrayType *array, bool is_deterministic)
 							elements[i].data, elements[i].len);
 	}
 	pseudo_seal_flush(&batch);
+	pseudo_count(call->count, PSEUDO_COUNT_PSEUDONYMIZED, nvalues);
 	pfree(elements);
 	return pseudo_array_end(&new);
 }

@@ -34,9 +34,13 @@ reidentify_one(FunctionCallInfo fcinfo, PseudoCall *call, int no, bool or_null)
 	{
 		result = pseudo_open_value(call, pseudonym, or_null);
 		if (result == NULL)
+		{
+			pseudo_count(call->count, PSEUDO_COUNT_NOT_OPENED, 1);
 			PG_RETURN_NULL();
+		}
 		pseudo_call_keep_last(call, result, fcinfo->flinfo->fn_mcxt);
 	}
+	pseudo_count(call->count, PSEUDO_COUNT_REIDENTIFIED, 1);
 	PG_RETURN_TEXT_P(result);
 }
 
@@ -67,17 +71,24 @@ pseudo_reidentify_as(PG_FUNCTION_ARGS)
 	return reidentify_one(fcinfo, pseudo_call_as(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 2, 3), 1, false);
 }
 
-/* Open a batch, and add its values to an array. */
+/* Open a batch, and add its values to an array; *nopened is how many these are, *nmissed how many did not open. */
 static void
-add_values(PseudoCall *call, PseudoOpenBatch *batch, bool or_null, PseudoArray *new)
+add_values(PseudoCall *call, PseudoOpenBatch *batch, bool or_null, PseudoArray *new,
+		   int *nopened, int *nmissed)
 {
 	pseudo_open_flush(call, batch, or_null);
 	for (int i = 0; i < batch->n; i++)
 	{
 		if (batch->values[i])
+		{
 			memcpy(pseudo_array_add(new, batch->lens[i]), batch->values[i], batch->lens[i]);
+			(*nopened)++;
+		}
 		else
+		{
 			pseudo_array_add_null(new);
+			*nmissed += batch->pseudonyms[i] != NULL;
+		}
 	}
 	batch->n = 0;
 }
@@ -90,6 +101,8 @@ open_array(PseudoCall *call, ArrayType *array, bool or_null)
 	PseudoOpenBatch batch;
 	PseudoArray new;
 	array_iter	iterator;
+	int			nopened = 0;
+	int			nmissed = 0;
 
 	/*
 	 * Values have less than three quarters of the length of their pseudonyms,
@@ -104,10 +117,12 @@ open_array(PseudoCall *call, ArrayType *array, bool or_null)
 		Datum		pseudonym = pseudo_texts_next(&iterator, &isnull, i);
 
 		if (batch.n == PSEUDO_BATCH)
-			add_values(call, &batch, or_null, &new);
+			add_values(call, &batch, or_null, &new, &nopened, &nmissed);
 		pseudo_open_add(call, &batch, isnull ? NULL : DatumGetTextPP(pseudonym));
 	}
-	add_values(call, &batch, or_null, &new);
+	add_values(call, &batch, or_null, &new, &nopened, &nmissed);
+	pseudo_count(call->count, PSEUDO_COUNT_REIDENTIFIED, nopened);
+	pseudo_count(call->count, PSEUDO_COUNT_NOT_OPENED, nmissed);
 	return pseudo_array_end(&new);
 }
 

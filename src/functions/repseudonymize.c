@@ -21,12 +21,15 @@ repseudonymize_one(FunctionCallInfo fcinfo, PseudoCall *call, bool deterministic
 {
 	text	   *pseudonym;
 	PseudoOpened opened;
+	text	   *result;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	pseudonym = PG_GETARG_TEXT_PP(0);
 	pseudo_open(call, pseudonym, false, &opened);
-	PG_RETURN_TEXT_P(pseudo_reseal(call, pseudonym, &opened, deterministic));
+	result = pseudo_reseal(call, pseudonym, &opened, deterministic);
+	pseudo_count(call->count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
+	PG_RETURN_TEXT_P(result);
 }
 
 /*
@@ -78,5 +81,6 @@ pseudo_pseudonyms_of(PG_FUNCTION_ARGS)
 		if (key != keyring->primary && key->status == PSEUDO_KEY_ENABLED)
 			elements[n++] = PointerGetDatum(pseudo_seal_under(call, key, value, len));
 	}
+	pseudo_count(call->count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
 	PG_RETURN_ARRAYTYPE_P(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
 }

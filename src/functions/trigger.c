@@ -328,6 +328,7 @@ convert_new_value(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *co
 	if (unlikely(state->is_apply))
 		check_apply(data, column);
 	plain = pseudo_seal_value(get_call(fcinfo, state), plain, state->arguments.is_deterministic);
+	pseudo_count(state->call.count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
 	*value = pseudo_column_put(column, data->tg_relation, plain, fcinfo->flinfo->fn_mcxt);
 	return true;
 }

@@ -26,6 +26,7 @@
 #include "../compat.h"
 #include "cache.h"
 #include "clock.h"
+#include "count.h"
 #include "secret.h"
 
 #define REFUSED_RETRY	60000	/* milliseconds until a refusal is asked again */
@@ -59,6 +60,7 @@ typedef struct CacheEntry
 	bool		doubtful;		/* the same, and the next load has to make up
 								 * for it */
 	PseudoKeyring *keyring;		/* NULL: none */
+	PseudoCount *count;			/* of the role that asks for it now */
 	char	   *version;		/* in TopMemoryContext */
 	char	   *error;			/* of the last failed attempt, likewise */
 	char	   *error_detail;	/* likewise */
@@ -85,7 +87,6 @@ typedef struct CacheEntry
 uint64		pseudo_generation = 1;
 
 static HTAB *entries = NULL;
-static bool weak_warned = false;
 static bool sweep_needed = false;	/* a server may have been dropped */
 static int64 first_wipe_ms = PG_INT64_MAX;	/* the first wipe_ms of all
 											 * entries with keys */
@@ -300,29 +301,40 @@ jittered(int64 interval_ms)
 	return interval_ms - (int64) (pg_prng_double(&pg_global_prng_state) * interval_ms / 10);
 }
 
-/* Warn, once a backend, of a nonce key that is short enough to be found. */
+/* Say that a nonce key is short enough to be found. */
 static void
-warn_weak(const char *server, PseudoKeyring *keyring)
+warn_weak(int elevel, const char *server, const PseudoKey *key)
 {
-	if (IsParallelWorker())		/* which is a session of its own in this only */
-		return;
-	for (int i = 0; i < keyring->nkeys && !weak_warned; i++)
+	ereport(elevel,
+			(errmsg_plural("keyring \"%s\": key %u has a weak nonce key of %d byte",
+						   "keyring \"%s\": key %u has a weak nonce key of %d bytes",
+						   (unsigned long) key->nonce_key_len,
+						   server, key->id, key->nonce_key_len),
+			 errdetail("A nonce key of less than %d bytes can be searched for with two known pairs of value and pseudonym. Whoever finds it can test guesses against every deterministic pseudonym made under this key.",
+					   PSEUDO_WEAK_NONCE_KEY),
+			 errhint("Create a new key, make it primary, and convert the old pseudonyms with repseudonymize_table().")));
+}
+
+/* Say which keys of a document cannot be used, and which is the first that is weak. */
+static void
+warn_of_keys(int elevel, const char *server, PseudoKeyring *keyring)
+{
+	PseudoKey  *weak = NULL;
+
+	for (int i = 0; i < keyring->nkeys; i++)
 	{
 		PseudoKey  *key = &keyring->keys[i];
 
-		if (key->nonce_key_len == 0 || key->nonce_key_len >= PSEUDO_WEAK_NONCE_KEY ||
-			key->status != PSEUDO_KEY_ENABLED)
-			continue;
-		weak_warned = true;
-		ereport(WARNING,
-				(errmsg_plural("keyring \"%s\": key %u has a weak nonce key of %d byte",
-							   "keyring \"%s\": key %u has a weak nonce key of %d bytes",
-							   (unsigned long) key->nonce_key_len,
-							   server, key->id, key->nonce_key_len),
-				 errdetail("A nonce key of less than %d bytes can be searched for with two known pairs of value and pseudonym. Whoever finds it can test guesses against every deterministic pseudonym made under this key.",
-						   PSEUDO_WEAK_NONCE_KEY),
-				 errhint("Create a new key, make it primary, and convert the old pseudonyms with repseudonymize_table().")));
+		if (key->status == PSEUDO_KEY_UNUSABLE)
+			ereport(elevel,
+					(errmsg("keyring \"%s\": key %u cannot be used: its field \"%s\" is not one that this version knows",
+							server, key->id,
+							key->prefix == PSEUDO_PREFIX_UNKNOWN ? "outputPrefix" : "status")));
+		else if (weak == NULL && key->status == PSEUDO_KEY_ENABLED && pseudo_key_is_weak(key))
+			weak = key;
 	}
+	if (weak)
+		warn_weak(elevel, server, weak);
 }
 
 /*
@@ -337,25 +349,52 @@ was_replaced(const PseudoKey *old, const PseudoKey *new)
 }
 
 /*
- * Warn of keys that the new document lost: gone without a destroyed entry, or
+ * Returns true if a new document lost a key: gone without a destroyed entry, or
  * with other material under the same id, as in a replaced one-key document.
  */
+static bool
+is_lost(const PseudoKey *old, PseudoKeyring *new)
+{
+	PseudoKey  *now = pseudo_keyring_find(new, old->id);
+
+	return old->status != PSEUDO_KEY_DESTROYED && (now == NULL || was_replaced(old, now));
+}
+
+/* Note in a new keyring which keys it lost, and which were lost before and have not come back. */
 static void
-warn_lost(const char *server, PseudoKeyring *old, const char *old_version,
+note_lost(PseudoKeyring *old, PseudoKeyring *new)
+{
+	for (int i = 0; i < old->nkeys && new->nlost < PSEUDO_LOST_MAX; i++)
+	{
+		if (is_lost(&old->keys[i], new))
+			new->lost[new->nlost++] = old->keys[i].id;
+	}
+	for (int i = 0; i < old->nlost && new->nlost < PSEUDO_LOST_MAX; i++)
+	{
+		PseudoKey  *other = pseudo_keyring_find(old, old->lost[i]);
+		PseudoKey  *now = pseudo_keyring_find(new, old->lost[i]);
+
+		if (now == NULL ? other == NULL :
+			other && now->status != PSEUDO_KEY_DESTROYED && !was_replaced(other, now))
+			new->lost[new->nlost++] = old->lost[i];
+	}
+}
+
+/* Say which keys a new document lost. */
+static void
+warn_lost(int elevel, const char *server, PseudoKeyring *old, const char *old_version,
 		  PseudoKeyring *new, const char *new_version)
 {
-	for (int i = 0; old && i < old->nkeys; i++)
+	for (int i = 0; i < old->nkeys; i++)
 	{
-		PseudoKey  *now = pseudo_keyring_find(new, old->keys[i].id);
-
-		if (old->keys[i].status == PSEUDO_KEY_DESTROYED ||
-			(now && !was_replaced(&old->keys[i], now)))
+		if (!is_lost(&old->keys[i], new))
 			continue;
-		ereport(WARNING,
+		ereport(elevel,
 				(errmsg("keyring \"%s\": key %u is gone from the document",
 						server, old->keys[i].id),
-				 now ? errdetail("Version %s has another key under this id than version %s.",
-								 new_version, old_version) :
+				 pseudo_keyring_find(new, old->keys[i].id) ?
+				 errdetail("Version %s has another key under this id than version %s.",
+						   new_version, old_version) :
 				 errdetail("Version %s has it, version %s does not.",
 						   old_version, new_version),
 				 errhint("Pseudonyms under this key cannot be read any more: restore the key from version %s, or add a destroyed entry for it.",
@@ -373,15 +412,18 @@ wipe_after(CacheEntry *entry, int64 wipe_ms)
 
 /*
  * Put a new keyring into an entry; takes it over.  Everything that can fail
- * for lack of memory comes first.
+ * for lack of memory comes first.  What its document should not have or lack is
+ * told to the owner, who asked for it, else once a version to the server's log:
+ * an analyst can do nothing about it.
  */
 static void
 put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
-			PseudoKeyring *keyring, const char *version)
+			PseudoKeyring *keyring, const char *version, bool is_owner)
 {
 	PseudoKeyring *old = entry->keyring;
 	char	   *volatile old_version = NULL;
 	volatile bool same_options = false;
+	int			elevel = is_owner ? WARNING : LOG_SERVER_ONLY;
 	int64		now = pseudo_now_ms();
 
 	PG_TRY();
@@ -400,6 +442,8 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	}
 	PG_END_TRY();
 
+	if (same_options && old)
+		note_lost(old, keyring);
 	pseudo_generation++;
 	entry->keyring = keyring;
 	entry->loaded_at = GetCurrentTimestamp();
@@ -412,9 +456,10 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	/* Sending a WARNING can fail: the old keys must not outlive that. */
 	PG_TRY();
 	{
-		if (same_options)
-			warn_lost(server->servername, old, old_version, keyring, version);
-		warn_weak(server->servername, keyring);
+		if (same_options && old)
+			warn_lost(elevel, server->servername, old, old_version, keyring, version);
+		if (is_owner || !(IsParallelWorker() || (same_options && strcmp(old_version, version) == 0)))
+			warn_of_keys(elevel, server->servername, keyring);
 	}
 	PG_CATCH();
 	{
@@ -436,19 +481,13 @@ report_failure(int elevel, ForeignServer *server, const PseudoFailure *failure)
 			 failure->hint ? errhint("%s", failure->hint) : 0));
 }
 
-/*
- * Ask the provider for a keyring; NULL and *failure where it has none.  What
- * the document warns of is said once a version.
- */
+/* Ask the provider for a keyring; NULL and *failure where it has none. */
 static PseudoKeyring *
-load_keyring(ForeignServer *server, const PseudoOptions *options, const char *old_version,
-			 char **version, PseudoFailure *failure)
+load_keyring(const PseudoOptions *options, char **version, PseudoFailure *failure)
 {
 	PseudoDocument document;
 	PseudoKeyring *volatile keyring = NULL;
 	char	   *fault = NULL;
-	List	   *warnings = NIL;
-	ListCell   *cell;
 
 	document = options->provider->load(options, version, failure);
 	if (document.data == NULL)
@@ -456,7 +495,7 @@ load_keyring(ForeignServer *server, const PseudoOptions *options, const char *ol
 
 	PG_TRY();
 	{
-		keyring = pseudo_keyring_parse(document.data, document.len, &fault, &warnings);
+		keyring = pseudo_keyring_parse(document.data, document.len, &fault);
 	}
 	PG_FINALLY();
 	{
@@ -465,26 +504,8 @@ load_keyring(ForeignServer *server, const PseudoOptions *options, const char *ol
 	PG_END_TRY();
 
 	if (keyring == NULL)
-	{
 		pseudo_fail(failure, PSEUDO_FAIL_BAD_DOCUMENT, ERRCODE_INVALID_PARAMETER_VALUE,
 					psprintf("the document is not a keyring: %s", fault), NULL, NULL);
-		return NULL;
-	}
-	if (IsParallelWorker() || (old_version && strcmp(old_version, *version) == 0))
-		return keyring;
-	PG_TRY();
-	{
-		foreach(cell, warnings)
-			ereport(WARNING,
-					(errmsg("keyring \"%s\": %s", server->servername,
-							(char *) lfirst(cell))));
-	}
-	PG_CATCH();
-	{
-		pseudo_secret_free(keyring);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
 	return keyring;
 }
 
@@ -573,11 +594,16 @@ reload_entry(CacheEntry *entry, PseudoFailure *failure, LoadReason reason)
 	if (entry->keyring && entry->failures > 1 &&
 		pseudo_now_ms() - entry->failing_ms >= (int64) options->stale_limit * 1000)
 		drop_keys(entry);		/* also where each load was cancelled */
-	keyring = load_keyring(server, options, entry->version, &version, failure);
+	pseudo_count(entry->count, PSEUDO_COUNT_WAITS, 1);
+	keyring = load_keyring(options, &version, failure);
 	if (keyring)
-		put_keyring(entry, server, options, keyring, version);
+	{
+		pseudo_count(entry->count, PSEUDO_COUNT_LOADS, 1);
+		put_keyring(entry, server, options, keyring, version, reason == LOAD_NOW);
+	}
 	else
 	{
+		pseudo_count_failure(entry->count, failure);
 		keep_failure(entry, failure);
 		pause_load(entry);
 		ok = entry->keyring && serve_on(entry, server, options, failure, reason);
@@ -645,7 +671,7 @@ update_entry(CacheEntry *entry, PseudoFailure *failure)
 
 /* See cache.h. */
 PseudoKeyring *
-pseudo_cache_keyring(Oid serverid)
+pseudo_cache_keyring(Oid serverid, PseudoCount *count)
 {
 	CacheEntry *entry;
 	PseudoFailure failure = pseudo_no_failure();
@@ -653,6 +679,7 @@ pseudo_cache_keyring(Oid serverid)
 	if (sweep_needed)
 		sweep_entries();
 	entry = get_entry(serverid);
+	entry->count = count;
 	if (!update_entry(entry, &failure))
 		report_failure(ERROR, GetForeignServer(serverid), &failure);
 	return entry->keyring;
@@ -660,7 +687,7 @@ pseudo_cache_keyring(Oid serverid)
 
 /* See cache.h. */
 void
-pseudo_cache_refresh_early(Oid serverid)
+pseudo_cache_refresh_early(Oid serverid, PseudoCount *count)
 {
 	CacheEntry *entry = get_entry(serverid);
 	char	   *old_version;
@@ -672,6 +699,7 @@ pseudo_cache_refresh_early(Oid serverid)
 	/* Pause first: an error in the middle must not make this a loop. */
 	entry->early_ms = pseudo_now_ms() + EARLY_PAUSE;
 	old_version = pstrdup(entry->version);
+	entry->count = count;
 	if (!reload_entry(entry, &failure, LOAD_EARLY))
 		report_failure(ERROR, GetForeignServer(serverid), &failure);
 	if (strcmp(old_version, entry->version) != 0)
@@ -686,6 +714,7 @@ pseudo_cache_refresh_now(ForeignServer *server)
 	CacheEntry *entry = get_entry(server->serverid);
 	PseudoFailure failure = pseudo_no_failure();
 
+	entry->count = pseudo_count_of(server->serverid, GetUserId());
 	if (!reload_entry(entry, &failure, LOAD_NOW))
 		report_failure(ERROR, server, &failure);
 	entry->early_ms = 0;
@@ -713,7 +742,7 @@ pseudo_cache_install(ForeignServer *server, PseudoDocument *document, const char
 		options = pseudo_options_read(server->servername, server->options);
 		if (entry->keyring && !has_options(entry, server))
 			drop_keys(entry);
-		keyring = pseudo_keyring_parse(document->data, document->len, &fault, NULL);
+		keyring = pseudo_keyring_parse(document->data, document->len, &fault);
 	}
 	PG_CATCH();
 	{
@@ -726,7 +755,7 @@ pseudo_cache_install(ForeignServer *server, PseudoDocument *document, const char
 	if (keyring == NULL)
 		elog(ERROR, "keyring \"%s\": the document just stored is not a keyring: %s",
 			 server->servername, fault);
-	put_keyring(entry, server, options, keyring, version);
+	put_keyring(entry, server, options, keyring, version, true);
 }
 
 /* See cache.h. */
@@ -739,6 +768,7 @@ pseudo_cache_describe(ForeignServer *server, PseudoCacheState *state)
 	if (sweep_needed)
 		sweep_entries();
 	entry = get_entry(server->serverid);
+	entry->count = pseudo_count_of(server->serverid, GetUserId());
 	update_entry(entry, &failure);
 	state->keyring = entry->keyring;
 	state->loaded_at = entry->loaded_at;

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "utils/timestamp.h"
+#include "count.h"
 #include "keyring.h"
 #include "options.h"
 
@@ -41,18 +42,18 @@ extern bool pseudo_cache_may_use(Oid serverid, Oid roleid);
 extern void pseudo_cache_check_usage(ForeignServer *server, Oid roleid);
 
 /*
- * The keyring of a server, loaded where needed; the pointer lives while
- * pseudo_generation stays.  Errors: those of the provider,
+ * The keyring of a server, loaded where needed and counted there; the pointer
+ * lives while pseudo_generation stays.  Errors: those of the provider,
  * ERRCODE_INVALID_PARAMETER_VALUE for a bad document.
  */
-extern PseudoKeyring *pseudo_cache_keyring(Oid serverid);
+extern PseudoKeyring *pseudo_cache_keyring(Oid serverid, PseudoCount *count);
 
 /*
  * Load early because a pseudonym opened under no key: at most once a minute,
  * unless the last time brought a new version.  pseudo_generation tells the
  * caller whether there is another keyring now.
  */
-extern void pseudo_cache_refresh_early(Oid serverid);
+extern void pseudo_cache_refresh_early(Oid serverid, PseudoCount *count);
 
 /*
  * Load now; a refusal drops the keys at once.  Errors: those of the provider,

@@ -432,7 +432,7 @@ check_result(Change *c)
 								   PSEUDO_DOCUMENT_MAX);
 		return false;
 	}
-	keyring = pseudo_keyring_parse(c->result.data, c->result.len, &c->reader.fault, NULL);
+	keyring = pseudo_keyring_parse(c->result.data, c->result.len, &c->reader.fault);
 	pseudo_secret_free(keyring);
 	return keyring != NULL;
 }

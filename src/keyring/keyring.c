@@ -58,6 +58,13 @@ pseudo_output_prefix_name(PseudoOutputPrefix prefix)
 }
 
 /* See keyring.h. */
+bool
+pseudo_key_is_weak(const PseudoKey *key)
+{
+	return key->nonce_key_len > 0 && key->nonce_key_len < PSEUDO_WEAK_NONCE_KEY;
+}
+
+/* See keyring.h. */
 PseudoKey *
 pseudo_keyring_find(PseudoKeyring *keyring, uint32 id)
 {
@@ -302,16 +309,6 @@ pseudo_same_material(const PseudoKey *a, const PseudoKey *b)
  * Keys
  */
 
-/* Note that a key cannot be used because of a field. */
-static void
-warn_unusable(PseudoReader *r, PseudoKey *key, const char *field)
-{
-	key->status = PSEUDO_KEY_UNUSABLE;
-	r->warnings = lappend(r->warnings,
-						  psprintf("key %u cannot be used: its field \"%s\" is not one that this version knows",
-								   key->id, field));
-}
-
 /* Read a key's outputPrefix and status. */
 static bool
 read_kind(PseudoReader *r, const char *label, const PseudoJson *object, PseudoKey *key)
@@ -333,11 +330,8 @@ read_kind(PseudoReader *r, const char *label, const PseudoJson *object, PseudoKe
 	else
 	{
 		key->prefix = PSEUDO_PREFIX_UNKNOWN;
-		warn_unusable(r, key, "outputPrefix");
-		return true;
+		key->status = PSEUDO_KEY_UNUSABLE;
 	}
-	if (key->status == PSEUDO_KEY_UNUSABLE)
-		warn_unusable(r, key, "status");
 	return true;
 }
 
@@ -587,7 +581,7 @@ pseudo_reader_free(PseudoReader *r)
 
 /* See keyring.h. */
 PseudoKeyring *
-pseudo_keyring_parse(const char *data, Size len, char **fault, List **warnings)
+pseudo_keyring_parse(const char *data, Size len, char **fault)
 {
 	PseudoReader r = {0};
 	PseudoKeyring *keyring;
@@ -609,8 +603,6 @@ pseudo_keyring_parse(const char *data, Size len, char **fault, List **warnings)
 		r.keyring = NULL;
 	pseudo_reader_free(&r);
 	*fault = r.fault;
-	if (warnings)
-		*warnings = r.warnings;
 	return keyring;
 }
 

@@ -7,7 +7,6 @@
 
 #include "postgres.h"
 
-#include "nodes/pg_list.h"
 #include "../core/nonce.h"
 #include "../core/pseudonym.h"
 
@@ -15,6 +14,7 @@
 #define PSEUDO_WEAK_NONCE_KEY	16	/* a nonce key of fewer bytes is weak */
 #define PSEUDO_FINGERPRINT_LEN	8	/* hex digits of HMAC-SHA256(key,
 									 * "pseudo/fingerprint") */
+#define PSEUDO_LOST_MAX	8		/* lost keys that a keyring tells of */
 #define PSEUDO_DERIVED_SLOTS	16	/* nonce keys of contexts kept a keyring */
 
 typedef enum PseudoKeyStatus
@@ -62,6 +62,10 @@ typedef struct PseudoKeyring
 	PseudoKey  *primary;
 	int			nkeys;
 	bool		one_key;		/* the service's document, without key ids */
+	int			nlost;			/* of lost[] */
+	uint32		lost[PSEUDO_LOST_MAX];	/* ids of keys that an earlier
+										 * document had, and this one should
+										 * have */
 	uint64		last_serial;	/* of derived[] */
 	PseudoDerivedKey derived[PSEUDO_DERIVED_SLOTS];
 	PseudoKey	keys[FLEXIBLE_ARRAY_MEMBER];
@@ -84,18 +88,19 @@ typedef struct PseudoDocument
  * keyring.  Returns it, to be freed with pseudo_secret_free; or NULL with
  * *fault set to a palloc'ed sentence that says which field of which key is
  * wrong and never what is in it ("key 2: field \"encodedSecretKey\" is not
- * base64").  *warnings (may be NULL) gets a list of palloc'ed sentences: keys
- * with an unknown status or prefix.  Leaves no key material in palloc'ed
- * memory, also where memory runs out.
+ * base64").  Leaves no key material in palloc'ed memory, also where memory runs
+ * out.
  */
-extern PseudoKeyring *pseudo_keyring_parse(const char *data, Size len,
-										   char **fault, List **warnings);
+extern PseudoKeyring *pseudo_keyring_parse(const char *data, Size len, char **fault);
 
 /* The key of this id, or NULL. */
 extern PseudoKey *pseudo_keyring_find(PseudoKeyring *keyring, uint32 id);
 
 /* Returns true if there is no document yet: nothing, white space, or {}. */
 extern PGDLLEXPORT bool pseudo_document_is_blank(const PseudoDocument *document);
+
+/* Returns true if a key's nonce key is short enough to be found. */
+extern bool pseudo_key_is_weak(const PseudoKey *key);
 
 /* "enabled", "disabled", "destroyed", "unusable"; "raw", "tink", "unknown" */
 extern const char *pseudo_key_status_name(PseudoKeyStatus status);

@@ -36,7 +36,6 @@ typedef struct PseudoReader
 	PseudoReaderEntry *entries; /* as many as keys, in their order; NULL for a
 								 * one-key document */
 	char	   *fault;
-	List	   *warnings;
 } PseudoReader;
 
 /*
@@ -46,7 +45,7 @@ typedef struct PseudoReader
  */
 extern bool pseudo_reader_read(PseudoReader *r, const char *data, Size len);
 
-/* Free all that reading a document took, but for the fault and warnings. */
+/* Free all that reading a document took, but for the fault. */
 extern void pseudo_reader_free(PseudoReader *r);
 
 /*

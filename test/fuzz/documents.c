@@ -115,7 +115,7 @@ fuzz_document(PG_FUNCTION_ARGS)
 	char	   *fault = NULL;
 	Size		len;
 	char	   *data = exact_copy(PG_GETARG_BYTEA_PP(0), &len);
-	PseudoKeyring *keyring = pseudo_keyring_parse(data, len, &fault, NULL);
+	PseudoKeyring *keyring = pseudo_keyring_parse(data, len, &fault);
 
 	free(data);
 	if ((keyring == NULL) != (fault != NULL))

@@ -5,7 +5,7 @@
 \pset tuples_only on
 SET client_encoding = 'UTF8';
 SET search_path = pseudo, public;
--- what a keyring of a document says: an error, or a pseudonym made and opened
+-- what a keyring of a document says: an error, or a pseudonym made and opened; then the owner is told what is wrong with its keys
 -- What this session itself has seen: not in a parallel worker, to which every keyring is new.
 SET max_parallel_workers_per_gather = 0;
 CREATE FUNCTION t.fault(document bytea) RETURNS text LANGUAGE plpgsql AS
@@ -16,6 +16,9 @@ BEGIN
   PERFORM t.put('faulty', document);
   PERFORM t.keyring('faulty');
   said := t.err($q$SELECT pseudo.reidentify(pseudo.pseudonymize('x', true, '', 'faulty'), '', 'faulty')$q$);
+  IF said = 'no error' THEN
+    PERFORM pseudo.pseudo_refresh_keyring('faulty');
+  END IF;
   DROP SERVER faulty;
   RETURN said;
 END

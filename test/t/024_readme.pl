@@ -22,7 +22,7 @@ if ($moto)
 	$ENV{AWS_ENDPOINT_URL} = $moto->url;
 	$moto->boto("client('secretsmanager').create_secret(Name='EncryptionKeys-prod')");
 }
-my $node = start_server('readme', '');
+my $node = start_server('readme', "shared_preload_libraries = 'pseudo'");
 my $etc = PostgreSQL::Test::Utils::tempdir();
 
 # What psql prints for a block, both streams, without space at the ends of lines; and its exit status.

@@ -76,7 +76,7 @@ sub ask
 	$self->{out} = $self->{err} = '';
 	$self->{timeout}->start;
 	$self->{in} .= "$sql\n;\n\\echo == done\n\\warn == done\n";
-	$self->{run}->pump until $self->{out} =~ /^== done$/m && $self->{err} =~ /^== done$/m;
+	$self->{run}->pump until $self->{out} =~ /^== done\n/m && $self->{err} =~ /^== done\n/m;
 	my ($out, $err) = ($self->{out}, $self->{err});
 	s/^== done\n//m for $out, $err;
 	my @said = map { /^(?:psql:\S+ )?(?:ERROR|FATAL|PANIC):\s+(.*)/ ? $1 : /^(?:psql:\S+ )?WARNING:\s+\w{5}: (.*)/ ? "WARNING: $1" : () } split /\n/, $err;
