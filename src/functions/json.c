@@ -188,19 +188,42 @@ finish_open(void *arg)
 	pseudo_count(json->call.count, PSEUDO_COUNT_REIDENTIFIED, json->nopened);
 }
 
-/* Begin a call of pseudonymize_json.  Errors: begin_call's, 22004. */
-static JsonCall *
-begin_pseudonymize(FunctionCallInfo fcinfo, JsonSeal *seal)
+/* A jsonb or json document with scalars replaced. */
+static Datum
+replace(FunctionCallInfo fcinfo, JsonCall *json, const PseudoJsonReplacer *replacer, bool is_jsonb)
+{
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	if (is_jsonb)
+		PG_RETURN_JSONB_P(pseudo_json_walk_jsonb(&json->keys, PG_GETARG_JSONB_P(0), replacer));
+	PG_RETURN_TEXT_P(pseudo_json_walk_json(&json->keys, PG_GETARG_TEXT_PP(0), replacer));
+}
+
+/* A document with pseudonyms.  Errors: begin_call's, 22004. */
+static Datum
+pseudonymize(FunctionCallInfo fcinfo, bool is_jsonb)
 {
 	JsonCall   *json = begin_call(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, 3);
+	JsonSeal	seal;
+	PseudoJsonReplacer replacer = {seal_scalar, finish_seal, &seal};
 
 	if (PG_ARGISNULL(2))
 		pseudo_report_null("deterministic");
-	seal->is_deterministic = PG_GETARG_BOOL(2);
-	seal->nscalars = 0;
+	seal.is_deterministic = PG_GETARG_BOOL(2);
+	seal.nscalars = 0;
 	for (int type = 0; type < PSEUDO_JSON_TYPES; type++)
-		pseudo_seal_begin(&seal->batches[type], call_of(json, type), seal->is_deterministic);
-	return json;
+		pseudo_seal_begin(&seal.batches[type], call_of(json, type), seal.is_deterministic);
+	return replace(fcinfo, json, &replacer, is_jsonb);
+}
+
+/* A document with the values again. */
+static Datum
+reidentify(FunctionCallInfo fcinfo, bool is_jsonb)
+{
+	JsonCall   *json = begin_call(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 2);
+	PseudoJsonReplacer replacer = {open_scalar, finish_open, json};
+
+	return replace(fcinfo, json, &replacer, is_jsonb);
 }
 
 /*
@@ -209,13 +232,7 @@ begin_pseudonymize(FunctionCallInfo fcinfo, JsonSeal *seal)
 Datum
 pseudo_pseudonymize_jsonb(PG_FUNCTION_ARGS)
 {
-	JsonSeal	seal;
-	JsonCall   *json = begin_pseudonymize(fcinfo, &seal);
-	PseudoJsonReplacer replacer = {seal_scalar, finish_seal, &seal};
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	PG_RETURN_JSONB_P(pseudo_json_walk_jsonb(&json->keys, PG_GETARG_JSONB_P(0), &replacer));
+	return pseudonymize(fcinfo, true);
 }
 
 /*
@@ -224,13 +241,7 @@ pseudo_pseudonymize_jsonb(PG_FUNCTION_ARGS)
 Datum
 pseudo_pseudonymize_json(PG_FUNCTION_ARGS)
 {
-	JsonSeal	seal;
-	JsonCall   *json = begin_pseudonymize(fcinfo, &seal);
-	PseudoJsonReplacer replacer = {seal_scalar, finish_seal, &seal};
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pseudo_json_walk_json(&json->keys, PG_GETARG_TEXT_PP(0), &replacer));
+	return pseudonymize(fcinfo, false);
 }
 
 /*
@@ -239,12 +250,7 @@ pseudo_pseudonymize_json(PG_FUNCTION_ARGS)
 Datum
 pseudo_reidentify_jsonb(PG_FUNCTION_ARGS)
 {
-	JsonCall   *json = begin_call(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 2);
-	PseudoJsonReplacer replacer = {open_scalar, finish_open, json};
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	PG_RETURN_JSONB_P(pseudo_json_walk_jsonb(&json->keys, PG_GETARG_JSONB_P(0), &replacer));
+	return reidentify(fcinfo, true);
 }
 
 /*
@@ -253,10 +259,5 @@ pseudo_reidentify_jsonb(PG_FUNCTION_ARGS)
 Datum
 pseudo_reidentify_json(PG_FUNCTION_ARGS)
 {
-	JsonCall   *json = begin_call(fcinfo, PSEUDO_RIGHT_REIDENTIFY, 2);
-	PseudoJsonReplacer replacer = {open_scalar, finish_open, json};
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pseudo_json_walk_json(&json->keys, PG_GETARG_TEXT_PP(0), &replacer));
+	return reidentify(fcinfo, false);
 }
