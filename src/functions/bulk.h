@@ -36,7 +36,6 @@ typedef struct BulkLeaf
 	int64		done;			/* rows of it that have been dealt with */
 	BlockNumber end;			/* blocks that the first pass reads */
 	ItemPointerData next;		/* where the pass goes on */
-	bool		is_locked;		/* by this session, against a second run */
 } BulkLeaf;
 
 typedef enum BulkOperation
@@ -78,6 +77,8 @@ typedef struct Bulk
 	char	   *statement;		/* that writes a batch */
 	SPIPlanPtr	plan;			/* its plan, or NULL */
 	List	   *leaves;			/* of BulkLeaf * */
+	int			nlocked;		/* the first of them, by this session, against
+								 * a second run */
 	TransactionId first_xid;	/* rows of earlier transactions are counted */
 
 	const char *status;

@@ -355,10 +355,13 @@ convert_leaves(Bulk *bulk)
 /* ---- The whole run ---- */
 
 /* The lock tag of a leaf, in a class of advisory locks that no SQL function takes. */
-static void
-set_lock_tag(LOCKTAG *tag, const BulkLeaf *leaf)
+static LOCKTAG
+lock_tag(const BulkLeaf *leaf)
 {
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, PSEUDO_LOCK_CLASS, leaf->relid, PSEUDO_LOCK_LEAF);
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, PSEUDO_LOCK_CLASS, leaf->relid, PSEUDO_LOCK_LEAF);
+	return tag;
 }
 
 /* Let no second run convert the same table. */
@@ -370,16 +373,15 @@ lock_leaves(Bulk *bulk)
 	foreach(cell, bulk->leaves)
 	{
 		BulkLeaf   *leaf = lfirst(cell);
-		LOCKTAG		tag;
+		LOCKTAG		tag = lock_tag(leaf);
 
-		set_lock_tag(&tag, leaf);
 		if (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("table %s is being converted by another session",
 							pseudo_relation_name(leaf->relid)),
 					 errhint("pseudo_progress shows how far it is.")));
-		leaf->is_locked = true;
+		bulk->nlocked++;
 	}
 }
 
@@ -387,17 +389,11 @@ lock_leaves(Bulk *bulk)
 static void
 unlock_leaves(Bulk *bulk)
 {
-	ListCell   *cell;
-
-	foreach(cell, bulk->leaves)
+	while (bulk->nlocked > 0)
 	{
-		BulkLeaf   *leaf = lfirst(cell);
-		LOCKTAG		tag;
+		LOCKTAG		tag = lock_tag(list_nth(bulk->leaves, --bulk->nlocked));
 
-		set_lock_tag(&tag, leaf);
-		if (leaf->is_locked)
-			LockRelease(&tag, ExclusiveLock, true);
-		leaf->is_locked = false;
+		LockRelease(&tag, ExclusiveLock, true);
 	}
 }
 
