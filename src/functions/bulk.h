@@ -79,6 +79,7 @@ typedef struct Bulk
 	List	   *leaves;			/* of BulkLeaf * */
 	int			nlocked;		/* the first of them, by this session, against
 								 * a second run */
+	bool		is_copy;		/* of a reference table of Citus */
 	TransactionId first_xid;	/* rows of earlier transactions are counted */
 
 	const char *status;

@@ -61,6 +61,7 @@ check_shards(Bulk *bulk, Relation rel)
 				 errmsg("\"%s\" is a reference table of Citus, and the random pseudonyms of its copies would differ",
 						RelationGetRelationName(rel)),
 				 errhint("Use deterministic => true.")));
+	bulk->is_copy |= citus.kind == PSEUDO_CITUS_REFERENCE;
 	if (citus.kind != PSEUDO_CITUS_NONE && !citus.is_shard)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

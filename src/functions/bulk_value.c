@@ -7,6 +7,7 @@
 #include "miscadmin.h"
 
 #include "bulk.h"
+#include "reseal.h"
 #include "spelling.h"
 
 /* Report what looks like a pseudonym and opens under no key. */
@@ -37,6 +38,18 @@ report_misspelled(Bulk *bulk)
 			 errhint("Update it to its own spelling, and run this again. If it is a value, existing => 'value' converts it.")));
 }
 
+/* Report a random pseudonym, which each of Citus's copies of a row would replace by another one. */
+static void
+__attribute__((noreturn))
+report_copy(Bulk *bulk)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s is a copy of a reference table of Citus, and has a random pseudonym", bulk->name),
+			 errdetail("Every copy would get another pseudonym, and they would differ."),
+			 errhint("Make the table a local one with undistribute_table(), CALL this, and distribute it again with create_reference_table().")));
+}
+
 /* See bulk.h. */
 bool
 pseudo_bulk_is_due(Bulk *bulk, text *value, bool count)
@@ -44,6 +57,7 @@ pseudo_bulk_is_due(Bulk *bulk, text *value, bool count)
 	bool		again = bulk->operation == BULK_REPSEUDONYMIZE;
 	PseudoOpened opened;
 	bool		due;
+	bool		differs;
 
 	if (!pseudo_looks_like_pseudonym(value))
 	{
@@ -63,8 +77,11 @@ pseudo_bulk_is_due(Bulk *bulk, text *value, bool count)
 		return bulk->lookalikes;
 	}
 	due = again && opened.key != bulk->call.keyring->primary;
+	differs = due && bulk->is_copy && pseudo_is_random(&bulk->call, &opened);
 	explicit_bzero(VARDATA(opened.value), opened.len);
 	pfree(opened.value);
+	if (differs)
+		report_copy(bulk);
 	bulk->counters.already += !due && count;
 	return due;
 }

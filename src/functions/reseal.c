@@ -34,6 +34,13 @@ mode_of(PseudoCall *call, const PseudoOpened *opened)
 	return memcmp(nonce, opened->nonce, PSEUDO_NONCE_LEN) == 0 ? DETERMINISTIC : UNCLEAR;
 }
 
+/* See reseal.h. */
+bool
+pseudo_is_random(PseudoCall *call, const PseudoOpened *opened)
+{
+	return mode_of(call, opened) == RANDOM;
+}
+
 /* The pseudonym of the same value under the primary key; the same one where it has it already. */
 static text *
 seal_again(PseudoCall *call, text *pseudonym, const PseudoOpened *opened, NonceMode mode)

@@ -7,6 +7,9 @@
 
 #include "open.h"
 
+/* Returns true if an opened pseudonym is a random one: under another key it would be another one each time. */
+extern bool pseudo_is_random(PseudoCall *call, const PseudoOpened *opened);
+
 /*
  * The pseudonym of the same value under the primary key, in the same mode; the pseudonym itself where
  * that key opened it.  Wipes and frees the opened value.

@@ -47,6 +47,19 @@ SELECT t.err($$INSERT INTO ci.places VALUES (1, 'tenant', 'x')$$);
 SELECT t.err($$INSERT INTO ci.places_102011 VALUES (1, 'tenant', 'x')$$);
 CREATE OR REPLACE TRIGGER pseudo BEFORE INSERT OR UPDATE ON ci.places_102011 FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('e', 'deterministic=true');
 INSERT INTO ci.places_102011 VALUES (1, 'tenant', 'x');
+-- So it would in a rotation, which moves deterministic pseudonyms and no random one.
+SELECT t.keyring('citus');
+SELECT pseudo_create_key('citus');
+DROP TRIGGER pseudo ON ci.places_102011;
+UPDATE ci.places_102011 SET e = pseudonymize('x', true, keyring => 'citus'), tenant = pseudonymize('x', keyring => 'citus');
+SELECT pseudo_create_key('citus', make_primary => true);
+CALL repseudonymize_table('ci.places_102011', '{tenant}', keyring => 'citus', dry_run => true);
+CALL repseudonymize_table('ci.places_102011', '{tenant}', keyring => 'citus');
+CALL repseudonymize_table('ci.places_102011', '{e}', keyring => 'citus');
+SELECT pseudonym_key_id(tenant), pseudonym_key_id(e) FROM ci.places_102011;
+DELETE FROM pseudo_progress;
+DROP SERVER citus;
+SELECT t.run(format('rm -f %s', t.path('citus')));
 -- A local table of Citus's, and one with a single shard, have no distribution column.
 SELECT ci.make('here', 'tenant', 'e'), ci.make('single', 'tenant', 'e');
 INSERT INTO pg_dist_partition VALUES ('ci.here', 'n', NULL, 0, 's'), ('ci.single', 'n', NULL, 7, 's');
