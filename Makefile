@@ -77,7 +77,8 @@ OBJS = \
 	src/functions/trigger.o \
 	src/functions/trigger_arguments.o \
 	src/functions/trigger_rows.o \
-	src/functions/unique.o
+	src/functions/unique.o \
+	src/functions/upsert.o
 
 REGRESS = setup pseudo service arguments malformed document options rights rotation batches \
 	plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values citus bulk bulk_refused unique json_values objects teardown

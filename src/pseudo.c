@@ -9,6 +9,7 @@
 #include "storage/ipc.h"
 
 #include "compat.h"
+#include "functions/upsert.h"
 #include "keyring/cache.h"
 #include "keyring/count.h"
 #include "keyring/stats.h"
@@ -55,6 +56,7 @@ void
 _PG_init(void)
 {
 	pseudo_cache_init();
+	pseudo_upsert_init();
 	if (process_shared_preload_libraries_in_progress)
 		begin_server();
 }

@@ -310,6 +310,15 @@ repseudonymize_values(Bulk *bulk, BulkTarget *target, Batch *batch)
 	}
 }
 
+/* Get the keyring ready, and the table for writing with its keys. */
+static void
+prepare_keys(Bulk *bulk, BulkTarget *target)
+{
+	do
+		pseudo_bulk_prepare_call(bulk);
+	while (!pseudo_unique_prepare(target->unique, &bulk->call, target->rel, !bulk->dry_run));
+}
+
 /* Let a row of a batch keep the pseudonyms that its values have in other rows. */
 static void
 settle_row(Bulk *bulk, BulkTarget *target, Batch *batch, int no, TupleTableSlot *slot)
@@ -334,8 +343,8 @@ settle_row(Bulk *bulk, BulkTarget *target, Batch *batch, int no, TupleTableSlot 
 		attnos[n++] = target->columns[i].attno;
 	}
 	row = heap_modify_tuple_by_cols(ExecCopySlotHeapTuple(slot), desc, n, attnos, new, nulls);
-	pseudo_bulk_prepare_call(bulk); /* again: expressions of the table run for
-									 * each row */
+	prepare_keys(bulk, target); /* again: expressions of the table run for
+								 * each row */
 	settled = pseudo_unique_settle(target->unique, &bulk->call, target->rel, row, NULL, attnos, n);
 	for (int i = 0; settled != row && i < rows->ncolumns; i++)
 	{
@@ -538,13 +547,12 @@ open_target(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target)
 	bulk->call.generation = 0;	/* a batch may find other keys and rights than
 								 * the last */
 	pseudo_bulk_prepare_call(bulk);
-	if ((bulk->operation == BULK_REPSEUDONYMIZE || bulk->is_deterministic) &&
-		pseudo_unique_is_due(&bulk->call))
-		target->unique = pseudo_unique_begin(target->rel, target->columns, target->ncolumns);
-	pseudo_bulk_prepare_call(bulk); /* again: expressions of the table may
-									 * have run */
-	if (target->unique && !bulk->dry_run)
-		pseudo_unique_lock(target->unique, &bulk->call, target->rel);
+	if (bulk->operation == BULK_PSEUDONYMIZE && !bulk->is_deterministic)
+		return;
+	target->unique = pseudo_unique_begin(target->rel, target->columns, target->ncolumns, LockTupleKeyShare);
+	prepare_keys(bulk, target);
+	if (!pseudo_unique_is_due(target->unique))
+		target->unique = NULL;
 }
 
 /* See bulk.h. */

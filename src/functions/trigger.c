@@ -26,6 +26,7 @@
 #include "trigger.h"
 #include "trigger_rows.h"
 #include "unique.h"
+#include "upsert.h"
 
 /* What a trigger knows in one run of the executor; in fn_extra. */
 typedef struct TriggerState
@@ -35,12 +36,10 @@ typedef struct TriggerState
 	text	   *keyring;
 	PseudoCall	call;
 	PseudoRows	rows;
-	bool		is_others_known;
-	bool		has_others;		/* where it is known: see
-								 * pseudo_unique_has_others() */
-	bool		is_unique_known;
-	PseudoUnique *unique;		/* where it is known; NULL where nothing
-								 * compares the columns */
+	PseudoUnique *unique;		/* what compares the columns, or NULL as long
+								 * as that does not matter */
+	uint32		key_id;			/* that the row's first value was
+								 * pseudonymized under, or 0 */
 	bool		is_apply;		/* a subscription writes */
 	int			ncolumns;
 	PseudoColumn columns[FLEXIBLE_ARRAY_MEMBER];
@@ -329,57 +328,45 @@ convert_new_value(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *co
 		check_apply(data, column);
 	plain = pseudo_seal_value(get_call(fcinfo, state), plain, state->arguments.is_deterministic);
 	pseudo_count(state->call.count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
+	if (state->key_id == 0)
+		state->key_id = state->call.keyring->primary->id;
 	*value = pseudo_column_put(column, data->tg_relation, plain, fcinfo->flinfo->fn_mcxt);
 	return true;
 }
 
-/* The constraints that compare the columns, looked up where that is needed; or NULL. */
+/* The constraints that compare the columns, looked up where that is needed. */
 static PseudoUnique *
 get_unique(FunctionCallInfo fcinfo, TriggerState *state)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 
-	if (!state->is_unique_known)
-		state->unique = pseudo_unique_begin(data->tg_relation, state->columns, state->ncolumns);
-	state->is_unique_known = true;
+	if (!state->unique)
+		state->unique = pseudo_unique_begin(data->tg_relation, state->columns, state->ncolumns,
+											pseudo_upsert_lock_mode(fcinfo));
 	MemoryContextSwitchTo(caller);
 	return state->unique;
 }
 
-/* Returns true if an UPDATE that converts nothing changed what a constraint compares with a pseudonym. */
-static bool
-has_moved(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, HeapTuple old)
-{
-	Relation	rel = ((TriggerData *) fcinfo->context)->tg_relation;
-
-	if (old == NULL)
-		return false;
-	if (!state->is_others_known)
-		state->has_others = pseudo_unique_has_others(rel);
-	state->is_others_known = true;
-	return state->has_others && get_unique(fcinfo, state) &&
-		pseudo_unique_is_moved(state->unique, rel, new, old);
-}
-
-/* Let a row keep the pseudonyms that its values have already; attnos are the columns that were converted. */
+/*
+ * Let a row keep the pseudonyms that its values have already; attnos are the columns that were converted.  NULL where
+ * the primary key has changed since then.
+ */
 static HeapTuple
 settle(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, const int *attnos, int n)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
+	Relation	rel = data->tg_relation;
 	HeapTuple	old = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_trigtuple : NULL;
 
-	if (!state->arguments.is_deterministic ||
-		(n == 0 && !has_moved(fcinfo, state, new, old)) ||
-		!pseudo_unique_is_due(get_call(fcinfo, state)) ||
-		get_unique(fcinfo, state) == NULL)
+	if (!state->arguments.is_deterministic || (n == 0 && old == NULL) ||
+		(n == 0 && !pseudo_unique_is_moved(get_unique(fcinfo, state), rel, new, old)))
 		return new;
-
-	/*
-	 * What get_unique() read may have run functions of the table, and these
-	 * have loaded the keyring again.
-	 */
-	return pseudo_unique_settle(state->unique, get_call(fcinfo, state), data->tg_relation, new, old, attnos, n);
+	while (!pseudo_unique_prepare(get_unique(fcinfo, state), get_call(fcinfo, state), rel, true))
+		;
+	if (unlikely(state->key_id != 0 && state->key_id != state->call.keyring->primary->id))
+		return NULL;
+	return pseudo_unique_settle(state->unique, &state->call, rel, new, old, attnos, n);
 }
 
 /*
@@ -399,6 +386,7 @@ pseudo_pseudonymize_trigger(PG_FUNCTION_ARGS)
 	bool		moved = false;
 	int			n = 0;
 
+	state->key_id = 0;
 	for (int i = 0; i < state->ncolumns; i++)
 	{
 		if (convert_new_value(fcinfo, state, &state->columns[i], result, &values[n], &moved))
@@ -411,6 +399,8 @@ pseudo_pseudonymize_trigger(PG_FUNCTION_ARGS)
 	for (n = moved ? 0 : n; moved && n < state->ncolumns; n++)
 		attnos[n] = state->columns[n].attno;
 	result = settle(fcinfo, state, result, attnos, n);
+	if (unlikely(result == NULL))
+		return pseudo_pseudonymize_trigger(fcinfo);
 	pseudo_rows_note(&state->rows, data, result, result != given, moved);
 	return PointerGetDatum(result);
 }

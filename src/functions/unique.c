@@ -8,11 +8,22 @@
  *
  * Between the look-up and the row's entry in the index nothing may make the answer wrong:
  * - A row whose pseudonym is taken is locked as a foreign key locks it, so that it is neither
- *	 deleted nor moved to another key before this transaction ends.
+ *	 deleted nor moved to another key before this transaction ends.  An INSERT that ON CONFLICT may turn into an
+ *	 UPDATE takes that one's lock at once: two sessions that share a weaker one could not both get it.
  * - Two rows of one new value meet in the index where they are made with the same key.  Transactions that
- *	 write with different keys, because one has not heard of the new primary key yet, are kept
- *	 apart: they take an advisory lock of the table in two modes, each of which goes together with itself only.
- *	 One lock for the table does for all values, shows none of them, and does not fill the lock table.
+ *	 write with different keys are kept apart by locks of the table and each key.
+ *
+ * A transaction that writes to the table with a key holds that key's lock in one mode, and the locks of the
+ * other enabled keys that it knows in another mode.  Each mode goes together with itself only.  So of two writers with
+ * different keys one waits for the other if either knows the other's key: a writer that has not heard of a new
+ * key need not.  That is why the lock is taken while one key is enabled, too, once a transaction and table.  After a
+ * wait the keys are looked up again, and then the values.
+ *
+ * Locks are taken in the order of the keys' numbers.  A new key has the highest: whoever hears of it later keeps to
+ * that order as well, and the locks of one table cannot deadlock.  A transaction goes on with the key that it has
+ * written to the table with, for to change it would be to wait for others that do the same.  The lock itself
+ * remembers that key: ROLLBACK TO gives it back with the rows, and PREPARE TRANSACTION keeps it.  One lock for the
+ * table does for all values, shows none of them, and does not fill the lock table.
  */
 #include "postgres.h"
 
@@ -34,6 +45,7 @@
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/datum.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -44,6 +56,8 @@
 
 #define LOCK_CLASS	5			/* of advisory locks; SQL's functions have 1
 								 * and 2, bulk.h has 3 and 5 */
+#define LOCK_OWN	RowExclusiveLock	/* of the key that is written with */
+#define LOCK_OTHER	ShareLock	/* of another one */
 
 /* A stored generated column that an index depends on. */
 typedef struct Generated
@@ -77,15 +91,22 @@ typedef struct Compared
 
 struct PseudoUnique
 {
+	MemoryContext mcxt;			/* of all that is here */
 	int			ncolumns;
 	PseudoColumn *columns;
+	LockTupleMode lock_mode;	/* for rows that pseudonyms are taken from, at
+								 * least */
+	bool		has_own;		/* may an index of the table compare them? */
+	bool		has_others;		/* together with others, or some rows only? */
+
+	uint64		prepared;		/* pseudo_generation when this was found, or 0 */
+	PseudoKey  *key;			/* that this transaction writes with */
+	bool		is_due;			/* several keys are enabled */
+
+	bool		is_known;		/* has the rest been found? */
 	List	   *compared;		/* of Compared *, foreign keys first */
 	EState	   *estate;
 	TupleTableSlot *row;		/* as it is looked up */
-	uint64		locked;			/* pseudo_generation when the table was
-								 * locked, or 0 */
-	PseudoKey  *key;			/* that this transaction writes with; holds
-								 * while that holds */
 };
 
 /* The pseudonyms that a column may have. */
@@ -293,7 +314,6 @@ add_foreign_key(PseudoUnique *unique, Relation rel, const ForeignKeyCacheInfo *f
 	compared->relid = fk->confrelid;
 	compared->indexid = referenced_index(fk->conoid);
 	compared->is_foreign = true;
-	compared->lock_mode = LockTupleKeyShare;
 	table = table_open(fk->confrelid, RowShareLock);
 	index = index_open(compared->indexid, AccessShareLock);
 	if (map_foreign_key(compared, fk, index))
@@ -303,15 +323,14 @@ add_foreign_key(PseudoUnique *unique, Relation rel, const ForeignKeyCacheInfo *f
 	table_close(table, NoLock);
 }
 
-/* See unique.h. */
-PseudoUnique *
-pseudo_unique_begin(Relation rel, PseudoColumn *columns, int n)
+/* Find out all about the constraints that compare the columns; may run functions of the table. */
+static void
+find_constraints(PseudoUnique *unique, Relation rel)
 {
-	PseudoUnique *unique = palloc0(sizeof(PseudoUnique));
+	MemoryContext caller = MemoryContextSwitchTo(unique->mcxt);
 	ListCell   *cell;
 
-	unique->ncolumns = n;
-	unique->columns = columns;
+	unique->is_known = true;
 	unique->estate = CreateExecutorState();
 	foreach(cell, RelationGetIndexList(rel))
 	{
@@ -324,113 +343,141 @@ pseudo_unique_begin(Relation rel, PseudoColumn *columns, int n)
 	}
 	foreach(cell, copyObject(RelationGetFKeyList(rel)))
 		add_foreign_key(unique, rel, lfirst(cell));
-	if (unique->compared == NIL)
-	{
-		FreeExecutorState(unique->estate);
-		return NULL;
-	}
 	unique->row = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(rel)), &TTSOpsVirtual);
-	return unique;
+	MemoryContextSwitchTo(caller);
+}
+
+/* Look at an index of the table, as cheaply as may be: may it compare the columns, and what else? */
+static void
+glance_at_index(PseudoUnique *unique, Relation rel, HeapTuple tuple)
+{
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+	bool		is_special = !heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
+	bool		has_column = false;
+
+	if (!form->indisunique && !form->indisexclusion)
+		return;
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		AttrNumber	attno = form->indkey.values[i];
+
+		is_special |= attno == 0 || TupleDescAttr(RelationGetDescr(rel), attno - 1)->attgenerated != '\0';
+		for (int j = 0; j < unique->ncolumns; j++)
+			has_column |= unique->columns[j].attno == attno;
+	}
+	unique->has_own |= has_column || is_special;
+	unique->has_others |= is_special || (has_column && form->indnkeyatts > 1);
 }
 
 /* See unique.h. */
-bool
-pseudo_unique_has_others(Relation rel)
+PseudoUnique *
+pseudo_unique_begin(Relation rel, PseudoColumn *columns, int n, LockTupleMode lock_mode)
 {
-	bool		result = false;
+	PseudoUnique *unique = palloc0(sizeof(PseudoUnique));
 	ListCell   *cell;
 
+	unique->mcxt = CurrentMemoryContext;
+	unique->ncolumns = n;
+	unique->columns = columns;
+	unique->lock_mode = lock_mode;
 	foreach(cell, RelationGetIndexList(rel))
 	{
 		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
-		Form_pg_index form;
 
 		if (!HeapTupleIsValid(tuple))
 			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(cell));
-		form = (Form_pg_index) GETSTRUCT(tuple);
-		result |= (form->indisunique || form->indisexclusion) &&
-			(form->indnkeyatts > 1 || form->indkey.values[0] == 0 ||
-			 !heap_attisnull(tuple, Anum_pg_index_indpred, NULL) ||
-			 TupleDescAttr(RelationGetDescr(rel), form->indkey.values[0] - 1)->attgenerated != '\0');
+		glance_at_index(unique, rel, tuple);
 		ReleaseSysCache(tuple);
 	}
-	foreach(cell, RelationGetFKeyList(rel))
-		result |= ((ForeignKeyCacheInfo *) lfirst(cell))->nkeys > 1;
-	return result;
+	return unique;
 }
 
 /* ---- Keys ---- */
 
-/* See unique.h. */
-bool
-pseudo_unique_is_due(const PseudoCall *call)
+/* The tag of a key's lock of a table; it differs for any two keys of a keyring. */
+static void
+set_tag(LOCKTAG *tag, const PseudoCall *call, Relation rel, const PseudoKey *key)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, RelationGetRelid(rel),
+						 hash_uint32(call->serverid) ^ key->id, LOCK_CLASS);
+}
+
+/*
+ * The key that this transaction writes to a table with: the primary one, or the one that it began with.
+ * To take another could deadlock.
+ */
+static PseudoKey *
+find_key(const PseudoCall *call, Relation rel)
+{
+	PseudoKeyring *keyring = call->keyring;
+	PseudoKey  *result = keyring->primary;
+
+	for (int i = 0; i < keyring->nkeys; i++)
+	{
+		PseudoKey  *key = &keyring->keys[i];
+		LOCKTAG		tag;
+
+		if (key == keyring->primary || key->status != PSEUDO_KEY_ENABLED)
+			continue;
+		set_tag(&tag, call, rel, key);
+		if (pseudo_lock_held(&tag, LOCK_OWN))
+			result = key;
+	}
+	return result;
+}
+
+/* Keep writers with other keys out of the table until this transaction ends. */
+static void
+lock_keys(const PseudoCall *call, Relation rel, const PseudoKey *own)
+{
+	PseudoKeyring *keyring = call->keyring;
+
+	/* The keys stand in descending order. */
+	for (int i = keyring->nkeys - 1; i >= 0; i--)
+	{
+		PseudoKey  *key = &keyring->keys[i];
+		LOCKTAG		tag;
+
+		if (key->status != PSEUDO_KEY_ENABLED)
+			continue;
+		set_tag(&tag, call, rel, key);
+		(void) LockAcquire(&tag, key == own ? LOCK_OWN : LOCK_OTHER, false, false);
+	}
+}
+
+/* Returns true if more than one key is enabled. */
+static bool
+has_several(const PseudoKeyring *keyring)
 {
 	int			enabled = 0;
 
-	for (int i = 0; i < call->keyring->nkeys; i++)
-		enabled += call->keyring->keys[i].status == PSEUDO_KEY_ENABLED;
+	for (int i = 0; i < keyring->nkeys; i++)
+		enabled += keyring->keys[i].status == PSEUDO_KEY_ENABLED;
 	return enabled > 1;
 }
 
-/* The tag of the lock that keeps writers with two keys apart. */
-static void
-set_tag(LOCKTAG *tag, const PseudoCall *call, Relation rel, const PseudoKey *a, const PseudoKey *b)
+/* See unique.h. */
+bool
+pseudo_unique_prepare(PseudoUnique *unique, const PseudoCall *call, Relation rel, bool writes)
 {
-	uint32		pair = hash_combine(hash_uint32(Min(a->id, b->id)), hash_uint32(Max(a->id, b->id)));
-
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, RelationGetRelid(rel),
-						 hash_combine(pair, hash_uint32(call->serverid)), LOCK_CLASS);
-}
-
-/* The mode in which a writer with one of two keys takes it: two modes that exclude each other, and not themselves. */
-static LOCKMODE
-lock_mode(const PseudoKey *key, const PseudoKey *other)
-{
-	return key->id < other->id ? ShareLock : RowExclusiveLock;
-}
-
-/* Returns true if this transaction writes to the table with a key that is not the primary one any more. */
-static bool
-writes_with(PseudoCall *call, Relation rel, const PseudoKey *key)
-{
-	LOCKTAG		tag;
-
-	set_tag(&tag, call, rel, key, call->keyring->primary);
-	return pseudo_lock_held(&tag, lock_mode(key, call->keyring->primary));
+	if (likely(unique->prepared == call->generation))
+		return true;
+	unique->key = find_key(call, rel);
+	if (unique->has_own && writes)
+		lock_keys(call, rel, unique->key);
+	unique->is_due = has_several(call->keyring);
+	unique->prepared = call->generation;
+	if (unique->is_due && !unique->is_known)
+		find_constraints(unique, rel);
+	AcceptInvalidationMessages();
+	return false;
 }
 
 /* See unique.h. */
-void
-pseudo_unique_lock(PseudoUnique *unique, PseudoCall *call, Relation rel)
+bool
+pseudo_unique_is_due(const PseudoUnique *unique)
 {
-	PseudoKeyring *keyring = call->keyring;
-	PseudoKey  *key = keyring->primary;
-
-	if (likely(unique->locked == call->generation))
-		return;
-
-	/*
-	 * A transaction goes on with the key that it began with; to take another
-	 * could deadlock.
-	 */
-	for (int i = 0; i < keyring->nkeys; i++)
-	{
-		if (&keyring->keys[i] != keyring->primary &&
-			keyring->keys[i].status == PSEUDO_KEY_ENABLED &&
-			writes_with(call, rel, &keyring->keys[i]))
-			key = &keyring->keys[i];
-	}
-	for (int i = 0; i < keyring->nkeys; i++)
-	{
-		LOCKTAG		tag;
-
-		if (&keyring->keys[i] == key || keyring->keys[i].status != PSEUDO_KEY_ENABLED)
-			continue;
-		set_tag(&tag, call, rel, key, &keyring->keys[i]);
-		(void) LockAcquire(&tag, lock_mode(key, &keyring->keys[i]), false, false);
-	}
-	unique->key = key;
-	unique->locked = call->generation;
+	return unique->is_due && unique->compared != NIL;
 }
 
 /* ---- Pseudonyms ---- */
@@ -608,13 +655,13 @@ wait_for(Relation table, Entry *entry)
 
 /* Keep a row as it is until this transaction ends. */
 static Finding
-lock_entry(Compared *compared, Relation table, Entry *entry)
+lock_entry(Compared *compared, Relation table, Entry *entry, LockTupleMode mode)
 {
 	TM_FailureData failure;
 	TM_Result	result;
 
 	result = table_tuple_lock(table, &entry->tid, GetActiveSnapshot(), compared->found,
-							  GetCurrentCommandId(true), compared->lock_mode, LockWaitBlock, 0,
+							  GetCurrentCommandId(true), mode, LockWaitBlock, 0,
 							  &failure);
 	ExecClearTuple(compared->found);
 	/* What this command itself has written nobody else can change. */
@@ -641,7 +688,8 @@ look_in(Settling *s, Compared *compared, Relation table, Relation index, bool is
 		return wait_for(table, &entry);
 	if (is_first || (s->self && !compared->is_foreign && ItemPointerEquals(s->self, &entry.tid)))
 		return FOUND;
-	return lock_entry(compared, table, &entry);
+	return lock_entry(compared, table, &entry,
+					  compared->is_foreign ? LockTupleKeyShare : Max(s->unique->lock_mode, compared->lock_mode));
 }
 
 /* Give the row the pseudonyms that an index has; it keeps its own where there are none. */
@@ -726,12 +774,30 @@ has_converted(PseudoUnique *unique, Compared *compared, const int *attnos, int n
 	return false;
 }
 
+/* Returns true if a foreign key of the table has several columns. */
+static bool
+refers_by_several(Relation rel)
+{
+	ListCell   *cell;
+
+	foreach(cell, RelationGetFKeyList(rel))
+	{
+		if (((ForeignKeyCacheInfo *) lfirst(cell))->nkeys > 1)
+			return true;
+	}
+	return false;
+}
+
 /* See unique.h. */
 bool
 pseudo_unique_is_moved(PseudoUnique *unique, Relation rel, HeapTuple new, HeapTuple old)
 {
 	ListCell   *cell;
 
+	if (!unique->has_others && !refers_by_several(rel))
+		return false;
+	if (!unique->is_known)
+		find_constraints(unique, rel);
 	foreach(cell, unique->compared)
 	{
 		if (is_moved(lfirst(cell), RelationGetDescr(rel), new, old))
@@ -797,7 +863,8 @@ pseudo_unique_settle(PseudoUnique *unique, PseudoCall *call, Relation rel, HeapT
 	HeapTuple	result;
 	ListCell   *cell;
 
-	pseudo_unique_lock(unique, call, rel);
+	if (likely(!pseudo_unique_is_due(unique)))
+		return new;
 	begin_row(&s, new, old, attnos, n);
 	use_key(&s, attnos, n);
 	for (int i = 0; i < unique->ncolumns; i++)

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/htup.h"
+#include "nodes/lockoptions.h"
 #include "utils/rel.h"
 
 #include "column.h"
@@ -22,26 +23,35 @@
 typedef struct PseudoUnique PseudoUnique;
 
 /*
- * Find the constraints that compare any of n columns of a table; they are as pseudo_column_find() made
- * them and outlive the result, which is allocated in the current memory context.  Returns NULL where
- * there is none.
+ * Begin with a table: costs little.  The n columns are as pseudo_column_find() made them; they and the current
+ * memory context outlive the result.
+ *
+ *	lock_mode	for the rows of this table that pseudonyms are taken from; a weaker one than they need does not count
  */
-extern PseudoUnique *pseudo_unique_begin(Relation rel, PseudoColumn *columns, int n);
-
-/* Returns true if more than one key of the call's keyring is enabled: only then is there anything to do. */
-extern bool pseudo_unique_is_due(const PseudoCall *call);
+extern PseudoUnique *pseudo_unique_begin(Relation rel, PseudoColumn *columns, int n,
+										 LockTupleMode lock_mode);
 
 /*
- * Returns true if an UPDATE that converts nothing can matter: a constraint of the table may compare a
- * pseudonym together with another column.  Costs little; pseudo_unique_begin() knows more.
+ * Get ready for a row, or for all of them as long as the keys stay as they are: keep transactions that write with
+ * other keys out of the table until this one ends (where writes is true), and find the constraints if
+ * several keys are enabled.
+ *
+ * Returns true if there was nothing to do.  Otherwise it may have waited, or have run functions of the table, and
+ * the keys may have changed meanwhile: look them up again, and call it again.
  */
-extern bool pseudo_unique_has_others(Relation rel);
+extern bool pseudo_unique_prepare(PseudoUnique *unique, const PseudoCall *call, Relation rel, bool writes);
 
-/* Returns true if an UPDATE changed a column that a constraint compares beside the pseudonyms. */
+/*
+ * Returns true if an UPDATE changed a column that a constraint compares beside the pseudonyms: only then does
+ * one matter that converts nothing.  May run functions of the table.
+ */
 extern bool pseudo_unique_is_moved(PseudoUnique *unique, Relation rel, HeapTuple new, HeapTuple old);
 
+/* Returns true if several keys are enabled and a constraint compares the columns: only then is there anything to do. */
+extern bool pseudo_unique_is_due(const PseudoUnique *unique);
+
 /*
- * Give a row the pseudonyms that its values have already.  Waits for transactions that write such a
+ * Give a row the pseudonyms that its values have already; pseudo_unique_prepare() is through.  Waits for transactions that write such a
  * row, and locks the rows that it takes pseudonyms from, as a foreign key does.
  *
  *	old			the row that an UPDATE replaces, or NULL
@@ -54,16 +64,10 @@ extern HeapTuple pseudo_unique_settle(PseudoUnique *unique, PseudoCall *call, Re
 									  HeapTuple new, HeapTuple old, const int *attnos, int n);
 
 /*
- * Look for another row that has the values of a row under any enabled key.  Returns the index that
- * compares them, or InvalidOid.  Neither waits nor locks.
+ * Look for another row that has the values of a row under any enabled key; pseudo_unique_prepare() is
+ * through.  Returns the index that compares them, or InvalidOid.  Neither waits nor locks.
  */
 extern Oid	pseudo_unique_twin(PseudoUnique *unique, PseudoCall *call, Relation rel,
 							   HeapTuple row, const int *attnos, int n);
-
-/*
- * Keep transactions that write with another primary key out of the table until this one ends.
- * pseudo_unique_settle() does it by itself.
- */
-extern void pseudo_unique_lock(PseudoUnique *unique, PseudoCall *call, Relation rel);
 
 #endif							/* PSEUDO_UNIQUE_H */

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my $node = start_server('unique', "deadlock_timeout = 50ms\n");
+my $node = start_server('unique', "deadlock_timeout = 50ms\nmax_prepared_transactions = 2\n");
 my $path = add_keyring($node, 'pseudo', undef, refresh_interval => '1s');
 $node->safe_psql('postgres', q{
 	SELECT pseudo.pseudo_create_key();
@@ -27,12 +27,12 @@ my $one = slurp_file($path);
 my $people = q{SELECT count(*) - count(e), count(e) - count(DISTINCT pseudo.reidentify(e)) FROM people};
 my $keys = q{SELECT pseudo.pseudonym_key_id(e), count(*) FROM people GROUP BY 1 ORDER BY 1};
 
-# A psql for one statement, whose backend is found by its application name.
+# A psql for statements, whose backend is found by its application name.
 sub start
 {
-	my ($name, $sql) = @_;
+	my ($name, @sql) = @_;
 	my %h = (out => '');
-	$h{run} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres') . " application_name=$name", '-c', $sql ],
+	$h{run} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres') . " application_name=$name", map { ('-c', $_) } @sql ],
 		'<', \undef, '>&', \$h{out}, IPC::Run::timeout(180));
 	return \%h;
 }
@@ -76,9 +76,102 @@ $node->safe_psql('postgres', q{SELECT pseudo.pseudo_create_key('long')});
 ask($b, 'SELECT pg_advisory_lock(2)');
 my $long = start('long', q{INSERT INTO long (e) SELECT '1@x' UNION ALL SELECT '2@x' FROM (SELECT pg_advisory_xact_lock(2)) s});
 waits('long');
-$node->safe_psql('postgres', q{SELECT pseudo.pseudo_create_key('long', make_primary => true); INSERT INTO long (e) VALUES ('2@x')});
+$node->safe_psql('postgres', q{SELECT pseudo.pseudo_create_key('long', make_primary => true)});
+my $short = start('short', q{INSERT INTO long (e) VALUES ('2@x')});
+waits('short');
 ask($b, 'SELECT pg_advisory_unlock(2)');
-like(end($long), qr/23505/, 'and meets the row that was written with it');
+is(end($long), '', 'and goes on with its own');
+like(end($short), qr/23505/, 'and others wait for all of its rows');
+is($node->safe_psql('postgres', 'SELECT DISTINCT pseudo.pseudonym_key_id(e) FROM long'), '1', 'which have the same key');
+
+# A row that is past its trigger, and not yet in the index, when a key is created and made primary: it waits in another index.
+$node->safe_psql('postgres', q{
+	CREATE TABLE early (id int PRIMARY KEY, e text UNIQUE);
+	CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON early FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('e', 'deterministic=true', 'keyring=early');
+});
+my $early = add_keyring($node, 'early', undef, refresh_interval => '1h');
+my $new_key = q{SELECT pseudo.pseudo_create_key('early', make_primary => true)};
+my $doubles = q{SELECT count(e) - count(DISTINCT pseudo.reidentify(e, keyring => 'early')) FROM early};
+$node->safe_psql('postgres', $new_key);
+ask($a, q{BEGIN; INSERT INTO early VALUES (1, 'a@x')});
+my $first = start('first', q{INSERT INTO early VALUES (1, 'v@x')});
+waits('first');
+$node->safe_psql('postgres', $new_key);
+my $second = start('second', q{INSERT INTO early VALUES (2, 'v@x')});
+waits('second');
+ask($a, 'ROLLBACK');
+is(end($first), '', 'a row that is on its way to the index gets there');
+like(end($second), qr/23505/, 'and a writer with the new key finds it there');
+
+# A transaction that began when there was no other key goes on with its own.
+ask($a, q{BEGIN; INSERT INTO early VALUES (3, 'w@x')});
+$node->safe_psql('postgres', $new_key);
+$second = start('second', q{INSERT INTO early VALUES (4, 'w@x')});
+waits('second');
+is(ask($a, q{INSERT INTO early VALUES (5, 'x@x') RETURNING pseudo.pseudonym_key_id(e)}), '2', 'a transaction that has not known another key goes on with its own');
+ask($a, 'COMMIT');
+like(end($second), qr/23505/, 'and others wait for it');
+
+# What a savepoint takes back does not bind a transaction to a key; a prepared one is bound.
+ask($a, q{BEGIN; SAVEPOINT s; INSERT INTO early VALUES (6, 'y@x'); ROLLBACK TO s});
+$node->safe_psql('postgres', $new_key);
+is(ask($a, q{INSERT INTO early VALUES (6, 'y@x') RETURNING pseudo.pseudonym_key_id(e)}), '4', 'after ROLLBACK TO it has the new key');
+ask($a, q{PREPARE TRANSACTION 'p'});
+$node->safe_psql('postgres', $new_key);
+$second = start('second', q{INSERT INTO early VALUES (7, 'y@x')});
+waits('second');
+$node->safe_psql('postgres', q{COMMIT PREPARED 'p'});
+like(end($second), qr/23505/, 'a prepared transaction is waited for');
+
+# A session hears of the key while it waits for one that has it, with a row that is pseudonymized already.
+ask($a, q{SET application_name = 'behind'; INSERT INTO early VALUES (8, 'z@x')});
+my $old = slurp_file($early);
+$node->safe_psql('postgres', $new_key);
+my $new = slurp_file($early);
+put_file($early, $old);
+$node->safe_psql('postgres', q{SELECT pseudo.pseudo_refresh_keyring('early')});
+ask($a, q{UPDATE early SET e = 'u@x' WHERE id = 8});
+put_file($early, $new);
+leave($b);
+$b = session($node);
+is(ask($b, q{BEGIN; INSERT INTO early VALUES (9, 'behind@x') RETURNING pseudo.pseudonym_key_id(e)}), '6', 'a new session has the new key');
+$a->{in} .= "INSERT INTO early VALUES (10, 'behind\@x');\n";
+$a->{run}->pump_nb;
+waits('behind');
+$node->safe_psql('postgres', q{SELECT pseudo.pseudo_refresh_keyring('early')});
+ask($b, 'COMMIT');
+like(ask($a, ''), qr/23505/, 'a row is looked up under the keys that there are after a wait');
+is($node->safe_psql('postgres', $doubles), '0', 'no value is there twice');
+
+# Upserts of one row: each waits for the other before it holds what that one needs.
+$node->safe_psql('postgres', q{
+	CREATE TABLE upserted (e text, f text, n int);
+	CREATE UNIQUE INDEX ON upserted (e) WHERE n > 0;
+	CREATE UNIQUE INDEX ON upserted (f);
+	CREATE TABLE uppart (e text, r int, n int, UNIQUE (e, r)) PARTITION BY LIST (r);
+	CREATE TABLE uppart_1 PARTITION OF uppart DEFAULT;
+	CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_advisory_xact_lock_shared(3); RETURN NEW; END$$;
+	CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON upserted FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('e', 'f', 'deterministic=true', 'keyring=early');
+	CREATE TRIGGER zzz_meet BEFORE INSERT ON upserted FOR EACH ROW EXECUTE FUNCTION meet();
+	CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON uppart FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('e', 'deterministic=true', 'keyring=early');
+	CREATE TRIGGER zzz_meet BEFORE INSERT ON uppart FOR EACH ROW EXECUTE FUNCTION meet();
+	INSERT INTO upserted VALUES ('1@x', NULL, 1), (NULL, '2@x', 1);
+	INSERT INTO uppart VALUES ('1@x', 1, 1);
+});
+$node->safe_psql('postgres', $new_key);
+for my $upsert (
+	q{INSERT INTO upserted AS u VALUES ('1@x', NULL, 1) ON CONFLICT (e) WHERE n > 0 DO UPDATE SET n = u.n + 1},
+	q{INSERT INTO upserted AS u VALUES (NULL, '2@x', 1) ON CONFLICT (f) DO UPDATE SET f = EXCLUDED.f, n = u.n + 1},
+	q{INSERT INTO uppart AS u VALUES ('1@x', 1, 1) ON CONFLICT (e, r) DO UPDATE SET e = EXCLUDED.e, n = u.n + 1})
+{
+	my ($table) = $upsert =~ /INTO (\w+)/;
+	ask($b, 'SELECT pg_advisory_lock(3)');
+	my @upserts = map { start("upsert$_", q{DO $$BEGIN PERFORM pseudo.pseudonyms_of('x', keyring => 'early'); END$$}, $upsert) } 1, 2;
+	waits("upsert$_") for 1, 2;
+	ask($b, 'SELECT pg_advisory_unlock(3)');
+	is(end($_), '', "$table: an upsert goes through") for @upserts;
+}
+is($node->safe_psql('postgres', q{SELECT string_agg(n::text, ' ' ORDER BY e IS NULL) || ' ' || (SELECT n FROM uppart) FROM upserted}), '3 3 3', 'each one once');
 
 # A row whose pseudonym was taken is neither moved nor deleted before the end: nor does anything else about it wait.
 ask($a, q{BEGIN; INSERT INTO people (e) VALUES ('1@x') ON CONFLICT DO NOTHING});
