@@ -143,6 +143,8 @@ typedef struct Entry
 	TransactionId running;		/* that writes or deletes it, or
 								 * InvalidTransactionId */
 	uint32		token;			/* of a speculative insertion, or 0 */
+	bool		has_passed;		/* the index had entries of rows that are no
+								 * more */
 } Entry;
 
 /* ---- Constraints ---- */
@@ -612,13 +614,25 @@ is_equal(PseudoUnique *unique, Compared *compared, Relation index, const Datum *
 	return result;
 }
 
-/* Find a row, committed or not, that is not the one at except. */
+/* Go on to the next entry of a scan whose row there is.  As index_getnext_slot(), which does not say what it passes. */
+static bool
+next_entry(IndexScanDesc scan, TupleTableSlot *slot, Entry *entry)
+{
+	while (scan->xs_heap_continue || index_getnext_tid(scan, ForwardScanDirection) != NULL)
+	{
+		if (index_fetch_heap(scan, slot))
+			return true;
+		entry->has_passed = true;
+	}
+	return false;
+}
+
+/* Find a row that a snapshot shows, and that is not the one at except. */
 static bool
 scan_index(PseudoUnique *unique, Compared *compared, Relation table, Relation index,
-		   const Datum *values, const bool *nulls, ItemPointer except, Entry *entry)
+		   const Datum *values, const bool *nulls, Snapshot snapshot, ItemPointer except, Entry *entry)
 {
 	ScanKeyData keys[INDEX_MAX_KEYS];
-	SnapshotData dirty;
 	IndexScanDesc scan;
 	bool		found = false;
 
@@ -626,19 +640,50 @@ scan_index(PseudoUnique *unique, Compared *compared, Relation table, Relation in
 		ScanKeyEntryInitialize(&keys[i], nulls[i] ? SK_ISNULL | SK_SEARCHNULL : 0, i + 1,
 							   compared->strategies[i], compared->subtypes[i],
 							   index->rd_indcollation[i], compared->procs[i], values[i]);
-	InitDirtySnapshot(dirty);
-	scan = pseudo_beginscan_index(table, index, &dirty, compared->nkeys);
+	scan = pseudo_beginscan_index(table, index, snapshot, compared->nkeys);
 	index_rescan(scan, keys, compared->nkeys, NULL, 0);
-	while (!found && index_getnext_slot(scan, ForwardScanDirection, compared->found))
+	entry->has_passed = false;
+	while (!found && next_entry(scan, compared->found, entry))
 	{
 		found = (except == NULL || !ItemPointerEquals(except, &compared->found->tts_tid)) &&
 			(!scan->xs_recheck || is_equal(unique, compared, index, values));
 		entry->tid = compared->found->tts_tid;
-		entry->running = TransactionIdIsValid(dirty.xmin) ? dirty.xmin : dirty.xmax;
-		entry->token = TransactionIdIsValid(dirty.xmin) ? dirty.speculativeToken : 0;
 	}
 	index_endscan(scan);
 	ExecClearTuple(compared->found);
+	return found;
+}
+
+/* Find a row, committed or not, that is not the one at except. */
+static bool
+find_entry(PseudoUnique *unique, Compared *compared, Relation table, Relation index,
+		   const Datum *values, const bool *nulls, ItemPointer except, Entry *entry)
+{
+	SnapshotData dirty;
+	bool		found;
+
+	InitDirtySnapshot(dirty);
+	found = scan_index(unique, compared, table, index, values, nulls, &dirty, except, entry);
+	entry->running = TransactionIdIsValid(dirty.xmin) ? dirty.xmin : dirty.xmax;
+	entry->token = TransactionIdIsValid(dirty.xmin) ? dirty.speculativeToken : 0;
+	return found;
+}
+
+/*
+ * Returns true if find_entry() has missed a row: an UPDATE has put its entry in front of the scan and was
+ * committed before the scan came to the old one.  A snapshot that is taken afterwards shows the row once.
+ */
+static bool
+has_missed(PseudoUnique *unique, Compared *compared, Relation table, Relation index,
+		   const Datum *values, const bool *nulls)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Entry		entry;
+	bool		found;
+
+	snapshot->curcid = InvalidCommandId;	/* all that this transaction did */
+	found = scan_index(unique, compared, table, index, values, nulls, snapshot, NULL, &entry);
+	UnregisterSnapshot(snapshot);
 	return found;
 }
 
@@ -681,9 +726,11 @@ look_in(Settling *s, Compared *compared, Relation table, Relation index, bool is
 	 * pseudonyms.
 	 */
 	if ((is_first && !compared->is_foreign) ||
-		!entry_of(s->unique, compared, index, values, nulls) ||
-		!scan_index(s->unique, compared, table, index, values, nulls, NULL, &entry))
+		!entry_of(s->unique, compared, index, values, nulls))
 		return NOT_FOUND;
+	if (!find_entry(s->unique, compared, table, index, values, nulls, NULL, &entry))
+		return entry.has_passed && has_missed(s->unique, compared, table, index, values, nulls) ?
+			WAITED : NOT_FOUND;
 	if (TransactionIdIsValid(entry.running))
 		return wait_for(table, &entry);
 	if (is_first || (s->self && !compared->is_foreign && ItemPointerEquals(s->self, &entry.tid)))
@@ -921,7 +968,7 @@ pseudo_unique_twin(PseudoUnique *unique, PseudoCall *call, Relation rel, HeapTup
 
 			place(&s, compared, chosen);
 			if (entry_of(unique, compared, index, values, nulls) &&
-				scan_index(unique, compared, rel, index, values, nulls, &row->t_self, &entry))
+				find_entry(unique, compared, rel, index, values, nulls, &row->t_self, &entry))
 				result = compared->indexid;
 		} while (!OidIsValid(result) && next_combination(&s, compared, chosen));
 		index_close(index, NoLock);

@@ -173,6 +173,22 @@ for my $upsert (
 }
 is($node->safe_psql('postgres', q{SELECT string_agg(n::text, ' ' ORDER BY e IS NULL) || ' ' || (SELECT n FROM uppart) FROM upserted}), '3 3 3', 'each one once');
 
+# Rows that move about in the index while they are looked for: each UPDATE makes another entry.
+$node->safe_psql('postgres', q{
+	CREATE TABLE counted (e text, n int);
+	CREATE UNIQUE INDEX ON counted (e) WHERE n > 0;
+	CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON counted FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('e', 'deterministic=true', 'keyring=early');
+	INSERT INTO counted SELECT n || '@x', 1 FROM generate_series(1, 3) n;
+});
+$node->safe_psql('postgres', $new_key);
+my $count = $node->basedir . '/count.sql';
+append_to_file($count, "\\set a random(1, 3)\nINSERT INTO counted AS c VALUES (:a || '\@x', 1) ON CONFLICT (e) WHERE n > 0 DO UPDATE SET n = c.n + 1;\n");
+{
+	local $ENV{PGOPTIONS} = '-c session_preload_libraries=pseudo';
+	$node->command_ok([ 'pgbench', '-n', '-c', '8', '-t', '500', '-f', $count, $node->connstr('postgres') ], 'upserts of rows that move about');
+}
+is($node->safe_psql('postgres', 'SELECT count(*), sum(n) FROM counted'), '3|4003', 'find them all');
+
 # A row whose pseudonym was taken is neither moved nor deleted before the end: nor does anything else about it wait.
 ask($a, q{BEGIN; INSERT INTO people (e) VALUES ('1@x') ON CONFLICT DO NOTHING});
 is(ask($b, q{UPDATE people SET n = 1 WHERE id = 1 RETURNING n}), '1', 'another column may change');
