@@ -12,6 +12,7 @@
 #	fuzz		the core, fuzzed
 #	pg15 ... pg19	a build, pg_regress and a restore of dumps on another PostgreSQL than this
 #			system's; all TAP tests on 19
+#	i386		a build and pg_regress on PostgreSQL 15 for 32 bits
 #	build		what packagers and users ask of make
 #	package		Debian's packages, built in Debian 12 and 13 and installed there
 #	upgrade		ALTER EXTENSION UPDATE gives what CREATE EXTENSION gives
@@ -58,7 +59,7 @@ set -uo pipefail
 
 sections=("$@")
 # The longest first.
-[ $# -gt 0 ] || sections=(tap memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 unit modes tour bench warnings regress cassert build package upgrade format scripts)
+[ $# -gt 0 ] || sections=(tap memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 i386 unit modes tour bench warnings regress cassert build package upgrade format scripts)
 for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done

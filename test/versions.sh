@@ -6,6 +6,7 @@
 # folder, and runs them on this system: so the tests see one more PostgreSQL.
 
 declare -A suites=([15]=bookworm [17]=trixie [18]=forky [19]=experimental)
+architecture=				# Debian's name of another one than this system's, which it can run
 
 # Print the version of this system's PostgreSQL.
 own_version() { "$PG_CONFIG" --version | sed -E 's/[^0-9]*([0-9]+).*/\1/'; }
@@ -28,8 +29,8 @@ fetch_from_debian() {
 		sources=("deb $mirror forky main" "deb $mirror experimental main")
 	fi
 	# shellcheck disable=SC2016
-	quietly mmdebstrap --quiet --format=tar --variant=extract --aptopt='Acquire::Check-Valid-Until "false"' \
-		--include="postgresql-$version,libssl-dev,libcurl4-openssl-dev,gcc,make,dash,base-files,coreutils,sed,grep" \
+	quietly mmdebstrap --quiet --format=tar --variant=extract ${architecture:+--architectures="$architecture"} --aptopt='Acquire::Check-Valid-Until "false"' \
+		--include="postgresql-$version,libssl-dev,libcurl4-openssl-dev,gcc,libc6-dev,make,dash,base-files,coreutils,sed,grep" \
 		--setup-hook='printf "Package: *-19 libpq*\nPin: release a=experimental\nPin-Priority: 600\n" > "$1/etc/apt/preferences.d/newer"' \
 		--extract-hook='cd "$1/tmp" && export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" &&
 			apt-get download '"postgresql-server-dev-$version"' && dpkg -x *.deb "$1" && rm *.deb' \
@@ -51,16 +52,20 @@ fetch_from_pypi() {
 	return $status
 }
 
+# Print the path of a version's archive.
+archive_of() { echo "$build/postgresql-$1${architecture:+-$architecture}.tar"; }
+
 # Fetch the archive of a version unless it is there; one process at a time.
 fetch_version() {
-	local version=$1 archive=$build/postgresql-$1.tar
+	local version=$1 archive
+	archive=$(archive_of "$version")
 	(
 		flock 9
 		if [ -s "$archive" ]; then exit; fi
 		echo "Fetching PostgreSQL $version into $archive"
 		if [ "$version" -eq 16 ]; then fetch_from_pypi "$archive.new"; else fetch_from_debian "$version" "$archive.new"; fi &&
 			mv "$archive.new" "$archive"
-	) 9> "$build/postgresql-$version.lock"
+	) 9> "${archive%.tar}.lock"
 }
 
 # Why a version cannot be had here; nothing where it can.
@@ -90,12 +95,13 @@ unpack_version() {
 	mkdir "$folder"
 	quietly tar -C "$folder" --exclude='./usr/share/doc' --exclude='./usr/share/man' --exclude='./usr/share/locale' \
 		--exclude='./usr/share/i18n' --exclude='./var' --exclude='./dev' --exclude='*libLLVM*' --exclude='*/llvmjit*' \
-		-xf "$build/postgresql-$version.tar" || return 1
+		-xf "$(archive_of "$version")" || return 1
 	bindir=$folder/bin
 	if [ "$version" -ne 16 ]; then
 		bindir=$folder/usr/lib/postgresql/$version/bin
-		loader=$(echo "$folder"/usr/lib/*-linux-gnu/ld-linux-*.so.*)
-		libraries=$(dirname "$loader")
+		for loader in "$folder"/{usr/,}lib/*-linux-gnu/ld-linux*.so.*; do [ ! -e "$loader" ] || break; done
+		libraries=${loader%/*}
+		libraries=$folder/usr/lib/${libraries##*/}:$libraries
 		cp "$bindir/pg_config" "$bindir/pg_config.chroot"
 	fi
 	for program in "$bindir"/* "$bindir"/../lib/pgxs/src/test/regress/pg_regress; do
@@ -171,6 +177,19 @@ test_version() {
 	into=${bindir%/bin}
 	PG_CONFIG=$own_config bindir=$own_bindir pgxs=$own_pgxs
 	run_tap "PostgreSQL $version, restore and pg_upgrade" PSEUDO_RESTORE_INTO="$into" test/t/025_dump.pl
+}
+
+# PostgreSQL 15 for 32 bits: a build, pg_regress.
+section_i386() {
+	local architecture=i386 folder
+	case " ${PG_TEST_EXTRA:-} " in
+	*' slow '*) ;;
+	*) skip i386 "PG_TEST_EXTRA has no slow"; return ;;
+	esac
+	if [ "$(uname -m)" != x86_64 ]; then echo "i386: left out, this processor does not run its programs"; return; fi
+	install_version 15 || return
+	start_cluster
+	run_regress "PostgreSQL 15, 32 bits (i386), pg_regress"
 }
 
 section_pg15() { test_version 15; }
