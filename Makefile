@@ -78,6 +78,9 @@ OBJS = \
 	src/functions/trigger_arguments.o \
 	src/functions/trigger_rows.o \
 	src/functions/unique.o \
+	src/functions/unique_constraints.o \
+	src/functions/unique_entry.o \
+	src/functions/unique_keys.o \
 	src/functions/upsert.o
 
 REGRESS = setup pseudo service arguments malformed document options rights rotation batches \

@@ -391,7 +391,7 @@ convert_values(Bulk *bulk, BulkTarget *target, Batch *batch)
 
 	/*
 	 * The table is locked for writers with the keys that there were; see
-	 * unique.c.
+	 * unique_keys.c.
 	 */
 	pseudo_bulk_prepare_call(bulk);
 	if (batch->rows.nrows > 0 && batch->keys != hash_keys(&bulk->call))
