@@ -367,11 +367,38 @@ convert_encoding(const char *s, size_t len, size_t *out_len, int from, int to)
 	return out;
 }
 
+/*
+ * Check that a value comes back as it is.  Some encodings (EUC_JP, EUC_JIS_2004) have characters, or pairs of them,
+ * more than once: all are one in UTF-8, so that different values would have one pseudonym, and
+ * come back as one of them.  Errors: 22P05.
+ */
+static void
+check_comes_back(const char *s, size_t len, const char *utf8, size_t utf8_len)
+{
+	size_t		back_len;
+	char	   *back;
+
+	if (pg_database_encoding_max_length() == 1 ||
+		(utf8_len == len && memcmp(utf8, s, len) == 0)) /* ASCII */
+		return;
+	back = convert_encoding(utf8, utf8_len, &back_len, PG_UTF8, GetDatabaseEncoding());
+	if (back_len != len || memcmp(back, s, len) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+				 errmsg("value has a character in encoding \"%s\" that would come back from encoding \"%s\" as another one",
+						pg_encoding_to_char(GetDatabaseEncoding()), pg_encoding_to_char(PG_UTF8)),
+				 errhint("The encoding has the character more than once. Write the one that convert_from(convert_to(value, 'UTF8'), 'UTF8') gives.")));
+	pfree(back);
+}
+
 /* See call.h. */
 char *
 pseudo_to_utf8(const char *s, size_t len, size_t *out_len)
 {
-	return convert_encoding(s, len, out_len, GetDatabaseEncoding(), PG_UTF8);
+	char	   *utf8 = convert_encoding(s, len, out_len, GetDatabaseEncoding(), PG_UTF8);
+
+	check_comes_back(s, len, utf8, *out_len);
+	return utf8;
 }
 
 /* See call.h. */

@@ -161,7 +161,8 @@ extern bool pseudo_encoding_converts(void);
 
 /*
  * Convert len bytes between the server encoding and UTF-8; returns palloc'ed bytes, *out_len long.
- * Errors: 22P05 where a character has no equivalent (it is not shown).
+ * Errors: 22P05 where a character has no equivalent, or to UTF-8, where it would come back as another one
+ * (it is not shown).
  */
 extern char *pseudo_to_utf8(const char *s, size_t len, size_t *out_len);
 extern char *pseudo_from_utf8(const char *s, size_t len, size_t *out_len);

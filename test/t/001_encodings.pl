@@ -12,7 +12,7 @@ use Test::More;
 my $node = start_server('encodings');
 my $path = add_keyring($node, 'pseudo', '{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}');
 
-for my $encoding ('LATIN1', 'SQL_ASCII', 'EUC_JP')
+for my $encoding ('LATIN1', 'SQL_ASCII', 'EUC_JP', 'EUC_JIS_2004')
 {
 	my $database = lc $encoding;
 	$node->safe_psql('postgres', "CREATE DATABASE $database ENCODING '$encoding' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
@@ -56,6 +56,26 @@ for my $database ('postgres', 'euc_jp')
 is($node->safe_psql('euc_jp', q{SELECT octet_length(a[2]), pseudo.reidentify_array(pseudo.pseudonymize_array(a)) = a, pseudo.try_reidentify_array(pseudo.pseudonymize_array(a)) = a
 		FROM (SELECT ARRAY[repeat(ae, 10), repeat(ae, 1000), NULL, repeat(ae, 5000), 'x'] FROM (SELECT convert_from('\xc3a6', 'UTF8')) AS s (ae)) AS s (a)}),
 	'3000|t|t', 'euc_jp: an array that grows');
+
+# characters that an encoding has twice, which would come back as others: 8fa2f1 of EUC_JP as ade2, and a pair of EUC_JIS_2004 as one
+for my $twice ([ 'euc_jp', '\x8fa2f1', '\xade2' ], [ 'euc_jis_2004', '\xabe0abe5', '\xabe4' ])
+{
+	my ($database, $second, $first) = @$twice;
+	my $value = "(SELECT 'x' || convert_from('$second', '$database'))";
+	is($node->safe_psql($database, "SELECT convert_to(convert_from(convert_to($value, 'UTF8'), 'UTF8'), '$database') <> convert_to($value, '$database')"), 't', "$database: PostgreSQL does not give it back");
+	for my $call ("pseudonymize($value)", "pseudonymize($value, true)", "pseudonymize_array(ARRAY[$value])", "pseudonyms_of($value)",
+		"pseudonymize_json(jsonb_build_object('k', $value), '{k}')", "pseudonymize_json(json_build_object('k', $value), '{k}')")
+	{
+		my $error = error_of($node, $database, "SELECT pseudo.$call");
+		like($error, qr/^22P05: /, "$database: $call is refused");
+		unlike($error, qr/0x|\xad|\xab/, "$database: $call shows no byte of it");
+	}
+	$node->safe_psql($database, "CREATE TABLE twice (v text); CREATE TRIGGER zz BEFORE INSERT ON twice FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('v')");
+	like(error_of($node, $database, "INSERT INTO twice VALUES ($value)"), qr/^22P05: /, "$database: by the trigger");
+	$node->safe_psql($database, "ALTER TABLE twice DISABLE TRIGGER zz; INSERT INTO twice VALUES ($value)");
+	like(error_of($node, $database, "CALL pseudo.pseudonymize_table('twice', '{v}')"), qr/^22P05: /, "$database: by the procedure");
+	is($node->safe_psql($database, "SELECT pseudo.reidentify(pseudo.pseudonymize(v)) = v FROM convert_from('$first', '$database') v"), 't', "$database: the other form comes back");
+}
 
 for my $function ('reidentify(', 'try_reidentify(', 'reidentify_array(ARRAY[', 'try_reidentify_array(ARRAY[')
 {
