@@ -3,7 +3,8 @@
  *		The provider `file`: the document in a file of the server's host.
  *
  * The file is as private as the server's TLS key: owned by the server's user or
- * by root, and not for others to read.  We replace it by renaming, under a lock
+ * by root, and not for others to read, in a directory that is not for others to
+ * write to.  We replace it by renaming, under a lock
  * on a file beside it, so that a reader sees one document or the other.
  *
  * Other tools may write over it in place.  What is read meanwhile can be half of
@@ -224,6 +225,40 @@ check_file(const struct stat *st, const char *path, PseudoFailure *failure)
 }
 
 /*
+ * Check the directory that a path ends in.  Whoever else can write to it could
+ * put a link there, to a keyring that only the server can read.  In a sticky
+ * one, as /tmp is, they can replace nothing of ours, and the system follows no
+ * link of theirs.  The server's own group may write.
+ */
+static bool
+check_directory(const char *path, PseudoFailure *failure)
+{
+	char	   *directory = pnstrdup(path, Max(strrchr(path, '/') - path, 1));
+	struct stat st;
+	mode_t		others;
+
+	if (stat(directory, &st) != 0)
+		return true;			/* to open the file will say why */
+	others = st.st_gid == getegid() ? S_IWOTH : S_IWGRP | S_IWOTH;
+	if ((st.st_uid == geteuid() || st.st_uid == 0) &&
+		((st.st_mode & others) == 0 || (st.st_mode & S_ISVTX)))
+		return true;
+	return file_fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INSUFFICIENT_PRIVILEGE,
+					 psprintf("directory \"%s\" can be written to by others", directory),
+					 "They could put a link to another keyring there. Only the user that the server runs as, its group and root may write to the directory of a keyring's file.");
+}
+
+/* Check where a file is, and where it is once links are followed. */
+static bool
+check_place(const char *path, PseudoFailure *failure)
+{
+	char		resolved[PATH_MAX];
+
+	return check_directory(path, failure) &&
+		(realpath(path, resolved) == NULL || check_directory(resolved, failure));
+}
+
+/*
  * What identifies this state of a file: nothing that is made from what is in
  * it.
  */
@@ -383,6 +418,8 @@ read_file(const char *path, int timeout, PseudoDocument *document, char **versio
 	bool		changed;
 	bool		ok;
 
+	if (!check_place(path, failure))
+		return false;
 	do
 	{
 		int			fd = OpenTransientFile(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY |
@@ -442,6 +479,16 @@ file_load(const PseudoOptions *options, char **version, PseudoFailure *failure)
 		return PSEUDO_NO_DOCUMENT;
 	}
 	return load_path(path, options->timeout, version, failure);
+}
+
+/* Report why a file cannot be changed. */
+static void
+report_refused(const PseudoFailure *failure)
+{
+	ereport(ERROR,
+			(errcode(failure->sqlstate),
+			 errmsg("%s", failure->message),
+			 failure->hint ? errhint("%s", failure->hint) : 0));
 }
 
 /* Report a failed system call on a file. */
@@ -548,10 +595,7 @@ load_old(FileChange *c, int timeout)
 	c->old = load_path(c->path, timeout, &version, &failure);
 	if (c->old.data == NULL && failure.class != PSEUDO_FAIL_EMPTY &&
 		failure.sqlstate != ERRCODE_UNDEFINED_FILE)
-		ereport(ERROR,
-				(errcode(failure.sqlstate),
-				 errmsg("%s", failure.message),
-				 failure.hint ? errhint("%s", failure.hint) : 0));
+		report_refused(&failure);
 	if (stat(c->path, &st) == 0 && st.st_uid != geteuid())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -687,9 +731,13 @@ file_change(const PseudoOptions *options,
 			void *arg, char **version)
 {
 	FileChange	c = {.change = change, .arg = arg};
+	const char *path = need_path(options);
+	PseudoFailure failure = pseudo_no_failure();
 	int			lock;
 
-	c.path = resolve_path(need_path(options));
+	if (!check_place(path, &failure))
+		report_refused(&failure);
+	c.path = resolve_path(path);
 	lock = take_lock(c.path, options->timeout);
 	PG_TRY();
 	{

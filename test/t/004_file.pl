@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
+use File::Basename;
 use POSIX qw(mkfifo);
 use Pseudo;
 use PostgreSQL::Test::Utils;
@@ -68,6 +69,34 @@ like(said('/dev/zero'), qr/^(?!XX|57014)\w{5}: /, 'a device');
 like(said('/etc/passwd'), qr/^42501: .*others/, 'a file of root that all can read');
 symlink "$dir/good.json", "$dir/link.json";
 is(said("$dir/link.json"), 'no error: x', 'a symbolic link');
+# a directory that others may write to, who could put a link there to what only the server can read
+mkdir "$dir/shared" or die $!;
+put_file("$dir/shared/keyring.json", $one);
+symlink "$dir/shared/keyring.json", "$dir/into.json";
+symlink "$dir/good.json", "$dir/shared/out.json";
+for my $mode (0777, 0757, 0703)
+{
+	chmod $mode, "$dir/shared";
+	like(said($_), qr/^42501: .*directory ".*shared" can be written to by others/, sprintf '%s, directory with mode %04o', basename($_), $mode)
+		for "$dir/shared/keyring.json", "$dir/into.json", "$dir/shared/out.json";
+}
+add_keyring($node, 'planted', undef, path => "$dir/shared/out.json");
+like(error_of($node, 'postgres', "SELECT pseudo.pseudo_create_key('planted')"), qr/^42501: .*can be written to by others/, 'a key is not put where a link of others leads');
+add_keyring($node, 'begun', undef, path => "$dir/shared/new.json");
+like(error_of($node, 'postgres', "SELECT pseudo.pseudo_create_key('begun')"), qr/^42501: .*can be written to by others/, 'nor a first one into such a directory');
+is(join(' ', sort map { basename $_ } glob "$dir/shared/*"), 'keyring.json out.json', 'nothing is made there');
+is(slurp_file("$dir/good.json"), $one, 'nor changed elsewhere');
+for my $mode (0700, 0770, 01777)
+{
+	chmod $mode, "$dir/shared";
+	is(said("$dir/shared/keyring.json"), 'no error: x', sprintf 'directory with mode %04o', $mode);
+}
+SKIP:
+{
+	my ($strange) = grep { (lstat $_)[4] != 0 && (lstat _)[4] != $> && !-l _ && -d _ } glob '/var/mail /var/cache/* /var/lib/* /home/* /proc/[0-9]*';
+	skip 'no directory of another user in sight', 1 unless defined $strange;
+	like(said("$strange/keyring.json"), qr/^42501: .*can be written to by others/, 'a directory of another user');
+}
 symlink "$dir/nowhere.json", "$dir/dangling.json";
 like(said("$dir/dangling.json"), qr/^(42501|58P01): /, 'a dangling link');
 symlink "$dir/loop.json", "$dir/loop.json";
@@ -75,7 +104,7 @@ like(said("$dir/loop.json"), qr/^(?!XX|57014)\w{5}: /, 'a link to itself');
 like(said("$dir/" . 'x' x 300), qr/^(?!XX|57014)\w{5}: /, 'a name too long');
 SKIP:
 {
-	my ($strange) = grep { -f $_ && (stat _)[4] != 0 && (stat _)[4] != $> } glob '/var/mail/* /var/cache/man/* /var/lib/*/*';
+	my ($strange) = grep { -f $_ && (stat _)[4] != 0 && (stat _)[4] != $> && (stat dirname($_))[4] == 0 && !((stat _)[2] & 022) } glob '/var/mail/* /var/cache/man/* /var/lib/*/*';
 	skip 'no file of another user in sight', 1 unless defined $strange;
 	like(said($strange), qr/^42501: .*own/, 'a file of another user');
 }
