@@ -27,12 +27,14 @@ OBJS = \
 	src/core/siv.o \
 	src/core/siv_arm.o \
 	src/core/siv_avx512.o \
+	src/core/siv_avx512vl.o \
 	src/core/siv_portable.o \
 	src/core/siv_vaes.o \
 	src/core/siv_x86.o \
 	src/core/wipe.o \
 	src/keyring/cache.o \
 	src/keyring/count.o \
+	src/keyring/derived.o \
 	src/keyring/document.o \
 	src/keyring/failure.o \
 	src/keyring/json_escape.o \

@@ -106,6 +106,20 @@ os_saves(unsigned registers)
 	return (low & registers) == registers;
 }
 
+/* Whether this is a processor of AMD, of this family. */
+static inline int
+cpu_is_amd(unsigned family)
+{
+	unsigned	eax,
+				ebx,
+				ecx,
+				edx;
+
+	if (!__get_cpuid(0, &eax, &ebx, &ecx, &edx) || ebx != signature_AMD_ebx || !__get_cpuid(1, &eax, &ebx, &ecx, &edx))
+		return 0;
+	return (eax >> 8 & 0xf) + (eax >> 20 & 0xff) == family;
+}
+
 /* Whether there is AVX2: XMM and YMM. */
 static inline int
 cpu_has_avx2(void)

@@ -15,6 +15,10 @@
 /* Inner blocks of a message with its padding: 0x80, zeros, and eight bytes for the length. */
 #define PSEUDO_HMAC_BLOCKS(len)	(((len) + 9 + PSEUDO_SHA256_BLOCK - 1) / PSEUDO_SHA256_BLOCK)
 
+/* What a key is combined with, RFC 2104 section 2. */
+#define PSEUDO_HMAC_INNER_PAD	0x36
+#define PSEUDO_HMAC_OUTER_PAD	0x5c
+
 /* The longest message of one block, and the most blocks of those that many() takes. */
 #define PSEUDO_HMAC_SHORT		(PSEUDO_SHA256_BLOCK - 9)
 #define PSEUDO_HMAC_MOST_BLOCKS	4
@@ -33,6 +37,9 @@ typedef struct pseudo_hmac_impl
 	int			(*supported) (void);
 	void		(*one) (uint8_t *digest, const uint32_t *inner, const uint32_t *outer,
 						const uint8_t *message, size_t len);
+
+	/* Make the chaining values of a key, padded with zeros to a block. */
+	void		(*key) (uint32_t *inner, uint32_t *outer, const uint8_t *padded_key);
 
 	/*
 	 * n messages of so many blocks each; lanes, 0 where that is no faster, is the most of them.

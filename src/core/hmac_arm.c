@@ -31,6 +31,8 @@ typedef struct sha_state
 #define store_words(p, v)		vst1q_u8(p, vreinterpretq_u8_u32(v))
 #define add_words(a, b)			vaddq_u32(a, b)
 #define or_words(a, b)			vorrq_u32(a, b)
+#define xor_words(a, b)			veorq_u32(a, b)
+#define repeat_byte(b)			vreinterpretq_u32_u8(vdupq_n_u8(b))
 #define swap_bytes(v)			vreinterpretq_u32_u8(vrev32q_u8(vreinterpretq_u8_u32(v)))
 
 /* Read a chaining value of eight words. */
@@ -84,6 +86,7 @@ const pseudo_hmac_impl pseudo_hmac_arm = {
 	.name = "armv8-sha2",
 	.supported = hmac_arm_supported,
 	.one = hmac_one,
+	.key = hmac_key,
 	.lanes = 4,
 	.many = hmac_four
 };

@@ -20,27 +20,35 @@
 /* Sixteen words from big-endian bytes, and back. */
 #define swap_all_bytes(v)	_mm512_shuffle_epi8(v, _mm512_set4_epi32(0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203))
 
-/* A block, of which n bytes (64 or more: all, less than 1: none) are left: then 0x80 (negative: none), zeros. */
+/* Of a block of which n bytes (64 or more: all, less than 1: none) are left, these, and the one after them. */
+#define TEXT_MASK(n)	((n) >= 64 ? UINT64_MAX : BYTE_MASK((n) > 0 ? (n) : 0))
+#define END_MASK(n)		((n) >= 0 && (n) < 64 ? UINT64_C(1) << (n) : 0)
+
+/* A block of which n bytes are left: then 0x80 (negative: none), zeros. */
 SHA_INLINE __m512i
 load_padded(const uint8_t *p, ptrdiff_t n)
 {
-	uint64_t	text = n >= 64 ? UINT64_MAX : BYTE_MASK(n > 0 ? n : 0);
-	uint64_t	end = n >= 0 && n < 64 ? UINT64_C(1) << n : 0;
-	__m512i		v = _mm512_maskz_loadu_epi8(text, p);
+	__m512i		v = _mm512_maskz_loadu_epi8(TEXT_MASK(n), p);
 
-	return swap_all_bytes(_mm512_mask_mov_epi8(v, end, _mm512_set1_epi8((char) 0x80)));
+	return swap_all_bytes(_mm512_mask_mov_epi8(v, END_MASK(n), _mm512_set1_epi8((char) 0x80)));
 }
 
-/* The same in four vectors. */
+/*
+ * The same in four vectors of 16 bytes, and by no wider ones: the SHA instructions, which have no encoding of
+ * AVX, take hundreds of cycles each on Intel's processors from Sapphire Rapids on while upper halves are in use.
+ */
 SHA_INLINE void
 load_block(words *w, const uint8_t *p, ptrdiff_t n)
 {
-	__m512i		v = load_padded(p, n);
+	uint64_t	text = TEXT_MASK(n);
+	uint64_t	end = END_MASK(n);
 
-	w[0] = _mm512_castsi512_si128(v);
-	w[1] = _mm512_extracti32x4_epi32(v, 1);
-	w[2] = _mm512_extracti32x4_epi32(v, 2);
-	w[3] = _mm512_extracti32x4_epi32(v, 3);
+	for (int i = 0; i < 4; i++)
+	{
+		words		v = _mm_maskz_loadu_epi8((__mmask16) (text >> 16 * i), p + 16 * i);
+
+		w[i] = swap_bytes(_mm_mask_mov_epi8(v, (__mmask16) (end >> 16 * i), _mm_set1_epi8((char) 0x80)));
+	}
 }
 
 #include "hmac_body.h"
@@ -217,8 +225,8 @@ store_words_of_digests(uint8_t (*digests)[PSEUDO_SHA256_LEN], size_t offset, lan
 	}
 }
 
-/* HMAC-SHA256 of a few messages of so many blocks each. */
-SHA_INLINE void
+/* HMAC-SHA256 of a few messages of so many blocks each; a function of its own, see load_block. */
+static __attribute__((noinline)) SHA_TARGET void
 hmac_few(uint8_t (*digests)[PSEUDO_SHA256_LEN], const uint32_t *inner, const uint32_t *outer,
 		 const uint8_t *const *messages, const size_t *lens, size_t n, size_t blocks)
 {
@@ -280,6 +288,7 @@ const pseudo_hmac_impl pseudo_hmac_avx512 = {
 	.name = "x86_64-avx512",
 	.supported = cpu_has_avx512,
 	.one = hmac_one,
+	.key = hmac_key,
 	.lanes = 32,
 	.many = hmac_many
 };

@@ -7,7 +7,7 @@
  *	load_words, store_words		16 bytes in memory as they are
  *	swap_bytes				from and to big-endian words
  *	make_words				of four words
- *	add_words				sums of words
+ *	add_words, xor_words, repeat_byte	sums; exclusive or; a byte in all places
  *	sha_state				the chaining value, as the instructions want it
  *	load_state, add_states, state_words		from and to eight words; sums
  *	four_rounds				four rounds with the words w + k
@@ -26,6 +26,11 @@ static const _Alignas(16) uint32_t round_constants[64] = {
 	0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
 	0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
 	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2
+};
+
+/* The chaining value before the first block, section 5.3.3. */
+static const uint32_t first_chain[8] = {
+	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19
 };
 
 /* 0x80 after 16 zeros and before as many: loaded at 16 - n, the padding of n bytes. */
@@ -161,7 +166,30 @@ hmac_one(uint8_t *digest, const uint32_t *inner, const uint32_t *outer,
 	outer_hash(digest, outer, s);
 }
 
-/* Hash a block into each of four states, side by side, as one alone waits for results. */
+/* Hash a block into each of two or four states, side by side, as one alone waits for results. */
+#define ROUNDS(m, i, a) \
+	four_rounds(&s##m, add_words(w[m][a], load_words((const uint8_t *) (round_constants + 4 * (i)))));
+#define NEXT(m, a, b, c, d) \
+	w[m][a] = next_words(w[m][a], w[m][b], w[m][c], w[m][d]);
+
+SHA_INLINE void
+hash_two_blocks(sha_state *states, words (*w)[4])
+{
+	sha_state	s0 = states[0];
+	sha_state	s1 = states[1];
+
+#define GROUP(i, a, b, c, d) \
+	ROUNDS(0, i, a) ROUNDS(1, i, a) \
+	if ((i) < 12) \
+	{ \
+		NEXT(0, a, b, c, d) NEXT(1, a, b, c, d) \
+	}
+	FOR_EACH_ROUND_GROUP(GROUP)
+#undef GROUP
+	add_states(&states[0], s0);
+	add_states(&states[1], s1);
+}
+
 SHA_INLINE void
 hash_four_blocks(sha_state *states, words (*w)[4])
 {
@@ -170,10 +198,6 @@ hash_four_blocks(sha_state *states, words (*w)[4])
 	sha_state	s2 = states[2];
 	sha_state	s3 = states[3];
 
-#define ROUNDS(m, i, a) \
-	four_rounds(&s##m, add_words(w[m][a], load_words((const uint8_t *) (round_constants + 4 * (i)))));
-#define NEXT(m, a, b, c, d) \
-	w[m][a] = next_words(w[m][a], w[m][b], w[m][c], w[m][d]);
 #define GROUP(i, a, b, c, d) \
 	ROUNDS(0, i, a) ROUNDS(1, i, a) ROUNDS(2, i, a) ROUNDS(3, i, a) \
 	if ((i) < 12) \
@@ -181,13 +205,42 @@ hash_four_blocks(sha_state *states, words (*w)[4])
 		NEXT(0, a, b, c, d) NEXT(1, a, b, c, d) NEXT(2, a, b, c, d) NEXT(3, a, b, c, d) \
 	}
 	FOR_EACH_ROUND_GROUP(GROUP)
-#undef ROUNDS
-#undef NEXT
 #undef GROUP
 	add_states(&states[0], s0);
 	add_states(&states[1], s1);
 	add_states(&states[2], s2);
 	add_states(&states[3], s3);
+}
+
+#undef ROUNDS
+#undef NEXT
+
+/* The chaining values of a key, padded with zeros to a block. */
+SHA_TARGET static void
+hmac_key(uint32_t *inner, uint32_t *outer, const uint8_t *padded_key)
+{
+	sha_state	states[2];
+	words		w[2][4];
+	uint32_t   *chains[2] = {inner, outer};
+
+	for (int i = 0; i < 4; i++)
+	{
+		words		k = swap_bytes(load_words(padded_key + 16 * i));
+
+		w[0][i] = xor_words(k, repeat_byte(PSEUDO_HMAC_INNER_PAD));
+		w[1][i] = xor_words(k, repeat_byte(PSEUDO_HMAC_OUTER_PAD));
+	}
+	states[0] = states[1] = load_state(first_chain);
+	hash_two_blocks(states, w);
+	for (int m = 0; m < 2; m++)
+	{
+		words		abcd;
+		words		efgh;
+
+		state_words(states[m], &abcd, &efgh);
+		store_words((uint8_t *) chains[m], abcd);
+		store_words((uint8_t *) (chains[m] + 4), efgh);
+	}
 }
 
 /* HMAC-SHA256 of four messages of so many blocks each. */

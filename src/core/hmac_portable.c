@@ -66,6 +66,31 @@ portable_one(uint8_t *digest, const uint32_t *inner, const uint32_t *outer,
 	wipe(&sha, sizeof(sha));
 }
 
+/* The chaining value after one block of the key, combined with pad. */
+static void
+chain_key(uint32_t *chain, const uint8_t *padded_key, uint8_t pad)
+{
+	SHA256_CTX	sha;
+	uint8_t		block[SHA256_CBLOCK];
+
+	for (int i = 0; i < SHA256_CBLOCK; i++)
+		block[i] = padded_key[i] ^ pad;
+	SHA256_Init(&sha);
+	SHA256_Transform(&sha, block);
+	for (int i = 0; i < 8; i++)
+		chain[i] = sha.h[i];
+	wipe(block, sizeof(block));
+	wipe(&sha, sizeof(sha));
+}
+
+/* The chaining values of a key. */
+static void
+portable_key(uint32_t *inner, uint32_t *outer, const uint8_t *padded_key)
+{
+	chain_key(inner, padded_key, PSEUDO_HMAC_INNER_PAD);
+	chain_key(outer, padded_key, PSEUDO_HMAC_OUTER_PAD);
+}
+
 /* This one runs everywhere. */
 static int
 hmac_portable_supported(void)
@@ -76,5 +101,6 @@ hmac_portable_supported(void)
 const pseudo_hmac_impl pseudo_hmac_portable = {
 	.name = "OpenSSL",
 	.supported = hmac_portable_supported,
-	.one = portable_one
+	.one = portable_one,
+	.key = portable_key
 };

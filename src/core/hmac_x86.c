@@ -25,6 +25,7 @@ const pseudo_hmac_impl pseudo_hmac_x86 = {
 	.name = "x86_64-sha",
 	.supported = hmac_x86_supported,
 	.one = hmac_one,
+	.key = hmac_key,
 	.lanes = 4,
 	.many = hmac_four
 };

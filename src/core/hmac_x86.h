@@ -19,6 +19,8 @@ typedef struct sha_state
 #define make_words(a, b, c, d)	_mm_setr_epi32((int) (a), (int) (b), (int) (c), (int) (d))
 #define add_words(a, b)			_mm_add_epi32(a, b)
 #define or_words(a, b)			_mm_or_si128(a, b)
+#define xor_words(a, b)			_mm_xor_si128(a, b)
+#define repeat_byte(b)			_mm_set1_epi8(b)
 #define swap_bytes(v)			_mm_shuffle_epi8(v, _mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12))
 
 /* Two words of a and two of b, by number. */

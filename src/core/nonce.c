@@ -27,26 +27,13 @@
 /* Room for a digest: write_window may read up to 8 bytes beyond its end. */
 #define WINDOW_ROOM		(SHA256_DIGEST_LENGTH + 8)
 
-static const char context_label[] = "pseudo/context";
+/* What the message begins with that a context's key is made of; the zero at its end belongs to it. */
+static const char context_label[] = "\377pseudo/context";
+
+/* The longest message of that kind that is put together. */
+#define SHORT_MESSAGE	256
 
 /* ---- Nonce keys ---- */
-
-/* The chaining value after one block of the key, padded and combined with pad. */
-static void
-chain_key(uint32_t *chain, const uint8_t *padded_key, uint8_t pad)
-{
-	SHA256_CTX	sha;
-	uint8_t		block[SHA256_CBLOCK];
-
-	for (int i = 0; i < SHA256_CBLOCK; i++)
-		block[i] = padded_key[i] ^ pad;
-	SHA256_Init(&sha);
-	SHA256_Transform(&sha, block);
-	for (int i = 0; i < 8; i++)
-		chain[i] = sha.h[i];
-	wipe(block, sizeof(block));
-	wipe(&sha, sizeof(sha));
-}
 
 /* Make a nonce key of len bytes. */
 pseudo_status
@@ -61,20 +48,16 @@ pseudo_nonce_key_init(pseudo_nonce_key *key, const uint8_t *bytes, size_t len, u
 		SHA256(bytes, len, padded);
 	else
 		memcpy(padded, bytes, len);
-	chain_key(key->inner, padded, 0x36);
-	chain_key(key->outer, padded, 0x5c);
+	pseudo_hmac_get_impl()->key(key->inner, key->outer, padded);
 	key->start = start;
 	wipe(padded, sizeof(padded));
 	return PSEUDO_OK;
 }
 
-/* Make the nonce key of a non-empty context. */
-void
-pseudo_nonce_key_derive(pseudo_nonce_key *derived, const pseudo_nonce_key *key,
-						const uint8_t *context, size_t context_len)
+/* HMAC-SHA256 of the label and a context, of any length. */
+static void
+hash_long_context(uint8_t *digest, const pseudo_nonce_key *key, const uint8_t *context, size_t len)
 {
-	static const uint8_t marker = 0xff;
-	uint8_t		digest[SHA256_DIGEST_LENGTH];
 	SHA256_CTX	sha;
 
 	for (int half = 0; half < 2; half++)
@@ -87,17 +70,36 @@ pseudo_nonce_key_derive(pseudo_nonce_key *derived, const pseudo_nonce_key *key,
 		sha.Nl = 8 * SHA256_CBLOCK;
 		if (half == 0)
 		{
-			SHA256_Update(&sha, &marker, 1);
-			SHA256_Update(&sha, context_label, sizeof(context_label));	/* with its zero */
-			SHA256_Update(&sha, context, context_len);
+			SHA256_Update(&sha, context_label, sizeof(context_label));
+			SHA256_Update(&sha, context, len);
 		}
 		else
-			SHA256_Update(&sha, digest, sizeof(digest));
+			SHA256_Update(&sha, digest, SHA256_DIGEST_LENGTH);
 		SHA256_Final(digest, &sha);
 	}
-	(void) pseudo_nonce_key_init(derived, digest, sizeof(digest), key->start);
-	wipe(digest, sizeof(digest));
 	wipe(&sha, sizeof(sha));
+}
+
+/* Make the nonce key of a non-empty context. */
+void
+pseudo_nonce_key_derive(pseudo_nonce_key *derived, const pseudo_nonce_key *key,
+						const uint8_t *context, size_t context_len)
+{
+	const pseudo_hmac_impl *impl = pseudo_hmac_get_impl();
+	uint8_t		padded[SHA256_CBLOCK] = {0};
+	uint8_t		message[SHORT_MESSAGE];
+
+	if (context_len <= sizeof(message) - sizeof(context_label))
+	{
+		memcpy(message, context_label, sizeof(context_label));
+		memmove(message + sizeof(context_label), context, context_len);
+		impl->one(padded, key->inner, key->outer, message, sizeof(context_label) + context_len);
+	}
+	else
+		hash_long_context(padded, key, context, context_len);
+	impl->key(derived->inner, derived->outer, padded);
+	derived->start = key->start;
+	wipe(padded, sizeof(padded));
 }
 
 /* ---- The deterministic nonce ---- */

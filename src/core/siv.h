@@ -50,7 +50,6 @@ typedef struct pseudo_siv_item
  */
 typedef struct pseudo_siv_impl
 {
-	const char *name;
 	int			(*supported) (void);
 	void		(*expand) (pseudo_siv_key *key);	/* key, key_len are set */
 	pseudo_status (*seal) (const pseudo_siv_key *key, const uint8_t *nonce,
@@ -72,13 +71,28 @@ typedef struct pseudo_siv_impl
 
 /* The implementations, of which some are compiled for each kind of processor: see cpu.h. */
 extern const pseudo_siv_impl pseudo_siv_avx512;
+extern const pseudo_siv_impl pseudo_siv_avx512vl;
 extern const pseudo_siv_impl pseudo_siv_vaes;
 extern const pseudo_siv_impl pseudo_siv_x86;
 extern const pseudo_siv_impl pseudo_siv_arm;
 extern const pseudo_siv_impl pseudo_siv_portable;
 
-/* Every implementation compiled in, best first, NULL at the end. */
-extern const pseudo_siv_impl *const pseudo_siv_impls[];
+/* A message whose text or AAD has this many bytes is worth the powers of the authentication key. */
+#define PSEUDO_SIV_LONG		256
+
+/*
+ * What does the work: an implementation for one message that is not long, and one for long messages and
+ * batches, under keys that the second one has expanded.
+ */
+typedef struct pseudo_siv_choice
+{
+	const char *name;
+	const pseudo_siv_impl *one;
+	const pseudo_siv_impl *many;
+} pseudo_siv_choice;
+
+/* All that can be chosen, each implementation compiled in on its own too; best first, without a name at the end. */
+extern const pseudo_siv_choice pseudo_siv_choices[];
 
 /* Returns true if RFC 8452 allows a plaintext and an AAD of these lengths, in bytes. */
 static inline bool
@@ -88,13 +102,13 @@ pseudo_siv_fits(size_t text_len, size_t aad_len)
 }
 
 /*
- * The implementation in use: the best that this processor supports, picked at
- * the first call.
+ * What is in use: the best that this processor supports, picked at the first
+ * call.
  */
-extern const pseudo_siv_impl *pseudo_siv_get_impl(void);
+extern const pseudo_siv_choice *pseudo_siv_get_choice(void);
 
-/* Use the implementation of this name; 0 where there is none or the processor
- * lacks it.  For tests and benchmarks: keys made before must be made again. */
+/* Use the choice of this name; 0 where there is none or the processor lacks
+ * it.  For tests and benchmarks: keys made before must be made again. */
 extern int	pseudo_siv_use(const char *name);
 
 /*

@@ -110,7 +110,6 @@ siv_arm_supported(void)
 }
 
 const pseudo_siv_impl pseudo_siv_arm = {
-	.name = "armv8-aes",
 	.supported = siv_arm_supported,
 	SIV_FUNCTIONS
 };

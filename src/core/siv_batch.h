@@ -433,7 +433,7 @@ open_batch(const pseudo_siv_key *key, const uint8_t *aad, size_t aad_len,
 	do_batch(key, aad, aad_len, items, n, false);
 }
 
-/* What an implementation gives, but for its name and whether it is supported. */
+/* What an implementation gives, but for whether it is supported. */
 #define SIV_FUNCTIONS \
 	.expand = expand_key, \
 	.seal = siv_seal, \

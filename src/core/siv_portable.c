@@ -310,7 +310,6 @@ siv_portable_supported(void)
 }
 
 const pseudo_siv_impl pseudo_siv_portable = {
-	.name = "portable",
 	.supported = siv_portable_supported,
 	.expand = portable_expand,
 	.seal = portable_seal,

@@ -14,9 +14,6 @@
  * nobody wipes.
  */
 
-/* Inputs from this many bytes on are worth the powers of the authentication key. */
-#define LONG_LEN	(LANES == 1 ? 2 * LONG_CHUNK : LONG_CHUNK)
-
 /* Bytes of one vector of text. */
 #define VEC_LEN		(16 * LANES)
 
@@ -343,7 +340,7 @@ decrypt_text(siv_work *work, auth_key *auth, vec s, vec *last, vec counters,
 SIV_INLINE bool
 is_long_input(size_t aad_len, size_t text_len)
 {
-	return aad_len >= LONG_LEN || text_len >= LONG_LEN;
+	return aad_len >= PSEUDO_SIV_LONG || text_len >= PSEUDO_SIV_LONG;
 }
 
 /*

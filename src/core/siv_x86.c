@@ -69,7 +69,6 @@ siv_x86_supported(void)
 }
 
 const pseudo_siv_impl pseudo_siv_x86 = {
-	.name = "x86_64-aesni",
 	.supported = siv_x86_supported,
 	SIV_FUNCTIONS
 };

@@ -96,12 +96,10 @@ same_text(const text *kept, const text *arg)
 static void
 keep_text(text **kept, text *arg, MemoryContext context)
 {
-	text	   *copy = MemoryContextAlloc(context, VARSIZE_ANY(arg));
+	Size		size = VARSIZE_ANY(arg);
 
-	memcpy(copy, arg, VARSIZE_ANY(arg));
-	if (*kept)
-		pfree(*kept);
-	*kept = copy;
+	*kept = *kept ? repalloc(*kept, size) : MemoryContextAlloc(context, size);
+	memcpy(*kept, arg, size);
 }
 
 /* Forget what followed from another context or keyring. */
@@ -277,33 +275,17 @@ pseudo_call_prepare(FunctionCallInfo fcinfo, PseudoRight right,
 
 /* See call.h. */
 const pseudo_nonce_key *
-pseudo_call_nonce_key(PseudoCall *call)
+pseudo_call_nonce_key(PseudoCall *call, const PseudoKey *key)
 {
-	PseudoKeyring *keyring = call->keyring;
-	PseudoDerivedKey *slot;
-
 	if (call->context_len == 0)
-		return &keyring->primary->nonce;
-	if (likely(call->derived != NULL && call->derived->serial == call->derived_serial))
+		return &key->nonce;
+	if (likely(call->derived != NULL && call->derived->serial == call->derived_serial &&
+			   call->derived->key_id == key->id))
 		return &call->derived->nonce;
 
-	slot = &keyring->derived[++keyring->last_serial % PSEUDO_DERIVED_SLOTS];
-	pseudo_nonce_key_derive(&slot->nonce, &keyring->primary->nonce,
-							call->context, call->context_len);
-	slot->serial = keyring->last_serial;
-	call->derived = slot;
-	call->derived_serial = slot->serial;
-	return &slot->nonce;
-}
-
-/* See call.h. */
-void
-pseudo_call_nonce_key_of(PseudoCall *call, const PseudoKey *key, pseudo_nonce_key *nonce_key)
-{
-	if (call->context_len == 0)
-		*nonce_key = key->nonce;
-	else
-		pseudo_nonce_key_derive(nonce_key, &key->nonce, call->context, call->context_len);
+	call->derived = pseudo_derived_key(call->keyring, key, call->context, call->context_len);
+	call->derived_serial = call->derived->serial;
+	return &call->derived->nonce;
 }
 
 /* See call.h. */
@@ -321,7 +303,7 @@ pseudo_call_keep_last(PseudoCall *call, const text *out, MemoryContext mcxt)
 	}
 	if (!last->is_again || out_len > PSEUDO_LAST_LEN)
 		return;
-	memcpy(last->out, VARDATA_ANY(out), out_len);
+	memmove(last->out, VARDATA_ANY(out), out_len);
 	last->out_len = out_len;
 }
 

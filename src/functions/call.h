@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "../compat.h"
 #include "../keyring/cache.h"
+#include "../keyring/derived.h"
 #include "role.h"
 
 /* The two rights: EXECUTE on one of these functions. */
@@ -61,8 +62,8 @@ typedef struct PseudoCall
 	char	   *context_utf8;	/* context_arg converted, where it has to be */
 	uint8	   *context;		/* in UTF-8: the AAD */
 	size_t		context_len;	/* bytes */
-	PseudoDerivedKey *derived;	/* slot of the primary's nonce key in this
-								 * context */
+	PseudoDerivedKey *derived;	/* slot of the nonce key of a key in this
+								 * context, the last one asked for */
 	uint64		derived_serial;
 	PseudoLast *last;			/* NULL until there was one */
 } PseudoCall;
@@ -116,7 +117,7 @@ pseudo_call_last(PseudoCall *call, const text *in)
 		last->in_len = in_len;
 		last->out_len = SIZE_MAX;
 		if (in_len <= PSEUDO_LAST_LEN)
-			memcpy(last->in, VARDATA_ANY(in), in_len);
+			memmove(last->in, VARDATA_ANY(in), in_len);
 		else
 			last->in_len = SIZE_MAX;
 		return NULL;
@@ -146,12 +147,8 @@ extern void pseudo_call_prepare_role(PseudoCall *call, Oid roleid, Oid called, P
 /* Look the keyring up again, because another call may have loaded it anew. */
 extern void pseudo_call_renew(PseudoCall *call);
 
-/* The nonce key of the keyring's primary key in the call's context. */
-extern const pseudo_nonce_key *pseudo_call_nonce_key(PseudoCall *call);
-
-/* The same of any key, into *nonce_key, which the caller wipes. */
-extern void pseudo_call_nonce_key_of(PseudoCall *call, const PseudoKey *key,
-									 pseudo_nonce_key *nonce_key);
+/* The nonce key of a key of the keyring in the call's context; good until this is called again. */
+extern const pseudo_nonce_key *pseudo_call_nonce_key(PseudoCall *call, const PseudoKey *key);
 
 /* Report that an argument is NULL that must not be.  Errors: 22004. */
 extern void pseudo_report_null(const char *name) __attribute__((noreturn));

@@ -18,7 +18,6 @@ typedef enum NonceMode
 static NonceMode
 mode_of(PseudoCall *call, const PseudoOpened *opened)
 {
-	pseudo_nonce_key nonce_key;
 	uint8		nonce[PSEUDO_NONCE_LEN];
 
 	for (int i = 0; i < PSEUDO_NONCE_LEN; i++)
@@ -28,9 +27,8 @@ mode_of(PseudoCall *call, const PseudoOpened *opened)
 		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
 			return RANDOM;
 	}
-	pseudo_call_nonce_key_of(call, opened->key, &nonce_key);
-	pseudo_nonce_deterministic(nonce, &nonce_key, (uint8 *) VARDATA(opened->value), opened->len);
-	explicit_bzero(&nonce_key, sizeof(nonce_key));
+	pseudo_nonce_deterministic(nonce, pseudo_call_nonce_key(call, opened->key),
+							   (uint8 *) VARDATA(opened->value), opened->len);
 	return memcmp(nonce, opened->nonce, PSEUDO_NONCE_LEN) == 0 ? DETERMINISTIC : UNCLEAR;
 }
 
@@ -45,10 +43,11 @@ pseudo_is_random(PseudoCall *call, const PseudoOpened *opened)
 static text *
 seal_again(PseudoCall *call, text *pseudonym, const PseudoOpened *opened, NonceMode mode)
 {
-	if (mode == UNCLEAR || opened->key == call->keyring->primary)
+	PseudoKey  *key = call->keyring->primary;
+
+	if (mode == UNCLEAR || opened->key == key)
 		return pseudonym;
-	return pseudo_seal(call, call->keyring->primary,
-					   mode == DETERMINISTIC ? pseudo_call_nonce_key(call) : NULL,
+	return pseudo_seal(call, key, mode == DETERMINISTIC ? pseudo_call_nonce_key(call, key) : NULL,
 					   VARDATA(opened->value), opened->len);
 }
 

@@ -70,13 +70,7 @@ pseudo_seal(PseudoCall *call, PseudoKey *key, const pseudo_nonce_key *nonce_key,
 text *
 pseudo_seal_under(PseudoCall *call, PseudoKey *key, const char *value, size_t len)
 {
-	pseudo_nonce_key nonce_key;
-	text	   *result;
-
-	pseudo_call_nonce_key_of(call, key, &nonce_key);
-	result = pseudo_seal(call, key, &nonce_key, value, len);
-	explicit_bzero(&nonce_key, sizeof(nonce_key));
-	return result;
+	return pseudo_seal(call, key, pseudo_call_nonce_key(call, key), value, len);
 }
 
 /* See seal.h. */
@@ -86,8 +80,9 @@ pseudo_seal_value(PseudoCall *call, text *value, bool is_deterministic)
 	size_t		len;
 	const char *utf8 = pseudo_value_utf8(value, &len);
 
-	return pseudo_seal(call, call->keyring->primary,
-					   is_deterministic ? pseudo_call_nonce_key(call) : NULL, utf8, len);
+	PseudoKey  *key = call->keyring->primary;
+
+	return pseudo_seal(call, key, is_deterministic ? pseudo_call_nonce_key(call, key) : NULL, utf8, len);
 }
 
 /* See seal.h. */
@@ -110,7 +105,7 @@ pseudo_seal_flush(PseudoSealBatch *batch)
 		return;
 	CHECK_FOR_INTERRUPTS();
 	pseudo_pseudonym_seal_batch(batch->items, batch->n, &key->siv, has_prefix(key), key->id,
-								batch->is_deterministic ? pseudo_call_nonce_key(call) : NULL,
+								batch->is_deterministic ? pseudo_call_nonce_key(call, key) : NULL,
 								call->context, call->context_len);
 	for (int i = 0; i < batch->n; i++)
 		check_sealed(batch->items[i].status);

@@ -172,7 +172,7 @@ drop_keys(CacheEntry *entry)
 
 	pseudo_generation++;
 	entry->keyring = NULL;
-	pseudo_secret_free(old);
+	pseudo_keyring_free(old);
 }
 
 /* Replace a string or NULL kept in TopMemoryContext. */
@@ -437,7 +437,7 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	}
 	PG_CATCH();
 	{
-		pseudo_secret_free(keyring);
+		pseudo_keyring_free(keyring);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
@@ -463,11 +463,11 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	}
 	PG_CATCH();
 	{
-		pseudo_secret_free(old);
+		pseudo_keyring_free(old);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	pseudo_secret_free(old);
+	pseudo_keyring_free(old);
 }
 
 /* Report a provider's failure. */

@@ -433,7 +433,7 @@ check_result(Change *c)
 		return false;
 	}
 	keyring = pseudo_keyring_parse(c->result.data, c->result.len, &c->reader.fault);
-	pseudo_secret_free(keyring);
+	pseudo_keyring_free(keyring);
 	return keyring != NULL;
 }
 

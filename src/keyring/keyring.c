@@ -85,6 +85,15 @@ pseudo_keyring_find(PseudoKeyring *keyring, uint32 id)
 	return NULL;
 }
 
+/* See keyring.h. */
+void
+pseudo_keyring_free(PseudoKeyring *keyring)
+{
+	if (keyring)
+		pseudo_secret_free(keyring->derived);
+	pseudo_secret_free(keyring);
+}
+
 /*
  * Faults
  */
@@ -568,7 +577,7 @@ void
 pseudo_reader_free(PseudoReader *r)
 {
 	pseudo_json_free(&r->json);
-	pseudo_secret_free(r->keyring);
+	pseudo_keyring_free(r->keyring);
 	pseudo_secret_free(r->other);
 	pseudo_secret_free(r->bytes);
 	r->keyring = NULL;

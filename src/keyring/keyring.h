@@ -15,7 +15,6 @@
 #define PSEUDO_FINGERPRINT_LEN	8	/* hex digits of HMAC-SHA256(key,
 									 * "pseudo/fingerprint") */
 #define PSEUDO_LOST_MAX	8		/* lost keys that a keyring tells of */
-#define PSEUDO_DERIVED_SLOTS	16	/* nonce keys of contexts kept a keyring */
 
 typedef enum PseudoKeyStatus
 {
@@ -46,12 +45,8 @@ typedef struct PseudoKey
 															 * material */
 } PseudoKey;
 
-/* The nonce key of a key in a context; a slot is reused in turn. */
-typedef struct PseudoDerivedKey
-{
-	pseudo_nonce_key nonce;
-	uint64		serial;			/* 0: empty */
-} PseudoDerivedKey;
+/* Nonce keys of contexts: see derived.h. */
+typedef struct PseudoDerived PseudoDerived;
 
 /*
  * A keyring, in one block of secret memory.  Keys stand in descending order of
@@ -59,6 +54,8 @@ typedef struct PseudoDerivedKey
  */
 typedef struct PseudoKeyring
 {
+	PseudoDerived *derived;		/* this process's own, in a block of its own;
+								 * NULL until there is a context */
 	PseudoKey  *primary;
 	int			nkeys;
 	bool		one_key;		/* the service's document, without key ids */
@@ -66,8 +63,6 @@ typedef struct PseudoKeyring
 	uint32		lost[PSEUDO_LOST_MAX];	/* ids of keys that an earlier
 										 * document had, and this one should
 										 * have */
-	uint64		last_serial;	/* of derived[] */
-	PseudoDerivedKey derived[PSEUDO_DERIVED_SLOTS];
 	PseudoKey	keys[FLEXIBLE_ARRAY_MEMBER];
 } PseudoKeyring;
 
@@ -85,13 +80,16 @@ typedef struct PseudoDocument
 
 /*
  * Read a document (UTF-8 JSON of at most PSEUDO_DOCUMENT_MAX bytes) into a
- * keyring.  Returns it, to be freed with pseudo_secret_free; or NULL with
+ * keyring.  Returns it, to be freed with pseudo_keyring_free; or NULL with
  * *fault set to a palloc'ed sentence that says which field of which key is
  * wrong and never what is in it ("key 2: field \"encodedSecretKey\" is not
  * base64").  Leaves no key material in palloc'ed memory, also where memory runs
  * out.
  */
 extern PseudoKeyring *pseudo_keyring_parse(const char *data, Size len, char **fault);
+
+/* Wipe and free a keyring, with all that was derived of its keys; NULL is allowed. */
+extern void pseudo_keyring_free(PseudoKeyring *keyring);
 
 /* The key of this id, or NULL. */
 extern PseudoKey *pseudo_keyring_find(PseudoKeyring *keyring, uint32 id);

@@ -83,30 +83,32 @@ room(size_t len)
 			} \
 	} while (0)
 
-/* The number of implementations of AES-GCM-SIV that this processor supports. */
+/* The number of choices of AES-GCM-SIV that this processor supports. */
 static inline int
 count_impls(void)
 {
 	int			n = 0;
 
-	for (int i = 0; pseudo_siv_impls[i] != NULL; i++)
-		if (pseudo_siv_impls[i]->supported())
+	for (int i = 0; pseudo_siv_choices[i].name != NULL; i++)
+		if (pseudo_siv_use(pseudo_siv_choices[i].name))
 			n++;
 	return n;
 }
 
-/* Use implementation number i of those, and the HMAC and base64 of this number. */
+/* Use choice number i of those, and the HMAC and base64 of this number. */
 static inline void
 use_impl(int i)
 {
-	const char *siv = NULL;
 	const char *hmac = NULL;
 	const char *base64 = NULL;
+	int			left = i;
 
-	FIND_IMPL(pseudo_siv_impls, i, siv);
+	for (int k = 0; pseudo_siv_choices[k].name != NULL && left >= 0; k++)
+		if (pseudo_siv_use(pseudo_siv_choices[k].name))
+			left--;
 	FIND_IMPL(pseudo_hmac_impls, i, hmac);
 	FIND_IMPL(pseudo_base64_impls, i, base64);
-	MUST(pseudo_siv_use(siv) && pseudo_hmac_use(hmac) && pseudo_base64_use(base64));
+	MUST(left < 0 && pseudo_hmac_use(hmac) && pseudo_base64_use(base64));
 }
 
 #endif							/* PSEUDO_FUZZ_H */

@@ -40,9 +40,9 @@ main(int argc, char **argv)
 	const char *only = getenv("PSEUDO_SIV_IMPL");
 
 	parse_arguments(argc, argv);
-	for (int i = 0; pseudo_siv_impls[i] != NULL && n_impls < MAX_IMPLS; i++)
+	for (int i = 0; pseudo_siv_choices[i].name != NULL && n_impls < MAX_IMPLS; i++)
 	{
-		const char *name = pseudo_siv_impls[i]->name;
+		const char *name = pseudo_siv_choices[i].name;
 
 		if ((only == NULL || only[0] == '\0' || strcmp(only, name) == 0) && pseudo_siv_use(name))
 			impls[n_impls++] = name;

@@ -74,7 +74,7 @@ search_stack(const char *what, size_t len)
 		{
 			if (memmem(stack, STACK_LEN, secrets[i] + piece, PIECE) != NULL)
 			{
-				fprintf(stderr, "%s: %s of %zu bytes leaves %s\n", pseudo_siv_get_impl()->name, what, len, names[i]);
+				fprintf(stderr, "%s: %s of %zu bytes leaves %s\n", pseudo_siv_get_choice()->name, what, len, names[i]);
 				found = true;
 				break;
 			}
@@ -214,9 +214,8 @@ add_round_keys(const uint8_t *keys)
 {
 	static pseudo_siv_key message_key;
 
-	if (!pseudo_siv_impls[0]->supported() || pseudo_siv_impls[1] == NULL)
+	if (pseudo_siv_choices[1].name == NULL || !pseudo_siv_use(pseudo_siv_choices[0].name))
 		return;
-	pseudo_siv_use(pseudo_siv_impls[0]->name);
 	pseudo_siv_key_init(&key, key_bytes, 32);
 	pseudo_siv_key_init(&message_key, keys + 16, 32);
 	for (int i = 1; i < 15; i++)
@@ -268,6 +267,35 @@ search_hmac(void)
 	}
 }
 
+/* Make nonce keys by the HMAC in use: of a key, and of contexts of all kinds of length. */
+static void
+search_nonce_keys(void)
+{
+	static pseudo_nonce_key derived;
+	static pseudo_nonce_key again;
+	static uint8_t context[4096];
+
+	paint_stack();
+	if (pseudo_nonce_key_init(&again, key_bytes, 32, 3) != PSEUDO_OK)
+		exit(2);
+	search_stack("nonce_key_init", 32);
+	for (size_t i = 0; i < N_LENGTHS; i++)
+	{
+		int			n_before = n_secrets;
+
+		/* Twice: what it makes is a secret, too. */
+		pseudo_nonce_key_derive(&derived, &nonce_key, context, lengths[i]);
+		add_secret("a derived key, inner", derived.inner);
+		add_secret("a derived key, inner end", derived.inner + 4);
+		add_secret("a derived key, outer", derived.outer);
+		add_secret("a derived key, outer end", derived.outer + 4);
+		paint_stack();
+		pseudo_nonce_key_derive(&again, &nonce_key, context, lengths[i]);
+		search_stack("nonce_key_derive", lengths[i]);
+		n_secrets = n_before;
+	}
+}
+
 /* The search itself finds something where there is something. */
 static void
 search_what_is_there(void)
@@ -289,24 +317,24 @@ main(void)
 
 	add_secrets(keys);
 	add_round_keys(keys);
-	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
-		if (pseudo_siv_use((*impl)->name))
+	for (const pseudo_siv_choice *choice = pseudo_siv_choices; choice->name != NULL; choice++)
+		if (pseudo_siv_use(choice->name))
 			search_messages();
-	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
+	for (const pseudo_siv_choice *choice = pseudo_siv_choices; choice->name != NULL; choice++)
 	{
-		if (!pseudo_siv_use((*impl)->name))
+		if (!pseudo_siv_use(choice->name))
 			continue;
 		pseudo_siv_key_init(&key, key_bytes, 32);
 		for (size_t i = 0; i < N_LENGTHS && lengths[i] <= 300; i++)
 			search_batches(&key, nonce, &nonce_key, text, lengths[i]);
 	}
 	for (const pseudo_hmac_impl *const *impl = pseudo_hmac_impls; *impl != NULL; impl++)
-		if (pseudo_hmac_use((*impl)->name))
-			search_hmac();
-	paint_stack();
-	if (pseudo_nonce_key_init(&nonce_key, key_bytes, 32, 3) != PSEUDO_OK)
-		return 2;
-	search_stack("nonce_key_init", 32);
+	{
+		if (!pseudo_hmac_use((*impl)->name))
+			continue;
+		search_hmac();
+		search_nonce_keys();
+	}
 	search_what_is_there();
 	printf("nothing left on the stack: %lu passed, %lu failed\n", passed, failed);
 	return failed == 0 ? 0 : 1;

@@ -54,7 +54,7 @@ check(bool ok, const char *what, size_t len)
 		return;
 	}
 	failed++;
-	fprintf(stderr, "FAILED: %s, %zu bytes, by %s, %s\n", what, len, pseudo_siv_get_impl()->name,
+	fprintf(stderr, "FAILED: %s, %zu bytes, by %s, %s\n", what, len, pseudo_siv_get_choice()->name,
 			pseudo_hmac_get_impl()->name);
 }
 
@@ -233,9 +233,9 @@ main(void)
 	}
 	for (size_t i = 0; i < sizeof(value); i++)
 		value[i] = (uint8_t) (i * 7);
-	for (const pseudo_siv_impl *const *siv = pseudo_siv_impls; *siv != NULL; siv++)
+	for (const pseudo_siv_choice *siv = pseudo_siv_choices; siv->name != NULL; siv++)
 	{
-		if (!pseudo_siv_use((*siv)->name))
+		if (!pseudo_siv_use(siv->name))
 			continue;
 		for (const pseudo_hmac_impl *const *hmac = pseudo_hmac_impls; *hmac != NULL; hmac++)
 		{
@@ -243,7 +243,7 @@ main(void)
 				continue;
 			check_implementation(16);
 			check_implementation(32);
-			printf("secrets, %s, HMAC by %s: %lu passed, %lu failed\n", (*siv)->name, (*hmac)->name, passed, failed);
+			printf("secrets, %s, HMAC by %s: %lu passed, %lu failed\n", siv->name, (*hmac)->name, passed, failed);
 			passed = 0;
 			if (failed > 0)
 				return 1;

@@ -336,14 +336,14 @@ run_file(const char *path, bool (*run) (const bytes *row))
 	bool		all_passed = true;
 	bool		any = false;
 
-	for (const pseudo_siv_impl *const *impl = pseudo_siv_impls; *impl != NULL; impl++)
+	for (const pseudo_siv_choice *choice = pseudo_siv_choices; choice->name != NULL; choice++)
 	{
-		if (only != NULL && only[0] != '\0' && strcmp(only, (*impl)->name) != 0)
+		if (only != NULL && only[0] != '\0' && strcmp(only, choice->name) != 0)
 			continue;
-		if (!pseudo_siv_use((*impl)->name))
+		if (!pseudo_siv_use(choice->name))
 			continue;
 		any = true;
-		all_passed = run_rows(path, (*impl)->name, rows, n, run) && all_passed;
+		all_passed = run_rows(path, choice->name, rows, n, run) && all_passed;
 	}
 	if (!any)
 		fprintf(stderr, "no implementation to test\n");
