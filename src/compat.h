@@ -150,6 +150,13 @@ extern int no_such_variable
 	table_beginscan(rel, snapshot, 0, NULL)
 #endif
 
+/* 19: ON CONFLICT may SELECT in place of an UPDATE, with a lock or without. */
+#if PG_VERSION_NUM >= 190000
+#define pseudo_conflict_locks(state)	((state)->oc_ProjInfo != NULL || (state)->oc_LockStrength != LCS_NONE)
+#else
+#define pseudo_conflict_locks(state)	((void) (state), true)
+#endif
+
 /* What a backend of ours waits for. */
 typedef enum PseudoWait
 {

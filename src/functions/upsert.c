@@ -11,6 +11,7 @@
 #include "executor/executor.h"
 #include "utils/memutils.h"
 
+#include "../compat.h"
 #include "upsert.h"
 
 /* A statement that writes. */
@@ -48,7 +49,7 @@ start_statement(QueryDesc *query, int eflags)
 		next_start(query, eflags);
 	else
 		standard_ExecutorStart(query, eflags);
-	if (query->plannedstmt->resultRelations == NIL)
+	if (query->estate->es_opened_result_relations == NIL)
 		return;
 	writer = MemoryContextAlloc(query->estate->es_query_cxt, sizeof(Writer));
 	writer->estate = query->estate;
@@ -100,7 +101,7 @@ pseudo_upsert_lock_mode(FunctionCallInfo fcinfo)
 		table = find_target(estate->es_opened_result_relations, fcinfo->flinfo);
 		if (table == NULL)
 			table = find_target(estate->es_tuple_routing_result_relations, fcinfo->flinfo);
-		if (table && table->ri_onConflict)
+		if (table && table->ri_onConflict && pseudo_conflict_locks(table->ri_onConflict))
 			return ExecUpdateLockMode(estate, table);
 	}
 	return LockTupleKeyShare;
