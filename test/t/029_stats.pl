@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $node = start_server('stats', "shared_preload_libraries = 'pseudo'\nmax_prepared_transactions = 2\nmax_parallel_workers_per_gather = 0\nrestart_after_crash = on");
+my $node = start_server('stats', "shared_preload_libraries = 'pseudo'\nmax_prepared_transactions = 2\nmax_parallel_workers_per_gather = 0\nrestart_after_crash = on", allows_streaming => 1);
 my $keys = '{"version": 1, "primaryKeyId": 2, "keys": [{"keyId": 1, "outputPrefix": "raw", "status": "enabled", "encodedSecretKey": "f2CoqZzXwMH184eTVpp+8JulYYz9Y8yyFhi4CgRvIQQ=", "encodedNonceKey": "+4cwbXKBedylar70LjFOP1x37p3Wzo4iHiEGePlWY1Q=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 2, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "lnDVsh2mujtRcFrIgPJEgb8PNotuXwY2y7DVQqm94zs=", "encodedNonceKey": "Gxa9SxEjafUEyxSi0mFVpx2drNNuLgHV0wLsyzWO5ss=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 3, "outputPrefix": "tink", "status": "disabled", "encodedSecretKey": "6uGxTeCAW9otZLLhQkvLPG5tLdp7W4ztVvWmXaCt1xA=", "encodedNonceKey": "TvVt1D8j8It2TJsNr5Mxgbqd0XgCV+a8HND+vWXsF00=", "nonceStrPos": 0, "nonceEndPos": 12}]}';
 my $disabled = 'AQAAAANkZmRhYWZmMWQ5NjQktmwsQoUrJFtciI9KBTfcOsOk3/UI02YDeEE=';    # by key 3
 
@@ -285,6 +285,18 @@ use_in('postgres', 'officer', 'pseudo', 3);
 is($node->safe_psql('postgres', 'SELECT pseudonymized FROM pseudo.pseudo_stats'), 3, 'after a crash');
 $node->restart;
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pseudo.pseudo_stats'), 0, 'after a restart');
+
+# A standby counts for itself, and need not write anything for it.
+$node->backup('stats');
+my $standby = PostgreSQL::Test::Cluster->new('stats_standby');
+$standby->init_from_backup($node, 'stats', has_streaming => 1);
+$standby->start;
+$standby->safe_psql('postgres', 'SET ROLE owner; SELECT pseudo.pseudonymize(n::text) FROM generate_series(1, 5) n');
+is($standby->safe_psql('postgres', 'SELECT keyring, role, pseudonymized, loads FROM pseudo.pseudo_stats'), 'pseudo|owner|5|1', 'a standby counts');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pseudo.pseudo_stats'), 0, 'a standby: for itself');
+$standby->safe_psql('postgres', 'SELECT pseudo.pseudo_stats_reset()');
+is($standby->safe_psql('postgres', 'SELECT count(*) FROM pseudo.pseudo_stats'), 0, 'a standby: reset');
+$standby->stop;
 
 #
 # A table that is full.
