@@ -138,17 +138,33 @@ column_set(const BulkTarget *target)
 	return set;
 }
 
-/* See bulk.h. */
-void
-pseudo_bulk_open(Bulk *bulk, Oid relid, BulkTarget *target)
+/* The lock that a run takes on a table, from the start: a weaker one first could deadlock with others who alter it. */
+static LOCKMODE
+table_lock(const Bulk *bulk)
 {
-	Relation	rel = try_relation_open(relid, bulk->dry_run ? AccessShareLock : RowExclusiveLock);
-	Bitmapset  *keys;
+	return bulk->dry_run ? AccessShareLock : RowExclusiveLock;
+}
+
+/* Open and lock a table, which may be gone. */
+static Relation
+open_and_lock(const Bulk *bulk, Oid relid)
+{
+	Relation	rel = try_relation_open(relid, table_lock(bulk));
 
 	if (rel == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("a table was dropped while it was being converted")));
+	return rel;
+}
+
+/* See bulk.h. */
+void
+pseudo_bulk_open(Bulk *bulk, Oid relid, BulkTarget *target)
+{
+	Relation	rel = open_and_lock(bulk, relid);
+	Bitmapset  *keys;
+
 	check_kind(bulk, rel);
 	check_rights(rel);
 	find_columns(bulk, rel, target);
@@ -452,7 +468,7 @@ add_leaf(Bulk *bulk, Oid relid)
 void
 pseudo_bulk_check(Bulk *bulk)
 {
-	Relation	root = table_open(bulk->relid, AccessShareLock);
+	Relation	root = open_and_lock(bulk, bulk->relid);
 	BulkTarget	target;
 	ListCell   *cell;
 
@@ -461,7 +477,7 @@ pseudo_bulk_check(Bulk *bulk)
 	for (int i = 0; bulk->operation == BULK_PSEUDONYMIZE && bulk->is_deterministic && i < target.ncolumns; i++)
 		pseudo_column_warn_equality(&target.columns[i], root);
 	check_lookalikes(bulk);
-	foreach(cell, find_all_inheritors(bulk->relid, AccessShareLock, NULL))
+	foreach(cell, find_all_inheritors(bulk->relid, table_lock(bulk), NULL))
 	{
 		MemoryContext caller;
 
@@ -471,5 +487,5 @@ pseudo_bulk_check(Bulk *bulk)
 		add_leaf(bulk, lfirst_oid(cell));
 		MemoryContextSwitchTo(caller);
 	}
-	table_close(root, NoLock);
+	relation_close(root, NoLock);
 }

@@ -169,6 +169,19 @@ is(status(q{'c'::regclass}), 'cancelled|57014|0', 'statement_timeout: it is note
 $node->safe_psql('postgres', q{DROP TRIGGER slow ON c; CALL pseudo.pseudonymize_table('c', '{email}')});
 is($node->safe_psql('postgres', q{SELECT sum(pseudo.reidentify(email)::int) FROM c}), '3', 'and run again, it is done');
 
+# A run that waits at its start for a transaction that alters the table is not in its way: no deadlock ends either.
+for my $case ([ 'ALTER TABLE c ADD d int', qr/0 values in 0 rows converted/ ], [ 'DROP TABLE c', qr/42P01: a table was dropped/ ])
+{
+	my ($next, $told) = @$case;
+	ask($gate, q{BEGIN; LOCK TABLE c IN SHARE MODE});
+	$run = start('call', q{CALL pseudo.pseudonymize_table('c', '{email}')});
+	waits('call');
+	is(ask($gate, "SET LOCAL statement_timeout = '60s'; $next"), '', "$next: while a run waits for it");
+	ask($gate, 'COMMIT');
+	$run->{run}->finish;
+	like($run->{out}, $told, "$next: is told");
+}
+
 leave($gate);
 $node->stop;
 done_testing();
