@@ -1,5 +1,5 @@
-# The provider file where things go wrong in the middle: a server killed while it stores, no room, a folder that cannot be written, another
-# tool that writes over the file while it is read.
+# The provider file where things go wrong in the middle: a server killed while it stores, no room, a folder or a file system that cannot be
+# written, calls that signals interrupt, another tool that writes over the file while it is read.
 use strict;
 use warnings;
 
@@ -201,6 +201,112 @@ SKIP:
 	is($node->safe_psql('postgres', "SELECT pseudo.pseudonymize('x', true, '', 'torn')"), $pseudonyms[0], 'closed: the keys');
 	is($node->safe_psql('postgres', "SELECT pseudo.pseudo_create_key('torn')"), 2, 'closed: and a new one');
 	leave($s);
+}
+
+#
+# A read-only file system, and signals in the middle of calls: by a shim, since neither can be had at will.  What is below a folder "ro"
+# is read-only; each call on a file below a folder "interrupted" is interrupted once, and noted.
+#
+SKIP:
+{
+	my $why = no_shims();
+
+	skip "no shim: $why", 1 if $why;
+	my $notes = $node->basedir . '/notes';
+	my $shim = compile_shim($node->basedir, 'shim', <<'C_END', "-DNOTES=\"$notes\"");
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define REAL(name) ((__typeof__(&name)) dlsym(RTLD_NEXT, #name))
+
+/* Is this call to be interrupted: on a file that is below "interrupted", and not right after one that was? */
+static int
+is_interrupted(int fd, const char *function)
+{
+	static int	again = 0;
+	char		link[64];
+	char		path[4096];
+	ssize_t		len;
+	int			saved = errno;
+	int			notes;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, path, sizeof(path) - 1);
+	errno = saved;
+	path[len < 0 ? 0 : len] = '\0';
+	if (strstr(path, "/interrupted") == NULL || (again = !again) == 0)
+		return 0;
+	notes = REAL(open) (NOTES, O_CREAT | O_WRONLY | O_APPEND, 0600);
+	dprintf(notes, "%s\n", function);
+	REAL(close) (notes);
+	errno = EINTR;
+	return 1;
+}
+
+ssize_t read(int fd, void *data, size_t size) { return is_interrupted(fd, "read") ? -1 : REAL(read) (fd, data, size); }
+ssize_t write(int fd, const void *data, size_t size) { return is_interrupted(fd, "write") ? -1 : REAL(write) (fd, data, size); }
+int fsync(int fd) { return is_interrupted(fd, "fsync") ? -1 : REAL(fsync) (fd); }
+int flock(int fd, int operation) { return is_interrupted(fd, "flock") ? -1 : REAL(flock) (fd, operation); }
+
+/* A read-only file system: what is there can be opened, and nothing made or removed. */
+static int
+is_refused(const char *path, int flags)
+{
+	if (strstr(path, "/ro/") == NULL || !(flags & (O_WRONLY | O_CREAT)) || (!(flags & O_WRONLY) && access(path, F_OK) == 0))
+		return 0;
+	errno = EROFS;
+	return 1;
+}
+
+#define OPEN(name) \
+int name(const char *path, int flags, ...) \
+{ \
+	va_list		args; \
+	mode_t		mode; \
+\
+	va_start(args, flags); \
+	mode = flags & O_CREAT ? va_arg(args, mode_t) : 0; \
+	va_end(args); \
+	return is_refused(path, flags) ? -1 : REAL(name) (path, flags, mode); \
+}
+OPEN(open)
+OPEN(open64)
+
+int unlink(const char *path) { return is_refused(path, O_WRONLY) ? -1 : REAL(unlink) (path); }
+C_END
+	for my $name ('ro', 'interrupted')
+	{
+		mkdir "$dir/$name" or die $!;
+		add_keyring($node, $name, undef, path => "$dir/$name/k.json");
+	}
+	$node->safe_psql('postgres', "SELECT pseudo.pseudo_create_key('ro')");
+	$node->stop;
+	{
+		local $ENV{LD_PRELOAD} = $shim;
+		$node->start;
+	}
+	my $before = slurp_file("$dir/ro/k.json");
+	for my $lock ('with', 'without')
+	{
+		unlink "$dir/ro/k.json.lock" if $lock eq 'without';
+		my ($code, $out, $said) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT pseudo.pseudo_create_key('ro')");
+		like($said, qr/^psql:\S+ ERROR:  42501: could not create file ".*": Read-only file system$/m, "a read-only file system, $lock a lock file: the error");
+		like($said, qr/^DETAIL:  The keyring is as it was\.\nHINT:  .*write to its directory/m, "a read-only file system, $lock a lock file: what it means");
+		is(slurp_file("$dir/ro/k.json"), $before, "a read-only file system, $lock a lock file: nothing has changed");
+	}
+	is($node->safe_psql('postgres', "SELECT pseudo.reidentify(pseudo.pseudonymize('x', keyring => 'ro'), keyring => 'ro')"), 'x', 'a read-only file system: its keys are read');
+	is($node->safe_psql('postgres', "SELECT pseudo.pseudo_create_key('interrupted'), pseudo.pseudo_create_key('interrupted')"), '1|2', 'interrupted: keys are made');
+	is($node->safe_psql('postgres', "SELECT pseudo.reidentify(pseudo.pseudonymize('x', keyring => 'interrupted'), keyring => 'interrupted')"), 'x', 'interrupted: and read');
+	is(names("$dir/interrupted"), 'k.json k.json.lock', 'interrupted: nothing is left over');
+	my %interrupted = map { $_ => 1 } split /\n/, slurp_file($notes);
+	is(join(' ', sort keys %interrupted), 'flock fsync read write', 'interrupted: all these calls');
 }
 
 $node->stop;
