@@ -32,14 +32,17 @@ OBJS = \
 	src/core/siv_vaes.o \
 	src/core/siv_x86.o \
 	src/core/wipe.o \
+	src/keyring/attempts.o \
 	src/keyring/cache.o \
 	src/keyring/count.o \
 	src/keyring/derived.o \
 	src/keyring/document.o \
+	src/keyring/dropped.o \
 	src/keyring/failure.o \
 	src/keyring/json_escape.o \
 	src/keyring/json_tree.o \
 	src/keyring/keyring.o \
+	src/keyring/load.o \
 	src/keyring/options.o \
 	src/keyring/process.o \
 	src/keyring/provider.o \
@@ -47,9 +50,13 @@ OBJS = \
 	src/keyring/provider_command.o \
 	src/keyring/provider_file.o \
 	src/keyring/providers.o \
+	src/keyring/refresher.o \
 	src/keyring/secret.o \
+	src/keyring/shared.o \
+	src/keyring/shared_memory.o \
 	src/keyring/small_file.o \
 	src/keyring/stats.o \
+	src/keyring/warn.o \
 	src/functions/admin.o \
 	src/functions/array.o \
 	src/functions/bulk.o \

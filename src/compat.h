@@ -166,7 +166,9 @@ typedef enum PseudoWait
 	PSEUDO_WAIT_RETRY,			/* the next attempt at one of these */
 	PSEUDO_WAIT_FILE,			/* the lock on a keyring's file, or the end of
 								 * writing to it */
-	PSEUDO_WAIT_BULK_RETRY		/* the next attempt at a batch of rows */
+	PSEUDO_WAIT_BULK_RETRY,		/* the next attempt at a batch of rows */
+	PSEUDO_WAIT_KEYRING,		/* another session, which loads the keyring */
+	PSEUDO_WAIT_REFRESHER		/* the refresher has nothing to do */
 } PseudoWait;
 
 /* The wait event to show in pg_stat_activity; since 17 each has a name of its own. */
@@ -175,7 +177,8 @@ pseudo_wait_event(PseudoWait wait)
 {
 #if PG_VERSION_NUM >= 170000
 	static const char *const names[] = {
-		"PseudoCommand", "PseudoHttp", "PseudoRetry", "PseudoFile", "PseudoBulkRetry"
+		"PseudoCommand", "PseudoHttp", "PseudoRetry", "PseudoFile", "PseudoBulkRetry",
+		"PseudoKeyring", "PseudoRefresher"
 	};
 	static uint32 events[lengthof(names)];
 

@@ -7,11 +7,15 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
+#include "utils/guc.h"
 
 #include "compat.h"
 #include "functions/upsert.h"
 #include "keyring/cache.h"
 #include "keyring/count.h"
+#include "keyring/dropped.h"
+#include "keyring/refresher.h"
+#include "keyring/shared.h"
 #include "keyring/stats.h"
 
 PSEUDO_MODULE_MAGIC("pseudo");
@@ -27,6 +31,7 @@ request_memory(void)
 {
 	if (next_request_hook)
 		next_request_hook();
+	pseudo_shared_request();
 	pseudo_stats_request();
 }
 
@@ -36,6 +41,7 @@ start_memory(void)
 {
 	if (next_startup_hook)
 		next_startup_hook();
+	pseudo_shared_startup();
 	pseudo_stats_startup();
 }
 
@@ -43,8 +49,12 @@ start_memory(void)
 static void
 begin_server(void)
 {
+	pseudo_shared_init();
+	pseudo_dropped_init();
+	pseudo_refresher_init();
 	pseudo_stats_init();
 	pseudo_count_init();
+	MarkGUCPrefixReserved("pseudo");
 	next_request_hook = shmem_request_hook;
 	shmem_request_hook = request_memory;
 	next_startup_hook = shmem_startup_hook;

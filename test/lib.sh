@@ -216,9 +216,11 @@ init_cluster() {
 }
 
 # Make and start a cluster in $work, on a socket in $sockets only; $settings are further options of the server.
+# PSEUDO_PRELOAD=1 in the environment preloads the library.
 settings=
 start_cluster() {
 	local options="-c listen_addresses='' -c unix_socket_directories='$sockets' -c fsync=off $settings"
+	[ -z "${PSEUDO_PRELOAD:-}" ] || options="$options -c shared_preload_libraries=pseudo"
 	init_cluster
 	quietly as_server "$bindir/pg_ctl" -D "$work/data" -l "$work/server.log" -w \
 		-o "$options" start || {

@@ -21,6 +21,7 @@
 #	tour		test/demo.sh: what it checks are tests
 #	bench		test/bench/sql.sh in short; how fast it was is not judged
 #	regress		pg_regress
+#	preloaded	pg_regress and all TAP tests with shared_preload_libraries = 'pseudo'
 #	modes		pg_regress with serializable transactions, and with parallel plans
 #	cassert		pg_regress on a server with assertions, where PG_CONFIG_CASSERT names one
 #	format		the sources, by pgindent of PostgreSQL 19
@@ -59,7 +60,7 @@ set -uo pipefail
 
 sections=("$@")
 # The longest first.
-[ $# -gt 0 ] || sections=(tap memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 i386 unit modes tour bench warnings regress cassert build package upgrade format scripts)
+[ $# -gt 0 ] || sections=(tap preloaded memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 i386 unit modes tour bench warnings regress cassert build package upgrade format scripts)
 for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done

@@ -120,7 +120,7 @@ run_tap() {
 		PATH="$bindir:$PATH" PERL5LIB="$pgxs_src/test/perl:$work/tree/test/t" \
 		PG_REGRESS="$pgxs_src/test/regress/pg_regress" PG_CONFIG="$PG_CONFIG" \
 		TESTDIR="$work/tree" TESTDATADIR="$work/tree/tmp_check" TESTLOGDIR="$work/tree/tmp_check/log" \
-		PG_TEST_TIMEOUT_DEFAULT=180 CI="${CI:-}" "$2" \
+		PG_TEST_TIMEOUT_DEFAULT=180 CI="${CI:-}" PSEUDO_PRELOAD="${PSEUDO_PRELOAD:-}" "$2" \
 		sh -c 'cd "$1" && shift && exec prove -v --timer -j 4 "$@"' sh "$work/tree" "${@:3}" > "$suite_log" 2>&1
 	status=$?
 	count_suite "$1" $status \
@@ -147,6 +147,20 @@ run_all_tap() {
 section_tap() {
 	copy_tree
 	run_all_tap TAP
+}
+
+# pg_regress and all TAP tests with the library preloaded, so that sessions share keyrings.
+section_preloaded() {
+	local PSEUDO_PRELOAD=1
+	if ! [[ " ${PG_TEST_EXTRA:-} " == *" slow "* ]]; then
+		skip "preloaded, TAP" "as long as the section tap: PG_TEST_EXTRA=slow"
+		copy_tree
+	else
+		copy_tree
+		run_all_tap "TAP, preloaded"
+	fi
+	start_cluster
+	run_regress "pg_regress, preloaded"
 }
 
 # Modules whose calls of the system and of libraries fail in turn: test/faults/fault.c.

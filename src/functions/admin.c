@@ -221,7 +221,10 @@ change_keyring(ForeignServer *server, Change *change)
 	PG_FINALLY();
 	{
 		if (change->made)
+		{
+			pseudo_cache_demand(server);
 			broadcast_now(hashvalue);
+		}
 	}
 	PG_END_TRY();
 	pseudo_cache_install(server, &stored, version);

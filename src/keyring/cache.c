@@ -13,9 +13,10 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_foreign_server.h"
-#include "common/pg_prng.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -27,27 +28,13 @@
 #include "cache.h"
 #include "clock.h"
 #include "count.h"
+#include "load.h"
 #include "secret.h"
+#include "shared.h"
+#include "warn.h"
 
-#define REFUSED_RETRY	60000	/* milliseconds until a refusal is asked again */
-#define EARLY_PAUSE		60000	/* milliseconds between fruitless early
-								 * refreshes */
-#define FIRST_RETRY		1000	/* milliseconds after the first transient
-								 * failure */
-#define MAX_RETRY		60000
-#define SHORT_TIMEOUT	1000	/* milliseconds for a provider while old keys
-								 * can serve */
-#define LOST_PAUSE		60000	/* milliseconds in which all backends ask
-								 * again after lost messages */
-
-/* Why a keyring is loaded. */
-typedef enum LoadReason
-{
-	LOAD_DUE,					/* there is none, or it is old */
-	LOAD_EARLY,					/* a pseudonym opened under no key */
-	LOAD_NOW					/* pseudo_refresh_keyring(): a refusal counts
-								 * at once */
-} LoadReason;
+#define ALONE_PAUSE	60000		/* milliseconds until this backend asks again
+								 * whether the server has room for a keyring */
 
 typedef struct CacheEntry
 {
@@ -70,18 +57,16 @@ typedef struct CacheEntry
 	char	   *options;		/* pseudo_options_identity() of the server
 								 * that it was loaded from */
 	TimestampTz loaded_at;
-	int64		next_ms;		/* no load before, unless something changed,
-								 * or there are no keys and a new statement
-								 * asks; monotonic clock, milliseconds, as all
-								 * _ms */
-	int64		failing_ms;		/* the first of the failures in a row */
+	int64		loaded_ms;		/* monotonic clock, milliseconds, as all _ms */
+	PseudoAttempts attempts;	/* its next_ms: no load before, unless
+								 * something changed, or there are no keys and
+								 * a new statement asks */
 	int64		early_ms;		/* no early refresh before */
-	int64		refused_ms;		/* the first of the refusals in a row */
 	int64		wipe_ms;		/* keys that nobody used are not kept after
 								 * this */
-	int			refusals;		/* in a row */
-	int			failures;		/* of any kind in a row, loads that were
-								 * cancelled too */
+	PseudoSharedRef shared;		/* the server's, where it has it */
+	int64		alone_ms;		/* what the server has is not looked for
+								 * before */
 } CacheEntry;
 
 uint64		pseudo_generation = 1;
@@ -211,6 +196,7 @@ has_options(CacheEntry *entry, ForeignServer *server)
 static void
 remove_entry(CacheEntry *entry)
 {
+	pseudo_shared_release(&entry->shared);
 	drop_keys(entry);
 	keep_string(&entry->version, NULL);
 	keep_failure(entry, NULL);
@@ -294,114 +280,6 @@ get_entry(Oid serverid)
 	return entry;
 }
 
-/* A time that falls at random within the last tenth of an interval. */
-static int64
-jittered(int64 interval_ms)
-{
-	return interval_ms - (int64) (pg_prng_double(&pg_global_prng_state) * interval_ms / 10);
-}
-
-/* Say that a nonce key is short enough to be found. */
-static void
-warn_weak(int elevel, const char *server, const PseudoKey *key)
-{
-	ereport(elevel,
-			(errmsg_plural("keyring \"%s\": key %u has a weak nonce key of %d byte",
-						   "keyring \"%s\": key %u has a weak nonce key of %d bytes",
-						   (unsigned long) key->nonce_key_len,
-						   server, key->id, key->nonce_key_len),
-			 errdetail("A nonce key of less than %d bytes can be searched for with two known pairs of value and pseudonym. Whoever finds it can test guesses against every deterministic pseudonym made under this key.",
-					   PSEUDO_WEAK_NONCE_KEY),
-			 errhint("Create a new key, make it primary, and convert the old pseudonyms with repseudonymize_table().")));
-}
-
-/* Say which keys of a document cannot be used, and which is the first that is weak. */
-static void
-warn_of_keys(int elevel, const char *server, PseudoKeyring *keyring)
-{
-	PseudoKey  *weak = NULL;
-
-	for (int i = 0; i < keyring->nkeys; i++)
-	{
-		PseudoKey  *key = &keyring->keys[i];
-
-		if (key->status == PSEUDO_KEY_UNUSABLE)
-			ereport(elevel,
-					(errmsg("keyring \"%s\": key %u cannot be used: its field \"%s\" is not one that this version knows",
-							server, key->id,
-							key->prefix == PSEUDO_PREFIX_UNKNOWN ? "outputPrefix" : "status")));
-		else if (weak == NULL && key->status == PSEUDO_KEY_ENABLED && pseudo_key_is_weak(key))
-			weak = key;
-	}
-	if (weak)
-		warn_weak(elevel, server, weak);
-}
-
-/*
- * Returns true if a key got other material.  Takes constant time; a key
- * without material has all zeros.
- */
-static bool
-was_replaced(const PseudoKey *old, const PseudoKey *new)
-{
-	return new->siv_bits != 0 && old->siv_bits != 0 &&
-		CRYPTO_memcmp(&old->siv, &new->siv, sizeof(old->siv)) != 0;
-}
-
-/*
- * Returns true if a new document lost a key: gone without a destroyed entry, or
- * with other material under the same id, as in a replaced one-key document.
- */
-static bool
-is_lost(const PseudoKey *old, PseudoKeyring *new)
-{
-	PseudoKey  *now = pseudo_keyring_find(new, old->id);
-
-	return old->status != PSEUDO_KEY_DESTROYED && (now == NULL || was_replaced(old, now));
-}
-
-/* Note in a new keyring which keys it lost, and which were lost before and have not come back. */
-static void
-note_lost(PseudoKeyring *old, PseudoKeyring *new)
-{
-	for (int i = 0; i < old->nkeys && new->nlost < PSEUDO_LOST_MAX; i++)
-	{
-		if (is_lost(&old->keys[i], new))
-			new->lost[new->nlost++] = old->keys[i].id;
-	}
-	for (int i = 0; i < old->nlost && new->nlost < PSEUDO_LOST_MAX; i++)
-	{
-		PseudoKey  *other = pseudo_keyring_find(old, old->lost[i]);
-		PseudoKey  *now = pseudo_keyring_find(new, old->lost[i]);
-
-		if (now == NULL ? other == NULL :
-			other && now->status != PSEUDO_KEY_DESTROYED && !was_replaced(other, now))
-			new->lost[new->nlost++] = old->lost[i];
-	}
-}
-
-/* Say which keys a new document lost. */
-static void
-warn_lost(int elevel, const char *server, PseudoKeyring *old, const char *old_version,
-		  PseudoKeyring *new, const char *new_version)
-{
-	for (int i = 0; i < old->nkeys; i++)
-	{
-		if (!is_lost(&old->keys[i], new))
-			continue;
-		ereport(elevel,
-				(errmsg("keyring \"%s\": key %u is gone from the document",
-						server, old->keys[i].id),
-				 pseudo_keyring_find(new, old->keys[i].id) ?
-				 errdetail("Version %s has another key under this id than version %s.",
-						   new_version, old_version) :
-				 errdetail("Version %s has it, version %s does not.",
-						   old_version, new_version),
-				 errhint("Pseudonyms under this key cannot be read any more: restore the key from version %s, or add a destroyed entry for it.",
-						 old_version)));
-	}
-}
-
 /* Keep an entry's keys no longer than until then, where nobody uses them. */
 static void
 wipe_after(CacheEntry *entry, int64 wipe_ms)
@@ -413,17 +291,17 @@ wipe_after(CacheEntry *entry, int64 wipe_ms)
 /*
  * Put a new keyring into an entry; takes it over.  Everything that can fail
  * for lack of memory comes first.  What its document should not have or lack is
- * told to the owner, who asked for it, else once a version to the server's log:
- * an analyst can do nothing about it.
+ * told to the owner, who asked for it (elevel is WARNING), else once a version
+ * to the server's log (LOG_SERVER_ONLY): an analyst can do nothing about it.
+ * 0: it has been told already.
  */
 static void
 put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
-			PseudoKeyring *keyring, const char *version, bool is_owner)
+			PseudoKeyring *keyring, const char *version, int elevel)
 {
 	PseudoKeyring *old = entry->keyring;
 	char	   *volatile old_version = NULL;
 	volatile bool same_options = false;
-	int			elevel = is_owner ? WARNING : LOG_SERVER_ONLY;
 	int64		now = pseudo_now_ms();
 
 	PG_TRY();
@@ -442,24 +320,26 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	}
 	PG_END_TRY();
 
-	if (same_options && old)
-		note_lost(old, keyring);
+	if (same_options && old && elevel != 0)
+		pseudo_note_lost(old, keyring);
 	pseudo_generation++;
 	entry->keyring = keyring;
 	entry->loaded_at = GetCurrentTimestamp();
-	entry->next_ms = now + jittered((int64) options->refresh_interval * 1000);
+	entry->loaded_ms = now;
+	memset(&entry->attempts, 0, sizeof(entry->attempts));
+	entry->attempts.next_ms = now + pseudo_jittered((int64) options->refresh_interval * 1000);
 	entry->doubtful = false;
 	wipe_after(entry, now + ((int64) options->refresh_interval + options->stale_limit) * 1000);
-	entry->refusals = 0;
-	entry->failures = 0;
 
 	/* Sending a WARNING can fail: the old keys must not outlive that. */
 	PG_TRY();
 	{
-		if (same_options && old)
-			warn_lost(elevel, server->servername, old, old_version, keyring, version);
-		if (is_owner || !(IsParallelWorker() || (same_options && strcmp(old_version, version) == 0)))
-			warn_of_keys(elevel, server->servername, keyring);
+		if (same_options && old && elevel != 0)
+			pseudo_warn_of_lost(elevel, server->servername, old, old_version, keyring, version);
+		if (elevel == WARNING ||
+			(elevel != 0 && !IsParallelWorker() &&
+			 !(same_options && old_version && strcmp(old_version, version) == 0)))
+			pseudo_warn_of_keys(elevel, server->servername, keyring);
 	}
 	PG_CATCH();
 	{
@@ -470,145 +350,255 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	pseudo_keyring_free(old);
 }
 
-/* Report a provider's failure. */
-static void
-report_failure(int elevel, ForeignServer *server, const PseudoFailure *failure)
+/* To whom what is wrong with a document that was loaded is told. */
+static int
+told_to(PseudoLoadReason reason)
 {
-	ereport(elevel,
-			(errcode(failure->sqlstate),
-			 errmsg("keyring \"%s\": %s", server->servername, failure->message),
-			 failure->detail ? errdetail("%s", failure->detail) : 0,
-			 failure->hint ? errhint("%s", failure->hint) : 0));
+	return reason == PSEUDO_LOAD_NOW ? WARNING : LOG_SERVER_ONLY;
 }
 
-/* Ask the provider for a keyring; NULL and *failure where it has none. */
-static PseudoKeyring *
-load_keyring(const PseudoOptions *options, char **version, PseudoFailure *failure)
+/* Note that old keys serve on, and say why. */
+static void
+serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
+		 const PseudoFailure *failure, PseudoLoadReason reason)
 {
-	PseudoDocument document;
-	PseudoKeyring *volatile keyring = NULL;
-	char	   *fault = NULL;
-
-	document = options->provider->load(options, version, failure);
-	if (document.data == NULL)
-		return NULL;
-
-	PG_TRY();
-	{
-		keyring = pseudo_keyring_parse(document.data, document.len, &fault);
-	}
-	PG_FINALLY();
-	{
-		pseudo_secret_free(document.data);
-	}
-	PG_END_TRY();
-
-	if (keyring == NULL)
-		pseudo_fail(failure, PSEUDO_FAIL_BAD_DOCUMENT, ERRCODE_INVALID_PARAMETER_VALUE,
-					psprintf("the document is not a keyring: %s", fault), NULL, NULL);
-	return keyring;
+	if (failure->class != PSEUDO_FAIL_REFUSED)
+		wipe_after(entry, Max(entry->wipe_ms, entry->attempts.failing_ms +
+							  (int64) options->stale_limit * 1000));
+	pseudo_load_report(pseudo_load_level(failure->class, reason == PSEUDO_LOAD_NOW),
+					   server->servername, failure);
 }
 
 /*
- * Wait longer after each failure in a row, and not all backends equally long.
- */
-static void
-pause_load(CacheEntry *entry)
-{
-	int64		pause = Min((int64) FIRST_RETRY << Min(entry->failures - 1, 10), MAX_RETRY);
-
-	entry->next_ms = pseudo_now_ms() + pause / 2 +
-		(int64) (pg_prng_double(&pg_global_prng_state) * pause / 2);
-}
-
-/*
- * Decide what a failure means for the keys of an entry: returns true where
- * they serve on, else drops them.
+ * Load an entry's keyring for this backend alone.  Returns false where that
+ * failed and no old keys serve on; *failure says why.
  */
 static bool
-serve_on(CacheEntry *entry, ForeignServer *server, const PseudoOptions *options,
-		 const PseudoFailure *failure, LoadReason reason)
+load_alone(CacheEntry *entry, ForeignServer *server, PseudoOptions *options,
+		   PseudoFailure *failure, PseudoLoadReason reason)
 {
-	int64		now = pseudo_now_ms();
+	PseudoAttempts *attempts = &entry->attempts;
+	PseudoKeyring *keyring;
+	char	   *version = NULL;
 
-	if (failure->class == PSEUDO_FAIL_REFUSED)
+	if (entry->keyring && reason != PSEUDO_LOAD_NOW)
+		options->timeout = Min(options->timeout, PSEUDO_SHORT_TIMEOUT);
+	pseudo_attempts_begin(attempts, reason);
+	if (entry->keyring && attempts->failures > 1 &&
+		pseudo_attempts_are_stale(attempts, options->stale_limit))
+		drop_keys(entry);		/* also where each load was cancelled */
+	pseudo_count(entry->count, PSEUDO_COUNT_WAITS, 1);
+	keyring = pseudo_load(options, &version, failure);
+	if (keyring)
 	{
-		bool		counts = reason != LOAD_EARLY || now >= entry->refused_ms + REFUSED_RETRY;
-
-		if (reason == LOAD_NOW || (entry->refusals > 0 && counts))
-		{
-			drop_keys(entry);
-			return false;
-		}
-		if (entry->refusals++ == 0)
-			entry->refused_ms = now;
-		entry->next_ms = entry->refused_ms + REFUSED_RETRY;
-		report_failure(WARNING, server, failure);
+		pseudo_count(entry->count, PSEUDO_COUNT_LOADS, 1);
+		put_keyring(entry, server, options, keyring, version, told_to(reason));
 		return true;
 	}
-
-	entry->refusals = 0;
-	if (now - entry->failing_ms >= (int64) options->stale_limit * 1000)
+	pseudo_count_failure(entry->count, failure);
+	keep_failure(entry, failure);
+	pseudo_attempts_pause(attempts);
+	if (entry->keyring == NULL)
+		return false;
+	if (!pseudo_attempts_failed(attempts, failure->class, options->stale_limit, reason))
 	{
 		drop_keys(entry);
 		return false;
 	}
-	wipe_after(entry, Max(entry->wipe_ms, entry->failing_ms + (int64) options->stale_limit * 1000));
-	report_failure(failure->class == PSEUDO_FAIL_TRANSIENT && reason != LOAD_NOW ? LOG : WARNING,
-				   server, failure);
+	serve_on(entry, server, options, failure, reason);
 	return true;
 }
 
+/* Cleanup callback: a load for all was cancelled, or this backend ends. */
+static void
+abandon_load(int code pg_attribute_unused(), Datum arg)
+{
+	pseudo_shared_abandon((PseudoSharedAsk *) DatumGetPointer(arg));
+}
+
+/* What this backend can do for the server's keyring. */
+typedef enum SharedResult
+{
+	SHARED_SERVES,				/* the entry has keys */
+	SHARED_FAILED,				/* it has none; *failure says why */
+	SHARED_AGAIN,				/* ask again */
+	SHARED_ALONE				/* load alone */
+} SharedResult;
+
+/* What follows from a load for all that failed. */
+static SharedResult
+fail_shared(CacheEntry *entry, ForeignServer *server, const PseudoSharedAsk *ask,
+			PseudoSharedOutcome outcome, const PseudoFailure *failure)
+{
+	keep_failure(entry, failure);
+	if (outcome == PSEUDO_SHARED_DROPPED)
+		drop_keys(entry);
+	if (outcome == PSEUDO_SHARED_SERVES_ON && entry->keyring == NULL &&
+		ask->reason != PSEUDO_LOAD_NOW)
+		return SHARED_AGAIN;	/* the server has keys that serve on */
+	if (entry->keyring == NULL)
+		return SHARED_FAILED;
+	entry->attempts.next_ms = ask->next_ms;
+	serve_on(entry, server, ask->options, failure, ask->reason);
+	return SHARED_SERVES;
+}
+
+/* Load a keyring for all. */
+static SharedResult
+load_shared(CacheEntry *entry, ForeignServer *server, PseudoSharedAsk *ask,
+			PseudoFailure *failure)
+{
+	PseudoKeyring *volatile keyring = NULL;
+	volatile PseudoSharedOutcome outcome = PSEUDO_SHARED_UNKNOWN;
+	char	   *version = NULL;
+	int			elevel;
+
+	PG_ENSURE_ERROR_CLEANUP(abandon_load, PointerGetDatum(ask));
+	{
+		keyring = pseudo_load(ask->options, &version, failure);
+		if (keyring && entry->keyring)
+			pseudo_note_lost(entry->keyring, keyring);
+		outcome = pseudo_shared_finish(ask, keyring, version, failure);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(abandon_load, PointerGetDatum(ask));
+
+	if (keyring)
+		pseudo_count(entry->count, PSEUDO_COUNT_LOADS, 1);
+	else
+		pseudo_count_failure(entry->count, failure);
+	if (outcome == PSEUDO_SHARED_UNKNOWN)
+	{
+		memset(&entry->shared, 0, sizeof(entry->shared));
+		entry->alone_ms = pseudo_now_ms() + ALONE_PAUSE;
+	}
+	if (outcome == PSEUDO_SHARED_OLD)
+	{
+		pseudo_keyring_free(keyring);
+		return SHARED_AGAIN;
+	}
+	if (keyring == NULL)
+		return fail_shared(entry, server, ask, outcome, failure);
+	elevel = outcome == PSEUDO_SHARED_PUBLISHED && !ask->new_version &&
+		ask->reason != PSEUDO_LOAD_NOW ? 0 : told_to(ask->reason);
+	put_keyring(entry, server, ask->options, keyring, version, elevel);
+	if (outcome == PSEUDO_SHARED_PUBLISHED)
+		entry->attempts.next_ms = ask->next_ms;
+	return SHARED_SERVES;
+}
+
+/* Take what the server has. */
+static void
+take_shared(CacheEntry *entry, ForeignServer *server, const PseudoSharedAsk *ask,
+			const PseudoFailure *failure)
+{
+	int64		now = pseudo_now_ms();
+
+	if (ask->keyring)
+	{
+		put_keyring(entry, server, ask->options, ask->keyring, ask->version, 0);
+		entry->loaded_at = ask->loaded_at;
+		entry->loaded_ms = ask->loaded_ms;
+	}
+	if (failure->class != PSEUDO_FAIL_NONE || entry->error)
+		keep_failure(entry, failure->class != PSEUDO_FAIL_NONE ? failure : NULL);
+	entry->attempts.next_ms = ask->next_ms;
+	entry->doubtful = false;
+	wipe_after(entry, now + ((int64) ask->options->refresh_interval +
+							 ask->options->stale_limit) * 1000);
+}
+
+/* Ask the server for a keyring, once. */
+static SharedResult
+ask_shared(CacheEntry *entry, ForeignServer *server, PseudoOptions *options, bool again,
+		   PseudoFailure *failure, PseudoLoadReason reason)
+{
+	PseudoSharedAsk ask = {
+		.ref = &entry->shared,
+		.identity = entry->options,
+		.options = options,
+		.reason = reason,
+		.again = again,
+		.own = entry->keyring,
+		.own_version = entry->version,
+		.own_loaded_at = entry->loaded_at,
+		.own_loaded_ms = entry->loaded_ms
+	};
+
+	PseudoSharedAnswer answer = pseudo_shared_ask(&ask, failure);
+
+	if (ask.waited)
+		pseudo_count(entry->count, PSEUDO_COUNT_WAITS, 1);
+	switch (answer)
+	{
+		case PSEUDO_SHARED_CURRENT:
+			take_shared(entry, server, &ask, failure);
+			return SHARED_SERVES;
+		case PSEUDO_SHARED_FAILED:
+			keep_failure(entry, failure);
+			drop_keys(entry);
+			return SHARED_FAILED;
+		case PSEUDO_SHARED_LOAD:
+			return load_shared(entry, server, &ask, failure);
+		default:
+			entry->alone_ms = pseudo_now_ms() + ALONE_PAUSE;
+			return SHARED_ALONE;
+	}
+}
+
+/* Have an entry follow the options of its server. */
+static void
+follow_options(CacheEntry *entry, ForeignServer *server)
+{
+	if (has_options(entry, server))
+		return;
+	pseudo_shared_release(&entry->shared);
+	drop_keys(entry);
+	keep_string(&entry->version, NULL);
+	keep_string(&entry->options, pseudo_options_identity(server->options));
+	memset(&entry->attempts, 0, sizeof(entry->attempts));
+}
+
 /*
- * Load an entry's keyring again.  Returns false where that failed and no old
- * keys serve on; *failure says why.
+ * Bring an entry's keyring up to date, from the server's or by a load.
+ * Returns false where that failed and no old keys serve on; *failure says why.
  */
 static bool
-reload_entry(CacheEntry *entry, PseudoFailure *failure, LoadReason reason)
+reload_entry(CacheEntry *entry, PseudoFailure *failure, PseudoLoadReason reason)
 {
 	uint64		changes = entry->changes;	/* before the options are read */
 	ForeignServer *server = GetForeignServer(entry->serverid);
-	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
-	PseudoKeyring *keyring;
-	char	   *version = NULL;
-	bool		ok = true;
+	bool		changed = changes != entry->seen || entry->doubtful;
+	SharedResult result;
+	PseudoOptions *options;
 
 	/* Other options mean another keyring: the old keys may not stand in. */
-	if (entry->keyring && !has_options(entry, server))
+	options = pseudo_options_read(server->servername, server->options);
+	if (pseudo_shared_is_on())
+		follow_options(entry, server);
+	else if (entry->keyring && !has_options(entry, server))
 		drop_keys(entry);
-
-	/* Who has been told of a change must not be answered by an older cache. */
-	options->fresh = reason != LOAD_DUE || entry->changes != entry->seen || entry->doubtful;
-	if (entry->keyring && reason != LOAD_NOW)
-		options->timeout = Min(options->timeout, SHORT_TIMEOUT);
+	entry->seen = changes;		/* later ones are still to be seen */
 
 	/*
-	 * A failure until it has succeeded: a cancel in the middle must neither
-	 * have each statement wait nor stop stale_limit's clock.
+	 * Who changes a keyring here says so in shared memory; only the messages
+	 * tell of what has been replayed.
 	 */
-	if (entry->failures++ == 0)
-		entry->failing_ms = pseudo_now_ms();
-	if (reason != LOAD_EARLY)
-		pause_load(entry);
-	entry->seen = changes;		/* later ones are still to be seen */
-	if (entry->keyring && entry->failures > 1 &&
-		pseudo_now_ms() - entry->failing_ms >= (int64) options->stale_limit * 1000)
-		drop_keys(entry);		/* also where each load was cancelled */
-	pseudo_count(entry->count, PSEUDO_COUNT_WAITS, 1);
-	keyring = load_keyring(options, &version, failure);
-	if (keyring)
-	{
-		pseudo_count(entry->count, PSEUDO_COUNT_LOADS, 1);
-		put_keyring(entry, server, options, keyring, version, reason == LOAD_NOW);
-	}
+	if (!pseudo_shared_is_on() || pseudo_now_ms() < entry->alone_ms)
+		result = SHARED_ALONE;
 	else
+		result = ask_shared(entry, server, options, changed && RecoveryInProgress(),
+							failure, reason);
+	while (result == SHARED_AGAIN)
 	{
-		pseudo_count_failure(entry->count, failure);
-		keep_failure(entry, failure);
-		pause_load(entry);
-		ok = entry->keyring && serve_on(entry, server, options, failure, reason);
+		options = pseudo_options_read(server->servername, server->options);
+		result = ask_shared(entry, server, options, false, failure, PSEUDO_LOAD_DUE);
 	}
-	return ok;
+	if (result != SHARED_ALONE)
+		return result == SHARED_SERVES;
+
+	/* Who has been told of a change must not be answered by an older cache. */
+	options->fresh = reason != PSEUDO_LOAD_DUE || changed;
+	return load_alone(entry, server, options, failure, reason);
 }
 
 /*
@@ -619,7 +609,7 @@ static bool
 failed_just_now(CacheEntry *entry, PseudoFailure *failure)
 {
 	if (entry->error == NULL || entry->error_statement != GetCurrentStatementStartTimestamp() ||
-		pseudo_now_ms() >= entry->next_ms)
+		pseudo_now_ms() >= entry->attempts.next_ms)
 		return false;
 	pseudo_fail(failure, PSEUDO_FAIL_TRANSIENT, entry->error_sqlstate, entry->error,
 				entry->error_detail, entry->error_hint);
@@ -642,13 +632,35 @@ check_reset(CacheEntry *entry)
 	entry->doubtful = true;
 	if (entry->keyring == NULL)
 		return;					/* the next statement asks in any case */
+	if (entry->shared.stamp != NULL)
+	{
+		/* To look what the server has costs nobody anything. */
+		entry->changes++;
+		return;
+	}
 	server = GetForeignServer(entry->serverid);
 	if (!has_options(entry, server) ||
 		pseudo_options_read(server->servername, server->options)->provider->is_local)
 		entry->changes++;
 	else
-		entry->next_ms = Min(entry->next_ms, pseudo_now_ms() + LOST_PAUSE / 2 +
-							 (int64) (pg_prng_double(&pg_global_prng_state) * LOST_PAUSE / 2));
+		entry->attempts.next_ms = Min(entry->attempts.next_ms,
+									  pseudo_now_ms() + pseudo_lost_pause());
+}
+
+/* Returns true if an entry's keys can serve without a further look. */
+static bool
+is_current(CacheEntry *entry)
+{
+	int64		now = pseudo_now_ms();
+
+	if (entry->keyring == NULL || now >= entry->attempts.next_ms)
+		return false;
+	if (entry->shared.stamp == NULL)
+		return true;
+	if (!pseudo_shared_is_seen(&entry->shared))
+		return false;
+	pseudo_shared_touch(&entry->shared, now);
+	return true;
 }
 
 /*
@@ -661,12 +673,12 @@ update_entry(CacheEntry *entry, PseudoFailure *failure)
 		check_reset(entry);
 	if (entry->changes == entry->seen)
 	{
-		if (entry->keyring && pseudo_now_ms() < entry->next_ms)
+		if (is_current(entry))
 			return true;
 		if (entry->keyring == NULL && failed_just_now(entry, failure))
 			return false;
 	}
-	return reload_entry(entry, failure, LOAD_DUE);
+	return reload_entry(entry, failure, PSEUDO_LOAD_DUE);
 }
 
 /* See cache.h. */
@@ -681,7 +693,7 @@ pseudo_cache_keyring(Oid serverid, PseudoCount *count)
 	entry = get_entry(serverid);
 	entry->count = count;
 	if (!update_entry(entry, &failure))
-		report_failure(ERROR, GetForeignServer(serverid), &failure);
+		pseudo_load_report(ERROR, GetForeignServer(serverid)->servername, &failure);
 	return entry->keyring;
 }
 
@@ -697,11 +709,11 @@ pseudo_cache_refresh_early(Oid serverid, PseudoCount *count)
 		return;
 
 	/* Pause first: an error in the middle must not make this a loop. */
-	entry->early_ms = pseudo_now_ms() + EARLY_PAUSE;
+	entry->early_ms = pseudo_now_ms() + PSEUDO_EARLY_PAUSE;
 	old_version = pstrdup(entry->version);
 	entry->count = count;
-	if (!reload_entry(entry, &failure, LOAD_EARLY))
-		report_failure(ERROR, GetForeignServer(serverid), &failure);
+	if (!reload_entry(entry, &failure, PSEUDO_LOAD_EARLY))
+		pseudo_load_report(ERROR, GetForeignServer(serverid)->servername, &failure);
 	if (strcmp(old_version, entry->version) != 0)
 		entry->early_ms = 0;
 	pfree(old_version);
@@ -715,8 +727,8 @@ pseudo_cache_refresh_now(ForeignServer *server)
 	PseudoFailure failure = pseudo_no_failure();
 
 	entry->count = pseudo_count_of(server->serverid, GetUserId());
-	if (!reload_entry(entry, &failure, LOAD_NOW))
-		report_failure(ERROR, server, &failure);
+	if (!reload_entry(entry, &failure, PSEUDO_LOAD_NOW))
+		pseudo_load_report(ERROR, server->servername, &failure);
 	entry->early_ms = 0;
 }
 
@@ -724,7 +736,45 @@ pseudo_cache_refresh_now(ForeignServer *server)
 bool
 pseudo_cache_has_keys(Oid serverid)
 {
-	return get_entry(serverid)->keyring != NULL;
+	return get_entry(serverid)->keyring != NULL ||
+		pseudo_shared_has_keys(pseudo_options_identity(GetForeignServer(serverid)->options));
+}
+
+/* Put a keyring that was just stored into an entry, and give it to all. */
+static void
+publish_entry(CacheEntry *entry, ForeignServer *server, PseudoOptions *options,
+			  PseudoKeyring *keyring, const char *version)
+{
+	PseudoSharedAsk ask = {.ref = &entry->shared, .options = options, .reason = PSEUDO_LOAD_NOW};
+	PseudoSharedOutcome outcome = PSEUDO_SHARED_UNKNOWN;
+
+	PG_TRY();
+	{
+		if (!has_options(entry, server))
+			pseudo_shared_release(&entry->shared);
+		if (entry->keyring)
+			pseudo_note_lost(entry->keyring, keyring);
+		ask.identity = pseudo_options_identity(server->options);
+		outcome = pseudo_shared_publish(&ask, keyring, version);
+	}
+	PG_CATCH();
+	{
+		pseudo_keyring_free(keyring);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	put_keyring(entry, server, options, keyring, version, WARNING);
+	if (outcome == PSEUDO_SHARED_PUBLISHED)
+		entry->attempts.next_ms = ask.next_ms;
+	else
+		memset(&entry->shared, 0, sizeof(entry->shared));
+}
+
+/* See cache.h. */
+void
+pseudo_cache_demand(ForeignServer *server)
+{
+	pseudo_shared_demand(pseudo_options_identity(server->options));
 }
 
 /* See cache.h. */
@@ -755,7 +805,10 @@ pseudo_cache_install(ForeignServer *server, PseudoDocument *document, const char
 	if (keyring == NULL)
 		elog(ERROR, "keyring \"%s\": the document just stored is not a keyring: %s",
 			 server->servername, fault);
-	put_keyring(entry, server, options, keyring, version, true);
+	if (pseudo_shared_is_on())
+		publish_entry(entry, server, options, keyring, version);
+	else
+		put_keyring(entry, server, options, keyring, version, WARNING);
 }
 
 /* See cache.h. */
@@ -769,6 +822,8 @@ pseudo_cache_describe(ForeignServer *server, PseudoCacheState *state)
 		sweep_entries();
 	entry = get_entry(server->serverid);
 	entry->count = pseudo_count_of(server->serverid, GetUserId());
+	if (entry->shared.stamp != NULL)
+		entry->attempts.next_ms = 0;	/* others may have met a failure */
 	update_entry(entry, &failure);
 	state->keyring = entry->keyring;
 	state->loaded_at = entry->loaded_at;

@@ -3,8 +3,8 @@
  *		Which keyring serves a call: looked up by name, loaded on first use and
  *		kept in the backend, loaded again as the server's options say.
  *
- * A level shared between backends can be put beneath load() in cache.c without
- * a change here.
+ * Where the library is preloaded, a keyring is loaded once for the server:
+ * shared.h.
  */
 #ifndef PSEUDO_CACHE_H
 #define PSEUDO_CACHE_H
@@ -61,8 +61,18 @@ extern void pseudo_cache_refresh_early(Oid serverid, PseudoCount *count);
  */
 extern void pseudo_cache_refresh_now(ForeignServer *server);
 
-/* Returns true if this backend holds keys of a server.  Loads nothing. */
+/*
+ * Returns true if this backend, or the server, holds keys of a server.  Loads
+ * nothing.
+ */
 extern bool pseudo_cache_has_keys(Oid serverid);
+
+/*
+ * A server's document may have been changed: nobody is to be served by what
+ * was loaded before.  Other backends that load for themselves learn of it by
+ * an invalidation.
+ */
+extern void pseudo_cache_demand(ForeignServer *server);
 
 /* Take a document that was just stored as the one that serves; frees it. */
 extern void pseudo_cache_install(ForeignServer *server, PseudoDocument *document,

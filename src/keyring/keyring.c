@@ -409,12 +409,14 @@ read_entries(PseudoReader *r, const PseudoJson *keys)
 	return true;
 }
 
-/* Make room for a keyring of n keys. */
-static void
-make_keyring(PseudoReader *r, int n)
+/* See keyring.h. */
+PseudoKeyring *
+pseudo_keyring_create(int n)
 {
-	r->keyring = pseudo_secret_alloc(offsetof(PseudoKeyring, keys) + n * sizeof(PseudoKey));
-	r->keyring->nkeys = n;
+	PseudoKeyring *keyring = pseudo_secret_alloc(offsetof(PseudoKeyring, keys) + n * sizeof(PseudoKey));
+
+	keyring->nkeys = n;
+	return keyring;
 }
 
 /* Check that "version" is one that we know. */
@@ -507,7 +509,7 @@ read_several(PseudoReader *r)
 	keys = need_field(r, "", r->json.root, "keys");
 	if (keys == NULL || !read_entries(r, keys))
 		return false;
-	make_keyring(r, keys->nchildren);
+	r->keyring = pseudo_keyring_create(keys->nchildren);
 	for (int i = 0; i < r->keyring->nkeys; i++)
 	{
 		r->keyring->keys[i].id = r->entries[i].id;
@@ -523,7 +525,7 @@ read_one(PseudoReader *r)
 {
 	PseudoKey  *key;
 
-	make_keyring(r, 1);
+	r->keyring = pseudo_keyring_create(1);
 	key = &r->keyring->keys[0];
 	key->id = 1;
 	r->keyring->one_key = true;

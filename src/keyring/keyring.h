@@ -88,6 +88,12 @@ typedef struct PseudoDocument
  */
 extern PseudoKeyring *pseudo_keyring_parse(const char *data, Size len, char **fault);
 
+/*
+ * A keyring of n keys, all zeros, to be freed with pseudo_keyring_free.
+ * Errors: those of pseudo_secret_alloc.
+ */
+extern PseudoKeyring *pseudo_keyring_create(int n);
+
 /* Wipe and free a keyring, with all that was derived of its keys; NULL is allowed. */
 extern void pseudo_keyring_free(PseudoKeyring *keyring);
 

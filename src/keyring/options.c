@@ -13,13 +13,16 @@
 #include "commands/defrem.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
+#include "nodes/value.h"
 #include "tcop/pquery.h"
 #include "utils/guc.h"
 #include "utils/portal.h"
 
 #include "../compat.h"
 #include "options.h"
+#include "shared.h"
 
 #define DEFAULT_REFRESH_INTERVAL	3600	/* seconds */
 #define DEFAULT_STALE_LIMIT			86400	/* seconds */
@@ -168,11 +171,22 @@ pseudo_options_read(const char *server, List *list)
 	return options;
 }
 
-/* See options.h. */
+/* Order options by name. */
+static int
+compare_options(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst_node(DefElem, a)->defname, lfirst_node(DefElem, b)->defname);
+}
+
+/*
+ * See options.h.  Names and values stand behind their lengths, so that no value
+ * can look like another option.
+ */
 char *
 pseudo_options_identity(List *list)
 {
 	List	   *kept = NIL;
+	StringInfoData buf;
 	ListCell   *cell;
 
 	foreach(cell, list)
@@ -182,7 +196,46 @@ pseudo_options_identity(List *list)
 		if (!list_has(time_options, def->defname))
 			kept = lappend(kept, def);
 	}
-	return nodeToString(kept);
+	list_sort(kept, compare_options);
+	initStringInfo(&buf);
+	foreach(cell, kept)
+	{
+		DefElem    *def = lfirst_node(DefElem, cell);
+		const char *value = defGetString(def);
+
+		appendStringInfo(&buf, "%zu:%s%zu:%s", strlen(def->defname), def->defname,
+						 strlen(value), value);
+	}
+	list_free(kept);
+	return buf.data;
+}
+
+/* The next text of an identity, which is moved on behind it. */
+static char *
+next_text(const char **identity)
+{
+	char	   *end;
+	Size		len = strtoul(*identity, &end, 10);
+	char	   *text = pnstrdup(end + 1, len);
+
+	*identity = end + 1 + len;
+	return text;
+}
+
+/* See options.h. */
+List *
+pseudo_options_of_identity(const char *identity)
+{
+	List	   *list = NIL;
+
+	while (*identity)
+	{
+		char	   *name = next_text(&identity);
+		char	   *value = next_text(&identity);
+
+		list = lappend(list, makeDefElem(name, (Node *) makeString(value), -1));
+	}
+	return list;
 }
 
 /*
@@ -246,5 +299,6 @@ pseudo_fdw_validator(PG_FUNCTION_ARGS)
 	if (!only_times_change(list))
 		options->provider->check_set_right(options);
 	options->provider->validate(options);
+	pseudo_shared_demand(pseudo_options_identity(list));
 	PG_RETURN_VOID();
 }

@@ -22,8 +22,11 @@ extern PseudoOptions *pseudo_options_read(const char *server, List *list);
 /*
  * The options that say which keyring it is, and not how long it serves, as
  * palloc'ed text to compare: all but refresh_interval, stale_limit and
- * timeout.
+ * timeout, in the order of their names.
  */
 extern char *pseudo_options_identity(List *list);
+
+/* The list of options that has this identity. */
+extern List *pseudo_options_of_identity(const char *identity);
 
 #endif							/* PSEUDO_OPTIONS_H */

@@ -114,12 +114,9 @@ pseudo_secret_alloc(Size size)
 
 #define CLEAR(n)	"vpxorq %%zmm" #n ", %%zmm" #n ", %%zmm" #n "\n\t"
 
-/*
- * Clear the vector registers, which are part of a core dump: some keep for
- * long what was decrypted or copied last.
- */
-static void
-clear_registers(void)
+/* See secret.h. */
+void
+pseudo_secret_clear_registers(void)
 {
 #ifdef __x86_64__
 	if (__builtin_cpu_supports("avx"))
@@ -142,7 +139,7 @@ pseudo_secret_free(void *ptr)
 		return;
 	size = header_of(ptr)->size;
 	explicit_bzero(ptr, size);
-	clear_registers();
+	pseudo_secret_clear_registers();
 	(void) munmap(header_of(ptr), page_size() + size);
 }
 

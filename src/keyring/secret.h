@@ -20,6 +20,12 @@ extern PGDLLEXPORT void *pseudo_secret_alloc(Size size);
 extern PGDLLEXPORT void pseudo_secret_free(void *ptr);
 
 /*
+ * Clear the vector registers, which are part of a core dump: some keep for
+ * long what was decrypted or copied last.
+ */
+extern void pseudo_secret_clear_registers(void);
+
+/*
  * An arena: secret memory for the strings of one operation, wiped and freed
  * all at once when its memory context is reset or deleted, in an error too.
  */

@@ -79,10 +79,10 @@ SELECT t.err($$SELECT try_reidentify_array((SELECT array_agg(p ORDER BY n) FROM 
 SELECT pseudo_set_key_status('many', 1, 'enabled'), pseudo_set_key_status('many', 2, 'disabled');
 SELECT k, count(*), count(v) FROM (SELECT k, unnest(try_reidentify_array(array_agg(p), keyring => 'many')) AS v FROM sealed WHERE k <> 3 GROUP BY k) AS s GROUP BY k ORDER BY k;
 SELECT pseudo_set_key_status('many', 2, 'enabled');
--- A key that this session has not seen yet is loaded in the midst of an array: the keyrings are of one file.
+-- A key that this session has not seen yet is loaded in the midst of an array: the keyrings are of one file, by two paths.
 CREATE SERVER writer FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path '/nowhere');
 CREATE SERVER reader FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path '/nowhere');
-DO $$ BEGIN EXECUTE format('ALTER SERVER writer OPTIONS (SET path %L); ALTER SERVER reader OPTIONS (SET path %1$L)', t.path('many')); END $$;
+DO $$ BEGIN EXECUTE format('ALTER SERVER writer OPTIONS (SET path %L); ALTER SERVER reader OPTIONS (SET path %L)', t.path('many'), regexp_replace(t.path('many'), '/([^/]*)$', '/./\1')); END $$;
 -- What this session itself has seen: not in a parallel worker, to which every keyring is new.
 SET max_parallel_workers_per_gather = 0;
 CREATE TEMPORARY TABLE later AS SELECT n, 'later ' || n AS v, pseudonymize('later ' || n, keyring => 'reader') AS p FROM generate_series(1, 300) n;

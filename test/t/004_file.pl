@@ -49,14 +49,19 @@ for my $mode (0400, 0600)
 }
 for my $mode (0640, 0660, 0604, 0644, 0620, 0610, 0666, 0601)
 {
-	chmod $mode, "$dir/good.json";
-	like(said("$dir/good.json"), qr/^42501: .*others/, sprintf 'mode %04o', $mode);
+	# Each a file that nobody has read: of one whose keys the server has, the first refusal would stop nobody.
+	my $file = sprintf '%s/mode%04o.json', $dir, $mode;
+
+	put_file($file, $one);
+	chmod $mode, $file;
+	like(said($file), qr/^42501: .*others/, sprintf 'mode %04o', $mode);
 }
 SKIP:
 {
 	skip 'root reads every file', 1 if $> == 0;
-	chmod 0200, "$dir/good.json";
-	like(said("$dir/good.json"), qr/^42501: /, 'unreadable');
+	put_file("$dir/unreadable.json", $one);
+	chmod 0200, "$dir/unreadable.json";
+	like(said("$dir/unreadable.json"), qr/^42501: /, 'unreadable');
 }
 chmod 0600, "$dir/good.json";
 like(said("$dir/missing.json"), qr/^(42501|58P01): /, 'missing');
@@ -164,8 +169,10 @@ like(ask($s, "SELECT pseudo.pseudo_refresh_keyring(); SELECT pseudo.reidentify('
 is(ask($other, "SELECT pseudo.reidentify('$by_2')"), 'x', 'refresh: another session');
 put_file($path, $keys_12_primary_1);
 is(ask($s, "BEGIN; SELECT pseudo.pseudo_refresh_keyring(); SELECT pseudo.pseudonymize('x', true)"), $by_1, 'refresh: its own session at once, in an open transaction');
-is(ask($other, "SELECT pseudo.pseudonymize('x', true)"), $by_2, 'refresh: another not before commit');
-is(ask($other, "BEGIN; SELECT pseudo.pseudonymize('x', true)"), $by_2, 'refresh: nor in a transaction');
+# Where the library is preloaded, what has been loaded is there for all at once.
+my $before_commit = $Pseudo::preload ? $by_1 : $by_2;
+is(ask($other, "SELECT pseudo.pseudonymize('x', true)"), $before_commit, 'refresh: another not before commit');
+is(ask($other, "BEGIN; SELECT pseudo.pseudonymize('x', true)"), $before_commit, 'refresh: nor in a transaction');
 ask($s, 'COMMIT');
 is(ask($other, "SELECT pseudo.pseudonymize('x', true)"), $by_1, 'refresh: after commit the next statement, in an open transaction');
 ask($other, 'COMMIT');
@@ -182,7 +189,7 @@ is(ask($other, "SELECT pseudo.try_reidentify('$by_1') IS NULL"), 't', 'administr
 # a refused refresh fails here, and the others ask again
 chmod 0644, $path;
 like(ask($s, "SELECT pseudo.pseudo_refresh_keyring()"), qr/^42501: /, 'refresh: refused');
-like(ask($other, "SELECT pseudo.pseudonymize('x', true)"), qr/^WARNING: keyring "pseudo"/m, 'refresh: a refusal makes the others ask');
+like(ask($other, "SELECT pseudo.pseudonymize('x', true)"), $Pseudo::preload ? qr/^42501: / : qr/^WARNING: keyring "pseudo"/m, 'refresh: a refusal makes the others ask, or drops their keys');
 chmod 0600, $path;
 is(ask($s, "SELECT pseudo.pseudo_refresh_keyring(); SELECT pseudo.pseudonymize('x', true)"), $by_2, 'refresh: and back');
 is(ask($other, "SELECT pseudo.pseudonymize('x', true)"), $by_2, 'refresh: the others, too');

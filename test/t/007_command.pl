@@ -17,7 +17,7 @@ my $bound = 2;    # seconds that an end may take; milliseconds are usual, but te
 my $has_proc = -r "/proc/$$/stat";
 
 $ENV{PSEUDO_TEST_VALUE} = 'from the environment';
-my $node = start_server('command', "autovacuum_naptime = 1s\nautovacuum_vacuum_threshold = 1\nautovacuum_vacuum_scale_factor = 0\nlog_statement = none\nlog_error_verbosity = verbose\n");
+my $node = start_server('command', "autovacuum_naptime = 1s\nautovacuum_vacuum_threshold = 1\nautovacuum_vacuum_scale_factor = 0\nlog_statement = none\nlog_error_verbosity = verbose\n$Pseudo::no_refresher");
 my $dir = $node->basedir;
 my $doc = "$dir/one.json";
 put_file($doc, "$one\n");

@@ -26,7 +26,7 @@ clean_environment("$folder/home");
 @ENV{qw(AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION)} = ('AKIAFAULTS', 'faults/secret', 'eu-west-1');
 
 my $endpoint = Endpoint->new;
-my $node = start_server('faults', "jit = off\n");
+my $node = start_server('faults', "jit = off\n$Pseudo::each_asks");
 my %get = (method => 'POST', target => 'secretsmanager.GetSecretValue');
 my @good = ({ %get, answer => secret($document) });
 

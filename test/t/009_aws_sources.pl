@@ -27,7 +27,7 @@ my %get = (method => 'POST', target => 'secretsmanager.GetSecretValue');
 my @good = ({ %get, answer => secret($document) });
 $manager->rules(\@good);
 
-my $node = start_server('sources', "jit = off\nlog_min_messages = debug5\nlog_min_error_statement = panic\nlog_error_verbosity = verbose\n");
+my $node = start_server('sources', "jit = off\nlog_min_messages = debug5\nlog_min_error_statement = panic\nlog_error_verbosity = verbose\n$Pseudo::each_asks");
 my @at = (endpoint => $manager->url);
 aws_keyring($node, 'pseudo', @at, region => 'eu-west-1');
 aws_keyring($node, 'unplaced', @at);

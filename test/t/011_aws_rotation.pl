@@ -133,7 +133,7 @@ $endpoint->rules([ { close => 1, answer => { close => 1 } } ]);
 sleep 1.2;
 like(ask($old, "SELECT pseudo.pseudonymize('x', keyring => 'crm')"), qr/^AQ/, 'outage: it goes on');
 like(ask($old, "SELECT error FROM pseudo.pseudo_keyrings WHERE name = 'crm'"), qr/\w/, 'outage: pseudo_keyrings says what is wrong');
-like(error_of($node, 'postgres', "SELECT pseudo.pseudonymize('x', keyring => 'crm')"), qr/^08\d\d\d: keyring "crm": /, 'outage: a new session says why it cannot');
+like(error_of($node, 'postgres', "SELECT pseudo.pseudonymize('x', keyring => 'crm')"), $Pseudo::preload ? qr/^no error: AQ/ : qr/^08\d\d\d: keyring "crm": /, 'outage: a new session says why it cannot, unless the server has keys');
 my ($ended, $last) = (0, '');
 for (1 .. 60)
 {

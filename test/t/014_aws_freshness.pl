@@ -131,8 +131,8 @@ for (@refusals)
 	ask($s, "SELECT count(pseudo.try_reidentify('$by_other', keyring => 'fresh')) FROM generate_series(1, 1000)") for 1 .. 3;
 	is($endpoint->count, 1, 'early refresh: and not again for a minute');
 	leave($s);
-	$s = session($node);
-	is(ask($s, $use), $pseudonym, 'early refresh: another session');
+	($s, $pseudonym) = due(refresh_interval => '1h');
+	is(ask($s, $use), $pseudonym, 'early refresh: another session, and keyring');
 	answers(secret($both, 'version-2'));
 	is(ask($s, $open), 'y', 'early refresh: the key has come in the meantime');
 	is($endpoint->count, 1, 'early refresh: by one request');
@@ -186,9 +186,10 @@ for (@refusals)
 	}
 	$node->safe_psql('postgres', "ALTER SERVER fresh OPTIONS (SET secret_id 'other'); $burst");
 	is(join(' ', grep { $_ ne $by_other } map { ask($_, $use) } @sessions), '', 'lost messages: a changed keyring is seen');
-	is($endpoint->count, 20, 'lost messages: ... and loaded once by each');
+	my $loads = $Pseudo::preload ? 1 : 20;
+	is($endpoint->count, $loads, 'lost messages: ... and loaded once by each, or for all');
 	is(join(' ', grep { $_ ne $by_other } map { ask($_, $use_other) } @sessions), '', 'lost messages: ... another serves');
-	is($endpoint->count, 20, 'lost messages: ... and is not');
+	is($endpoint->count, $loads, 'lost messages: ... and is not');
 
 	# What another session has learned from AWS may be among them: it is seen within a minute, at a moment of each session's own.
 	SKIP:

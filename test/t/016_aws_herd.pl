@@ -46,7 +46,7 @@ clean_environment("$folder/home");
 $ENV{SSL_CERT_DIR} = "$folder/hashed";	# the system's, as OpenSSL has it
 make_bundle(140);
 my $endpoint = Endpoint->new(tls => $certificates{good}, rules => \@good);
-my $node = start_server('herd', "max_connections = 220\njit = off\n");
+my $node = start_server('herd', "max_connections = 220\njit = off\n$Pseudo::each_asks");
 my $no_shims = no_shims();
 with_environment($node, { LD_PRELOAD => compile_shim($folder, 'shim', <<'C_END', "-DNOTES=\"$folder/notes\"") }) unless $no_shims;
 #define _GNU_SOURCE

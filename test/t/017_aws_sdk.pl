@@ -27,7 +27,7 @@ my @role = sts_rules(id => 'ASIAROLE', secret => 'role/secret', token => 'role-t
 $manager->rules(\@good);
 $sts->rules(\@role);
 
-my $node = start_server('sdk');
+my $node = start_server('sdk', $Pseudo::each_asks);
 my @at = (endpoint => $manager->url);
 aws_keyring($node, 'plain', @at, region => 'eu-west-1');
 aws_keyring($node, 'p_' . $_, @at, region => 'eu-west-1', profile => $_)

@@ -182,6 +182,7 @@ cmp_ok($reads, '>', 500, "written in place: many reads");
 
 # The file is put back whole: the writer may have been killed in the middle.
 put_file($torn, $documents[0]);
+$node->safe_psql('postgres', "SELECT pseudo.pseudo_refresh_keyring('torn')");
 
 # While somebody has it open to write, who may be in the middle, the keys that there are serve on, and a session without any gets an
 # error that says so.
@@ -192,7 +193,8 @@ SKIP:
 	my $held = ask($s, "SELECT pseudo.pseudonymize('x', true, '', 'torn')");
 	$node->safe_psql('postgres', "ALTER SERVER torn OPTIONS (SET timeout '300ms')");
 	open my $open, '+<', $torn or die $!;
-	like(error_of($node, 'postgres', "SELECT pseudo.pseudonymize('x', true, '', 'torn')"), qr/^55006: keyring "torn": file ".*" was being written for 300 ms/, 'open to write: an error');
+	# Where the library is preloaded, the server has keys for it.
+	like(error_of($node, 'postgres', "SELECT pseudo.pseudonymize('x', true, '', 'torn')"), $Pseudo::preload ? qr/^no error: \Q$held\E$/ : qr/^55006: keyring "torn": file ".*" was being written for 300 ms/, 'open to write: an error');
 	my $said = ask($s, "SELECT pseudo.pseudo_refresh_keyring('torn'); SELECT pseudo.pseudonymize('x', true, '', 'torn')");
 	like($said, qr/^\Q$held\E$/m, 'open to write: the old keys serve on');
 	like($said, qr/^WARNING: keyring "torn": file/m, 'open to write: with a WARNING');

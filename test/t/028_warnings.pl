@@ -73,7 +73,7 @@ ask($s, 'SELECT 1');
 is(told($s, "$use; DISCARD ALL") . logged('crm'), '', 'weak: once a session');
 my $second = analyst();
 is(told($second, $use), '', 'weak: nor is another analyst');
-is(logged('crm'), "LOG:  $weak_said", 'weak: the log once more');
+is(logged('crm'), $Pseudo::preload ? '' : "LOG:  $weak_said", 'weak: the log once more, where each session loads it');
 leave($second);
 
 my $owner = session($node);

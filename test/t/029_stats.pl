@@ -12,7 +12,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $node = start_server('stats', "shared_preload_libraries = 'pseudo'\nmax_prepared_transactions = 2\nmax_parallel_workers_per_gather = 0\nrestart_after_crash = on", allows_streaming => 1);
+# Each session loads for itself: 030_shared.pl has what is counted where they share.
+my $node = start_server('stats', "shared_preload_libraries = 'pseudo'\npseudo.shared_memory = 0\nmax_prepared_transactions = 2\nmax_parallel_workers_per_gather = 0\nrestart_after_crash = on", allows_streaming => 1);
 my $keys = '{"version": 1, "primaryKeyId": 2, "keys": [{"keyId": 1, "outputPrefix": "raw", "status": "enabled", "encodedSecretKey": "f2CoqZzXwMH184eTVpp+8JulYYz9Y8yyFhi4CgRvIQQ=", "encodedNonceKey": "+4cwbXKBedylar70LjFOP1x37p3Wzo4iHiEGePlWY1Q=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 2, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "lnDVsh2mujtRcFrIgPJEgb8PNotuXwY2y7DVQqm94zs=", "encodedNonceKey": "Gxa9SxEjafUEyxSi0mFVpx2drNNuLgHV0wLsyzWO5ss=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 3, "outputPrefix": "tink", "status": "disabled", "encodedSecretKey": "6uGxTeCAW9otZLLhQkvLPG5tLdp7W4ztVvWmXaCt1xA=", "encodedNonceKey": "TvVt1D8j8It2TJsNr5Mxgbqd0XgCV+a8HND+vWXsF00=", "nonceStrPos": 0, "nonceEndPos": 12}]}';
 my $disabled = 'AQAAAANkZmRhYWZmMWQ5NjQktmwsQoUrJFtciI9KBTfcOsOk3/UI02YDeEE=';    # by key 3
 

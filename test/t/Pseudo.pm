@@ -12,6 +12,14 @@ use Time::HiRes ();
 
 our @EXPORT = qw(start_server put_file add_keyring session ask leave error_of no_shims compile_shim);
 
+# Is the library to be preloaded, in all servers?  A test that is about one way says so in its server's configuration.
+our $preload = $ENV{PSEUDO_PRELOAD} ? 1 : 0;
+
+# Where it is: the configuration of a server whose sessions ask for their keys themselves, since each request is a test of its own; and
+# of one without the refresher, since it counts what sessions do.
+our $each_asks = $preload ? "pseudo.shared_memory = 0\n" : '';
+our $no_refresher = $preload ? "max_worker_processes = 0\n" : '';
+
 # A running server with database "postgres" in UTF-8 and the extension in schema pseudo.
 sub start_server
 {
@@ -19,6 +27,7 @@ sub start_server
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
 	$node->init(%init, extra => [ '--no-locale', '--encoding=UTF8' ]);
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pseudo'") if $preload;
 	$node->append_conf('postgresql.conf', $conf // '');
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE SCHEMA pseudo; CREATE EXTENSION pseudo SCHEMA pseudo');
