@@ -90,9 +90,9 @@ pseudo_siv_use(const char *name)
 static inline const pseudo_siv_impl *
 impl_for(size_t aad_len, size_t text_len)
 {
-	const pseudo_siv_choice *choice = pseudo_siv_get_choice();
+	const pseudo_siv_choice *choice = siv_choice != NULL ? siv_choice : pseudo_siv_get_choice();
 
-	return aad_len < PSEUDO_SIV_LONG && text_len < PSEUDO_SIV_LONG ? choice->one : choice->many;
+	return pseudo_siv_is_long(aad_len, text_len) ? choice->many : choice->one;
 }
 
 /* Make a key-generating key of key_len bytes. */

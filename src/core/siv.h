@@ -77,8 +77,12 @@ extern const pseudo_siv_impl pseudo_siv_x86;
 extern const pseudo_siv_impl pseudo_siv_arm;
 extern const pseudo_siv_impl pseudo_siv_portable;
 
-/* A message whose text or AAD has this many bytes is worth the powers of the authentication key. */
-#define PSEUDO_SIV_LONG		256
+/* Returns true if a message is worth the powers of the authentication key: from 256 bytes of text or AAD on. */
+static inline bool
+pseudo_siv_is_long(size_t aad_len, size_t text_len)
+{
+	return (aad_len | text_len) >= 256;
+}
 
 /*
  * What does the work: an implementation for one message that is not long, and one for long messages and

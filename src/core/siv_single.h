@@ -336,13 +336,6 @@ decrypt_text(siv_work *work, auth_key *auth, vec s, vec *last, vec counters,
 
 /* ---- Seal and open ---- */
 
-/* Whether a message is worth the powers of the authentication key. */
-SIV_INLINE bool
-is_long_input(size_t aad_len, size_t text_len)
-{
-	return aad_len >= PSEUDO_SIV_LONG || text_len >= PSEUDO_SIV_LONG;
-}
-
 /*
  * Seal, for one number of rounds.  Where is_long is false no function is called, and
  * what is derived stays in registers; else it is in work.
@@ -437,7 +430,7 @@ SIV_TARGET static pseudo_status \
 name(const pseudo_siv_key *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len, \
 	 const uint8_t *in, size_t in_len, uint8_t *out) \
 { \
-	if (is_long_input(aad_len, text_len)) \
+	if (pseudo_siv_is_long(aad_len, text_len)) \
 	{ \
 		pseudo_status status = name##_long(key, nonce, aad, aad_len, in, in_len, out); \
 \

@@ -116,6 +116,11 @@ pseudo_call_last(PseudoCall *call, const text *in)
 	{
 		last->in_len = in_len;
 		last->out_len = SIZE_MAX;
+
+		/*
+		 * By a call: of memcpy the compiler, which sees that it is short,
+		 * makes a "rep movsq" of 20 ns.
+		 */
 		if (in_len <= PSEUDO_LAST_LEN)
 			memmove(last->in, VARDATA_ANY(in), in_len);
 		else
