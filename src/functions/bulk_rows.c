@@ -345,7 +345,7 @@ settle_row(Bulk *bulk, BulkTarget *target, Batch *batch, int no, TupleTableSlot 
 	row = heap_modify_tuple_by_cols(ExecCopySlotHeapTuple(slot), desc, n, attnos, new, nulls);
 	prepare_keys(bulk, target); /* again: expressions of the table run for
 								 * each row */
-	settled = pseudo_unique_settle(target->unique, &bulk->call, target->rel, row, NULL, attnos, n);
+	settled = pseudo_unique_settle(target->unique, &bulk->call, target->rel, row, NULL, attnos, n, false);
 	for (int i = 0; settled != row && i < rows->ncolumns; i++)
 	{
 		bool		isnull;

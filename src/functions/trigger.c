@@ -349,11 +349,12 @@ get_unique(FunctionCallInfo fcinfo, TriggerState *state)
 }
 
 /*
- * Let a row keep the pseudonyms that its values have already; attnos are the columns that were converted.  NULL where
+ * Let a row keep the pseudonyms that its values have already; attnos are the columns that were converted, or all
+ * of a row that arrives from another partition.  NULL where
  * the primary key has changed since then.
  */
 static HeapTuple
-settle(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, const int *attnos, int n)
+settle(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, const int *attnos, int n, bool arrives)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	Relation	rel = data->tg_relation;
@@ -366,7 +367,7 @@ settle(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, const int *a
 		;
 	if (unlikely(state->key_id != 0 && state->key_id != state->call.keyring->primary->id))
 		return NULL;
-	return pseudo_unique_settle(state->unique, &state->call, rel, new, old, attnos, n);
+	return pseudo_unique_settle(state->unique, &state->call, rel, new, old, attnos, n, arrives);
 }
 
 /*
@@ -398,7 +399,7 @@ pseudo_pseudonymize_trigger(PG_FUNCTION_ARGS)
 	/* A row that comes from another partition meets the rows of this one. */
 	for (n = moved ? 0 : n; moved && n < state->ncolumns; n++)
 		attnos[n] = state->columns[n].attno;
-	result = settle(fcinfo, state, result, attnos, n);
+	result = settle(fcinfo, state, result, attnos, n, moved);
 	if (unlikely(result == NULL))
 		return pseudo_pseudonymize_trigger(fcinfo);
 	pseudo_rows_note(&state->rows, data, result, result != given, moved);

@@ -12,6 +12,9 @@
  *	 UPDATE takes that one's lock at once: two sessions that share a weaker one could not both get it.
  * - Two rows of one new value meet in the index where they are made with the same key.  Transactions that
  *	 write with different keys are kept apart; see unique_keys.c.
+ * - A row that enters an index with a pseudonym that it had before, because an UPDATE changes another column or moves it
+ *	 to another partition, gets the pseudonym that the transaction would make, for the same reason.  Only where
+ *	 foreign keys refer to the column it keeps its own.
  */
 #include "postgres.h"
 
@@ -19,6 +22,7 @@
 #include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/datum.h"
@@ -41,6 +45,9 @@ typedef struct Settling
 	Relation	rel;
 	ItemPointer self;			/* where the row was, or NULL */
 	Choices    *choices;		/* of each column */
+	bool	   *enters;			/* each column: into an index, as it was */
+	int		   *attnos;			/* columns that may have to change */
+	int			n;
 	bool		is_changed;
 } Settling;
 
@@ -133,8 +140,11 @@ static void
 settle_in(Settling *s, Compared *compared, Relation table, Relation index)
 {
 	int		   *chosen = palloc0(compared->nvaried * sizeof(int));
+	bool		passes_self = true;
 	Finding		result;
 
+	for (int i = 0; i < compared->nvaried; i++)
+		passes_self &= s->enters[compared->varied[i]];
 	do
 	{
 		bool		is_first = true;
@@ -144,7 +154,7 @@ settle_in(Settling *s, Compared *compared, Relation table, Relation index)
 		do
 		{
 			place(s, compared, chosen);
-			result = pseudo_unique_look_in(s->unique, compared, table, index, s->self, is_first);
+			result = pseudo_unique_look_in(s->unique, compared, table, index, s->self, passes_self, is_first);
 			is_first = false;
 		} while (result == NOT_FOUND && next_combination(s, compared, chosen));
 	} while (result == WAITED);
@@ -264,36 +274,109 @@ begin_row(Settling *s, HeapTuple new, HeapTuple old, const int *attnos, int n)
 	}
 }
 
-/* Give the columns that were converted their pseudonyms under the key that this transaction writes with. */
+/* Returns true if foreign keys refer to a column: who changes it changes other rows, or is refused. */
+static bool
+is_referred_to(Relation rel, AttrNumber attno)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+	bool		is_referred = false;
+
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+		is_referred |= RI_FKey_trigger_type(triggers->triggers[i].tgfoid) == RI_TRIGGER_PK;
+	return is_referred && bms_is_member(attno - FirstLowInvalidHeapAttributeNumber,
+										RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_KEY));
+}
+
+/* Returns true if a column is among those that may have to change. */
+static bool
+has_attno(const Settling *s, AttrNumber attno)
+{
+	for (int i = 0; i < s->n; i++)
+	{
+		if (s->attnos[i] == attno)
+			return true;
+	}
+	return false;
+}
+
+/* Find the columns that enter an index of the table: with another column of it that an UPDATE changed. */
 static void
-use_key(Settling *s, const int *attnos, int n)
+find_entering(Settling *s, HeapTuple new, HeapTuple old, bool arrives)
 {
 	PseudoUnique *unique = s->unique;
+	ListCell   *cell;
 
-	if (likely(unique->key == s->call->keyring->primary))
+	foreach(cell, unique->compared)
+	{
+		Compared   *compared = lfirst(cell);
+
+		if (compared->is_foreign || !(arrives || is_moved(compared, RelationGetDescr(s->rel), new, old)))
+			continue;
+		for (int i = 0; i < compared->nvaried; i++)
+		{
+			int			no = compared->varied[i];
+
+			if (s->enters[no] || is_referred_to(s->rel, unique->columns[no].attno))
+				continue;
+			s->enters[no] = true;
+			if (!has_attno(s, unique->columns[no].attno))
+				s->attnos[s->n++] = unique->columns[no].attno;
+		}
+	}
+}
+
+/* Give a column its pseudonym under the key that this transaction writes with. */
+static void
+use_key(Settling *s, const PseudoColumn *column)
+{
+	TupleTableSlot *row = s->unique->row;
+	PseudoOpened opened;
+	text	   *pseudonym;
+
+	if (row->tts_isnull[column->attno - 1])
 		return;
+	pseudonym = pseudo_column_get(column, row->tts_values[column->attno - 1]);
+	if (!pseudo_looks_like_pseudonym(pseudonym) || !pseudo_open(s->call, pseudonym, true, &opened))
+		return;
+	if (opened.key != s->unique->key)
+		s->is_changed |= as_value(column, s->rel,
+								  pseudo_seal_under(s->call, s->unique->key, VARDATA(opened.value), opened.len),
+								  &row->tts_values[column->attno - 1]);
+	explicit_bzero(VARDATA(opened.value), opened.len);
+	pfree(opened.value);
+}
+
+/*
+ * Begin with the columns that may have to change: those that were converted, with the primary key, and those that enter an index.
+ */
+static void
+begin_columns(Settling *s, HeapTuple new, HeapTuple old, const int *attnos, int n, bool arrives)
+{
+	PseudoUnique *unique = s->unique;
+	bool		is_behind = unlikely(unique->key != s->call->keyring->primary) && !arrives;
+
+	s->enters = palloc0(unique->ncolumns * sizeof(bool));
+	s->attnos = palloc(unique->ncolumns * sizeof(int));
+	memcpy(s->attnos, attnos, n * sizeof(int));
+	s->n = n;
+	for (int i = 0; is_behind && i < unique->ncolumns; i++)
+	{
+		if (has_attno(s, unique->columns[i].attno))
+			use_key(s, &unique->columns[i]);
+	}
+	find_entering(s, new, old, arrives);
 	for (int i = 0; i < unique->ncolumns; i++)
 	{
-		PseudoColumn *column = &unique->columns[i];
-		Datum	   *value = &unique->row->tts_values[column->attno - 1];
-		PseudoOpened opened;
-
-		for (int j = 0; j < n; j++)
-		{
-			if (column->attno != attnos[j] ||
-				!pseudo_open(s->call, pseudo_column_get(column, *value), true, &opened))
-				continue;
-			s->is_changed |= as_value(column, s->rel, pseudo_seal_under(s->call, unique->key, VARDATA(opened.value), opened.len), value);
-			explicit_bzero(VARDATA(opened.value), opened.len);
-			pfree(opened.value);
-		}
+		if (s->enters[i])
+			use_key(s, &unique->columns[i]);
+		find_choices(s, i);
 	}
 }
 
 /* See unique.h. */
 HeapTuple
 pseudo_unique_settle(PseudoUnique *unique, PseudoCall *call, Relation rel, HeapTuple new,
-					 HeapTuple old, const int *attnos, int n)
+					 HeapTuple old, const int *attnos, int n, bool arrives)
 {
 	Settling	s = {.unique = unique, .call = call, .rel = rel};
 	HeapTuple	result;
@@ -302,16 +385,14 @@ pseudo_unique_settle(PseudoUnique *unique, PseudoCall *call, Relation rel, HeapT
 	if (likely(!pseudo_unique_is_due(unique)))
 		return new;
 	begin_row(&s, new, old, attnos, n);
-	use_key(&s, attnos, n);
-	for (int i = 0; i < unique->ncolumns; i++)
-		find_choices(&s, i);
+	begin_columns(&s, new, old, attnos, n, arrives);
 	foreach(cell, unique->compared)
 	{
 		Compared   *compared = lfirst(cell);
 		Relation	table;
 		Relation	index;
 
-		if (!has_converted(unique, compared, attnos, n) &&
+		if (!has_converted(unique, compared, s.attnos, s.n) &&
 			!is_moved(compared, RelationGetDescr(rel), new, old))
 			continue;
 		table = table_open(compared->relid, RowShareLock);

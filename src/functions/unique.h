@@ -56,12 +56,14 @@ extern bool pseudo_unique_is_due(const PseudoUnique *unique);
  *
  *	old			the row that an UPDATE replaces, or NULL
  *	attnos, n	the columns that have been converted
+ *	arrives		it comes from another partition: attnos are all columns
  *
  * Returns the row, or a palloc'ed one.  Errors: those of the keyring, of locks, and of expressions
  * of the indexes.
  */
 extern HeapTuple pseudo_unique_settle(PseudoUnique *unique, PseudoCall *call, Relation rel,
-									  HeapTuple new, HeapTuple old, const int *attnos, int n);
+									  HeapTuple new, HeapTuple old, const int *attnos, int n,
+									  bool arrives);
 
 /*
  * Look for another row that has the values of a row under any enabled key; pseudo_unique_prepare() is

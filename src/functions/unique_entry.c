@@ -119,19 +119,19 @@ pseudo_unique_find_entry(PseudoUnique *unique, Compared *compared, Relation tabl
 }
 
 /*
- * Returns true if pseudo_unique_pseudo_unique_find_entry() has missed a row: an UPDATE has put its entry in front of the scan and was
+ * Returns true if pseudo_unique_find_entry() has missed a row: an UPDATE has put its entry in front of the scan and was
  * committed before the scan came to the old one.  A snapshot that is taken afterwards shows the row once.
  */
 static bool
 has_missed(PseudoUnique *unique, Compared *compared, Relation table, Relation index,
-		   const Datum *values, const bool *nulls)
+		   const Datum *values, const bool *nulls, ItemPointer except)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	Entry		entry;
 	bool		found;
 
 	snapshot->curcid = InvalidCommandId;	/* all that this transaction did */
-	found = scan_index(unique, compared, table, index, values, nulls, snapshot, NULL, &entry);
+	found = scan_index(unique, compared, table, index, values, nulls, snapshot, except, &entry);
 	UnregisterSnapshot(snapshot);
 	return found;
 }
@@ -165,8 +165,9 @@ lock_entry(Compared *compared, Relation table, Entry *entry, LockTupleMode mode)
 /* See unique_parts.h. */
 Finding
 pseudo_unique_look_in(PseudoUnique *unique, Compared *compared, Relation table, Relation index,
-					  ItemPointer self, bool is_first)
+					  ItemPointer self, bool passes_self, bool is_first)
 {
+	ItemPointer except = passes_self ? self : NULL;
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
 	Entry		entry;
@@ -178,8 +179,8 @@ pseudo_unique_look_in(PseudoUnique *unique, Compared *compared, Relation table, 
 	if ((is_first && !compared->is_foreign) ||
 		!pseudo_unique_entry_of(unique, compared, index, values, nulls))
 		return NOT_FOUND;
-	if (!pseudo_unique_find_entry(unique, compared, table, index, values, nulls, NULL, &entry))
-		return entry.has_passed && has_missed(unique, compared, table, index, values, nulls) ?
+	if (!pseudo_unique_find_entry(unique, compared, table, index, values, nulls, except, &entry))
+		return entry.has_passed && has_missed(unique, compared, table, index, values, nulls, except) ?
 			WAITED : NOT_FOUND;
 	if (TransactionIdIsValid(entry.running))
 		return wait_for(table, &entry);

@@ -103,9 +103,10 @@ extern bool pseudo_unique_find_entry(PseudoUnique *unique, Compared *compared, R
  * Look the row up as it is, wait for the transaction that writes the one that is found, and lock that.
  *
  *	self		where the row was, or NULL
+ *	passes_self	what is there does not count
  *	is_first	it has the pseudonyms that it has without this look-up
  */
 extern Finding pseudo_unique_look_in(PseudoUnique *unique, Compared *compared, Relation table, Relation index,
-									 ItemPointer self, bool is_first);
+									 ItemPointer self, bool passes_self, bool is_first);
 
 #endif							/* PSEUDO_UNIQUE_PARTS_H */

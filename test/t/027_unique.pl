@@ -143,6 +143,46 @@ ask($b, 'COMMIT');
 like(ask($a, ''), qr/23505/, 'a row is looked up under the keys that there are after a wait');
 is($node->safe_psql('postgres', $doubles), '0', 'no value is there twice');
 
+# A row that enters an index with the pseudonym that it has, while another session is past its look-up: by a column that a
+# partial index asks for, and by its partition.
+$node->safe_psql('postgres', q{
+	CREATE TABLE entered (id int PRIMARY KEY, e text, active bool);
+	CREATE UNIQUE INDEX ON entered (e) WHERE active;
+	CREATE TABLE moved (id int, e text, part int) PARTITION BY LIST (part);
+	CREATE TABLE moved_1 PARTITION OF moved FOR VALUES IN (1);
+	CREATE TABLE moved_2 PARTITION OF moved FOR VALUES IN (2);
+	CREATE UNIQUE INDEX ON moved_2 (id);
+	CREATE UNIQUE INDEX ON moved_2 (e);
+	CREATE TABLE kept (e text PRIMARY KEY, active bool);
+	CREATE UNIQUE INDEX ON kept (e) WHERE active;
+	CREATE TABLE keeps (e text REFERENCES kept);
+	CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON entered FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('e', 'deterministic=true', 'keyring=early');
+	CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON moved FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('e', 'deterministic=true', 'keyring=early');
+	CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON kept FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('e', 'deterministic=true', 'keyring=early');
+	CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON keeps FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('e', 'deterministic=true', 'keyring=early');
+	INSERT INTO entered VALUES (1, 'a@x', false), (2, 'b@x', false);
+	INSERT INTO moved VALUES (1, 'a@x', 1), (2, 'b@x', 1);
+	INSERT INTO kept VALUES ('a@x', false);
+	INSERT INTO keeps VALUES ('a@x');
+});
+$node->safe_psql('postgres', $new_key);
+for my $case ([ 'entered', q{SET active = true}, 'true' ], [ 'moved', q{SET part = 2}, '2' ])
+{
+	my ($table, $set, $value) = @$case;
+
+	ask($a, "BEGIN; INSERT INTO $table VALUES (9, 'c\@x', $value)");
+	my $late = start('late', "INSERT INTO $table VALUES (9, 'a\@x', $value)");
+	waits('late');
+	is($node->safe_psql('postgres', "UPDATE $table $set FROM pseudo.pseudo_keyrings WHERE id = 1 AND name = 'early' RETURNING pseudo.pseudonym_key_id(e) = primary_key_id"), 't', "$table: a row has the new key where it enters");
+	ask($a, 'ROLLBACK');
+	like(end($late), qr/23505/, "$table: and another session's meets it");
+	$node->safe_psql('postgres', "INSERT INTO $table VALUES (4, 'b\@x', $value)");
+	like(error_of($node, 'postgres', "UPDATE $table $set WHERE id = 2"), qr/^23505/, "$table: it meets one that is there");
+	is($node->safe_psql('postgres', "SELECT count(*), count(DISTINCT pseudo.reidentify(e, keyring => 'early')) FROM $table WHERE " . ($set =~ s/SET //r)), '2|2', "$table: one row a person");
+}
+is($node->safe_psql('postgres', q{UPDATE kept SET active = true RETURNING pseudo.reidentify(e, keyring => 'early')}), 'a@x', 'where a foreign key refers to the column');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM kept JOIN keeps USING (e)}), '1', 'it keeps its pseudonym');
+
 # Upserts of one row: each waits for the other before it holds what that one needs.
 $node->safe_psql('postgres', q{
 	CREATE TABLE upserted (e text, f text, n int);
