@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_foreign_server.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/acl.h"
@@ -114,6 +115,12 @@ pseudo_cache_server(const char *name)
 {
 	ForeignServer *server = GetForeignServerByName(name, true);
 
+	if (server == NULL && strlen(name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("keyring \"%.*s...\" does not exist",
+						pg_mbcliplen(name, (int) strlen(name), NAMEDATALEN - 1), name),
+				 errhint("Names have at most %d bytes.", NAMEDATALEN - 1)));
 	if (server == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

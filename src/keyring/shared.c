@@ -366,7 +366,7 @@ note_terms(Slot *slot, const PseudoOptions *options)
 
 /* A new slot, or NULL where there is no room. */
 static Slot *
-make_slot(PseudoSharedAsk *ask)
+add_slot(PseudoSharedAsk *ask)
 {
 	Slot	   *slot = NULL;
 
@@ -399,7 +399,7 @@ make_slot(PseudoSharedAsk *ask)
  * be refreshed since they were due, as far as we know.
  */
 static bool
-put_back(Slot *slot, const PseudoSharedAsk *ask)
+put_keys_back(Slot *slot, const PseudoSharedAsk *ask)
 {
 	int64		due_ms = ask->own_loaded_ms + (int64) ask->options->refresh_interval * 1000;
 
@@ -432,14 +432,14 @@ get_slot(PseudoSharedAsk *ask)
 	{
 		slot = find_slot(ask->digest);
 		if (slot == NULL)
-			slot = make_slot(ask);
+			slot = add_slot(ask);
 		if (slot == NULL)
 			return NULL;
 		ref->stamp = &slot->stamp;
 		ref->slot = (int) (slot - shared->slots);
 		ref->life = slot->life;
 		ref->seen = 0;
-		if (ask->own && slot->published == 0 && !put_back(slot, ask))
+		if (ask->own && slot->published == 0 && !put_keys_back(slot, ask))
 		{
 			free_slot(slot);
 			return NULL;
@@ -455,7 +455,7 @@ get_slot(PseudoSharedAsk *ask)
 
 /* Keep a text, or none. */
 static void
-keep_text(char *kept, const char *text)
+keep_ascii(char *kept, const char *text)
 {
 	strlcpy(kept, text ? text : "", TEXT_SIZE);
 	for (char *c = kept; *c; c++)
@@ -825,9 +825,9 @@ finish_failure(Slot *slot, PseudoSharedAsk *ask, const PseudoFailure *failure)
 	pseudo_attempts_pause(&slot->attempts);
 	slot->failure.class = failure->class;
 	slot->failure.sqlstate = failure->sqlstate;
-	keep_text(slot->failure.message, failure->message);
-	keep_text(slot->failure.detail, failure->detail);
-	keep_text(slot->failure.hint, failure->hint);
+	keep_ascii(slot->failure.message, failure->message);
+	keep_ascii(slot->failure.detail, failure->detail);
+	keep_ascii(slot->failure.hint, failure->hint);
 	slot->failed_at = GetCurrentTimestamp();
 	slot->failed_timeout = slot->flight_timeout;
 	serves = slot->nkeys > 0 &&
