@@ -214,7 +214,8 @@ for (@refusals)
 		}
 		is(scalar @when, 20, 'lost messages: a refresh that was among them is made up for');
 		cmp_ok($when[-1], '<', 75, 'lost messages: ... within a minute');
-		cmp_ok($when[-1] - $when[0], '>', 5, 'lost messages: ... not by all at once');
+		# Where the library is preloaded, nothing is lost: it is seen at once.
+		cmp_ok($when[-1] - $when[0], '>', 5, 'lost messages: ... not by all at once') unless $Pseudo::preload;
 	}
 	leave($_) for @sessions;
 	answers(secret($one, 'version-1'));
