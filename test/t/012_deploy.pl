@@ -380,7 +380,7 @@ like($out, qr/restore-secret/, 'it says how to get the secret back');
 unlike($out, qr/schedule-key-deletion/, 'and nothing of a KMS key that was not the stack\'s');
 is(cli($admin, qw(kms describe-key --query KeyMetadata.KeyState --key-id), $kms_key), 'Enabled', 'which stays');
 like(cli($admin, qw(secretsmanager get-secret-value --secret-id keys/hr)), qr/marked for deletion/, 'which is deleted');
-like(error_of($node, 'postgres', "SELECT pseudo.pseudonymize('x', keyring => 'hr')"), qr/^55000: .*marked for deletion/, 'for the database, too');
+like(error_of($node, 'postgres', "SELECT pseudo.pseudo_refresh_keyring('hr')"), qr/^55000: .*marked for deletion/, 'for the database, too');
 
 # A stack that was never complete has no outputs.
 put_file("$folder/broken.json", '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}');
