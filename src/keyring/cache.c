@@ -322,6 +322,7 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	}
 	PG_CATCH();
 	{
+		entry->shared.seen = 0; /* the old keys are not the server's */
 		pseudo_keyring_free(keyring);
 		PG_RE_THROW();
 	}

@@ -64,13 +64,6 @@ object_accessed(ObjectAccessType access, Oid classid, Oid objectid, int subid, v
 		{
 			pseudo_shared_make_digest(drop->digest, drop->identity);
 			dropped = lappend(dropped, drop);
-
-			/*
-			 * A server of this secret that is made in this transaction begins
-			 * anew; what others put back goes at commit.
-			 */
-			if (access == OAT_DROP)
-				pseudo_shared_forget(drop->digest);
 		}
 		MemoryContextSwitchTo(old);
 	}

@@ -41,6 +41,9 @@
 #define DEFAULT_MEMORY	1024	/* kB */
 #define BLOCKS_A_SLOT	2		/* of its options, and of its keys */
 
+#define PUT_BACK		1		/* the ticket of keys that are put back: older
+								 * than any load */
+
 #define TEXT_SIZE		512		/* bytes of a failure's text */
 #define TOUCH_PAUSE		100		/* milliseconds between notes that it is used */
 #define SERVE_PAUSE		100		/* milliseconds until a backend looks again
@@ -116,6 +119,11 @@ typedef struct Slot
 	SharedFailure failure;
 	TimestampTz failed_at;
 	int			failed_timeout; /* milliseconds that it had */
+
+	/* Of the keyring that the slot was freed from last. */
+	uint64		past_life;
+	uint64		past_published; /* 0: there were no keys */
+	bool		past_asked;		/* and they were to be replaced */
 } Slot;
 
 typedef struct Shared
@@ -279,10 +287,13 @@ wipe_keys(Slot *slot)
 	stamp_slot(slot);
 }
 
-/* Wipe and free a slot. */
+/* Wipe and free a slot; what may be put back is noted. */
 static void
 free_slot(Slot *slot)
 {
+	slot->past_life = slot->life;
+	slot->past_published = slot->nkeys > 0 ? slot->published : 0;
+	slot->past_asked = slot->asked > slot->published;
 	wipe_keys(slot);
 	pseudo_shared_memory_wipe(&slot->identity);
 	slot->life = 0;
@@ -381,7 +392,8 @@ add_slot(PseudoSharedAsk *ask)
 		return NULL;
 	memcpy(slot->digest, ask->digest, sizeof(slot->digest));
 	slot->life = ++shared->last;
-	slot->begun = slot->ended = slot->asked = slot->flying = slot->published = 0;
+	slot->begun = slot->ended = PUT_BACK;
+	slot->asked = slot->flying = slot->published = 0;
 	slot->hired_ms = slot->early_ms = slot->vain_ms = slot->took_ms = 0;
 	slot->vain = 0;
 	slot->stale_limit = 0;
@@ -395,17 +407,33 @@ add_slot(PseudoSharedAsk *ask)
 }
 
 /*
+ * Returns true if the caller's copy is what the server had last: an older one
+ * may hold keys that have been replaced or refused since.  Of a copy that the
+ * caller has loaded alone there is nothing to compare.
+ */
+static bool
+may_put_back(const PseudoSharedRef *ref)
+{
+	const Slot *slot = &shared->slots[ref->slot];
+
+	return ref->stamp == NULL ||
+		(ref->load != 0 && slot->past_life == ref->life && slot->past_published == ref->load);
+}
+
+/*
  * Put keys back that the caller still has, with their age: they have failed to
  * be refreshed since they were due, as far as we know.
  */
 static bool
-put_keys_back(Slot *slot, const PseudoSharedAsk *ask)
+put_keys_back(Slot *slot, const PseudoSharedAsk *ask, bool asked)
 {
 	int64		due_ms = ask->own_loaded_ms + (int64) ask->options->refresh_interval * 1000;
 
-	if (!publish_keys(slot, ++slot->begun, ask->own, ask->own_version, ask->own_loaded_ms,
+	if (!publish_keys(slot, PUT_BACK, ask->own, ask->own_version, ask->own_loaded_ms,
 					  ask->own_loaded_at))
 		return false;
+	if (asked)
+		slot->asked = Max(slot->asked, PUT_BACK + 1);
 	if (ask->came_ms >= due_ms)
 	{
 		slot->attempts.failures = 1;
@@ -430,6 +458,9 @@ get_slot(PseudoSharedAsk *ask)
 		slot = &shared->slots[ref->slot];
 	else
 	{
+		bool		may = ask->own && may_put_back(ref);
+		bool		asked = may && ref->stamp != NULL && shared->slots[ref->slot].past_asked;
+
 		slot = find_slot(ask->digest);
 		if (slot == NULL)
 			slot = add_slot(ask);
@@ -438,8 +469,9 @@ get_slot(PseudoSharedAsk *ask)
 		ref->stamp = &slot->stamp;
 		ref->slot = (int) (slot - shared->slots);
 		ref->life = slot->life;
-		ref->seen = 0;
-		if (ask->own && slot->published == 0 && !put_keys_back(slot, ask))
+		ref->seen = ref->load = 0;
+		if (may && slot->published == 0 && slot->failure.class != PSEUDO_FAIL_REFUSED &&
+			!put_keys_back(slot, ask, asked))
 		{
 			free_slot(slot);
 			return NULL;
@@ -599,6 +631,7 @@ static void
 choose_copy(const Slot *slot, PseudoSharedAsk *ask)
 {
 	ask->copy_stamp = pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &slot->stamp));
+	ask->copy_load = slot->published;
 	ask->copy_keys = ask->own && ask->ref->seen == ask->copy_stamp ? 0 : slot->nkeys;
 }
 
@@ -695,6 +728,7 @@ copy_keys(PseudoSharedAsk *ask)
 	}
 	ask->keyring = keyring;
 	ask->ref->seen = ask->copy_stamp;
+	ask->ref->load = ask->copy_load;
 	return true;
 }
 
@@ -740,7 +774,10 @@ pseudo_shared_ask(PseudoSharedAsk *ask, PseudoFailure *failure)
 											   (long) Max(ask->next_ms - pseudo_now_ms(), 1),
 											   pseudo_wait_event(PSEUDO_WAIT_KEYRING));
 		else if (judgement == JUDGED_CURRENT && !copy_keys(ask))
+		{
 			judgement = JUDGED_WAIT;
+			CHECK_FOR_INTERRUPTS();
+		}
 	}
 	ConditionVariableCancelSleep();
 	if (judgement == JUDGED_LOAD)
@@ -810,6 +847,7 @@ finish_keys(Slot *slot, PseudoSharedAsk *ask, PseudoKeyring *keyring, const char
 	if (ask->reason == PSEUDO_LOAD_NOW)
 		slot->early_ms = 0;
 	ask->ref->seen = pg_atomic_read_u64(&slot->stamp);
+	ask->ref->load = ask->ticket;
 	ask->next_ms = due_time(slot, ask->options);
 	return PSEUDO_SHARED_PUBLISHED;
 }
@@ -984,10 +1022,13 @@ pseudo_shared_release(PseudoSharedRef *ref)
 {
 	if (shared == NULL || ref->stamp == NULL)
 		return;
-	lock_slots(LW_EXCLUSIVE);
-	if (shared->slots[ref->slot].life == ref->life && pseudo_shared_is_seen(ref))
-		free_slot(&shared->slots[ref->slot]);
-	unlock_slots();
+	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
+	{
+		lock_slots(LW_EXCLUSIVE);
+		if (shared->slots[ref->slot].life == ref->life && pseudo_shared_is_seen(ref))
+			free_slot(&shared->slots[ref->slot]);
+		unlock_slots();
+	}
 	memset(ref, 0, sizeof(PseudoSharedRef));
 }
 

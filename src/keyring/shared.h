@@ -27,6 +27,8 @@ typedef struct PseudoSharedRef
 	uint64		seen;			/* what it was when the caller's copy was made */
 	int			slot;
 	uint64		life;			/* of the slot */
+	uint64		load;			/* the ticket of the load that the copy comes
+								 * from */
 } PseudoSharedRef;
 
 /* A question for a keyring, and the answer. */
@@ -64,6 +66,7 @@ typedef struct PseudoSharedAsk
 	uint64		need_life;		/* of the slot that it is for */
 	int			copy_keys;		/* of the copy to be made; 0: none */
 	uint64		copy_stamp;
+	uint64		copy_load;
 } PseudoSharedAsk;
 
 typedef enum PseudoSharedAnswer
@@ -146,7 +149,10 @@ extern void pseudo_shared_make_digest(uint8 *digest, const char *identity);
  */
 extern void pseudo_shared_forget(const uint8 *digest);
 
-/* The same, unless something was published since the caller's copy. */
+/*
+ * The same, unless something was published since the caller's copy, or this
+ * transaction has written: it may be its own DROP SERVER, and roll back.
+ */
 extern void pseudo_shared_release(PseudoSharedRef *ref);
 
 /* For the refresher alone. */

@@ -304,6 +304,35 @@ answers({ close => 1 });
 $node->safe_psql('elsewhere', "CREATE SERVER brief FOREIGN DATA WRAPPER pseudo OPTIONS (endpoint '" . $endpoint->url . "', secret_id '$name', provider 'aws', timeout '1s')");
 $node->safe_psql('elsewhere', 'DROP SERVER brief');
 like(ask($_, use_of($name)), qr/^\Q$by_one\E$/m, 'outage: a server of the same secret that is dropped elsewhere takes no keys away') for $s, $t;
+# Nor does it with a DROP SERVER that is rolled back, which can be had again and again.
+sub elsewhere { return "CREATE SERVER brief FOREIGN DATA WRAPPER pseudo OPTIONS (endpoint '" . $endpoint->url . "', secret_id '$name', provider 'aws', timeout '1s')" }
+answers(secret($one));
+$name = add_aws;
+$tenant = session($node, 'elsewhere');
+ask($tenant, elsewhere());
+is(ask($tenant, use_of('brief')), $by_one, 'DROP SERVER rolled back: the keys are there');
+answers({ close => 1 });
+like(ask($tenant, "BEGIN; DROP SERVER brief; SAVEPOINT s; " . use_of('brief')), qr/^42704: /, 'DROP SERVER rolled back: dropped in the transaction');
+ask($tenant, 'ROLLBACK');
+is(ask(my $new = session($node), use_of($name)), $by_one, 'DROP SERVER rolled back: others have the keys');
+leave($new);
+# No session that was idle meanwhile brings back what has been replaced or refused, when a server of the same secret is dropped.
+answers(secret($one));
+$name = add_aws;
+is(ask($tenant, 'DROP SERVER brief; ' . elsewhere()), '', 'a server dropped elsewhere: there is one');
+is(ask($_, use_of($name)), $by_one, 'a server dropped elsewhere: the first version') for $s, $t;
+answers(secret($other, 'second'));
+ask($s, "SELECT pseudo.pseudo_refresh_keyring('$name')");
+$by_other = ask($s, use_of($name));
+isnt($by_other, $by_one, 'a server dropped elsewhere: the second version');
+ask($tenant, 'DROP SERVER brief');
+is(ask($_, use_of($name)), $by_other, 'a server dropped elsewhere: an idle session does not bring the first version back') for $t, $s;
+ask($tenant, elsewhere());
+is(ask($_, use_of($name)), $by_other, 'a server dropped elsewhere: the keys are there') for $t, $s;
+answers(aws_error('AccessDeniedException', 'no'));
+like(ask($s, "SELECT pseudo.pseudo_refresh_keyring('$name')"), qr/^42501: /, 'a server dropped elsewhere: the keys are refused');
+ask($tenant, 'DROP SERVER brief');
+like(ask($_, use_of($name)), qr/^42501: /, 'a server dropped elsewhere: an idle session does not bring refused keys back') for $t, $s;
 leave($tenant);
 
 #
