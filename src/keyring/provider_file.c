@@ -32,6 +32,7 @@
 #include "storage/fd.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
+#include "utils/timestamp.h"
 
 #include "../compat.h"
 #include "clock.h"
@@ -266,11 +267,15 @@ static char *
 file_version(const struct stat *st)
 {
 	struct timespec mtime = STAT_MTIME(st);
-	struct tm	tm;
+	struct pg_tm tm;
+	fsec_t		fraction;
 	char		formatted[64];
 
-	if (gmtime_r(&mtime.tv_sec, &tm) == NULL ||
-		strftime(formatted, sizeof(formatted), "%Y-%m-%d %H:%M:%S", &tm) == 0)
+	/* The C library's gmtime() would read /etc/localtime in each session. */
+	if (timestamp2tm(time_t_to_timestamptz(mtime.tv_sec), NULL, &tm, &fraction, NULL, NULL) == 0)
+		snprintf(formatted, sizeof(formatted), "%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year,
+				 tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	else
 		snprintf(formatted, sizeof(formatted), "%lld", (long long) mtime.tv_sec);
 	return psprintf("%s.%09ld UTC (inode %llu, %lld bytes)", formatted, (long) mtime.tv_nsec,
 					(unsigned long long) st->st_ino, (long long) st->st_size);
@@ -369,7 +374,8 @@ end_lease(int fd)
 }
 
 /*
- * Read an open file into document->data, of PSEUDO_DOCUMENT_MAX + 1 bytes.
+ * Read an open file into document->data, which this allocates: as much as the
+ * file has, for all of it is locked memory.
  * *changed: it changed meanwhile, so that the result says nothing.
  */
 static bool
@@ -379,6 +385,7 @@ read_open_file(int fd, const char *path, PseudoDocument *document, char **versio
 	struct stat st;
 	struct stat after;
 	ssize_t		len;
+	Size		size;
 
 	if (fstat(fd, &st) != 0)
 		return file_fail_errno(failure, "stat", path);
@@ -388,11 +395,13 @@ read_open_file(int fd, const char *path, PseudoDocument *document, char **versio
 	*changed = !take_lease(fd);
 	if (*changed)
 		return false;
-	len = pseudo_read_to_end(fd, document->data, PSEUDO_DOCUMENT_MAX + 1);
+	size = (Size) Min(st.st_size, PSEUDO_DOCUMENT_MAX) + 1;
+	document->data = pseudo_secret_alloc(size);
+	len = pseudo_read_to_end(fd, document->data, size);
 	if (len < 0 || fstat(fd, &after) != 0)
 		return file_fail_errno(failure, "read", path);
 	end_lease(fd);
-	*changed = !is_unchanged(&st, &after);
+	*changed = !is_unchanged(&st, &after) || len > st.st_size;
 	if (len > PSEUDO_DOCUMENT_MAX)
 		return file_fail(failure, PSEUDO_FAIL_BAD_DOCUMENT, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 						 psprintf("file \"%s\" is larger than %d bytes", path, PSEUDO_DOCUMENT_MAX),
@@ -404,6 +413,14 @@ read_open_file(int fd, const char *path, PseudoDocument *document, char **versio
 	document->len = (Size) len;
 	*version = file_version(&st);
 	return true;
+}
+
+/* Free a document. */
+static void
+free_document(PseudoDocument *document)
+{
+	pseudo_secret_free(document->data);
+	*document = PSEUDO_NO_DOCUMENT;
 }
 
 /*
@@ -432,6 +449,7 @@ read_file(const char *path, int timeout, PseudoDocument *document, char **versio
 		CloseTransientFile(fd);
 		if (!changed)
 			return ok;
+		free_document(document);
 		pause_for(POLL_TIME);
 	} while (pseudo_now_ms() < deadline);
 	return file_fail(failure, PSEUDO_FAIL_TRANSIENT, ERRCODE_OBJECT_IN_USE,
@@ -440,30 +458,21 @@ read_file(const char *path, int timeout, PseudoDocument *document, char **versio
 }
 
 /* Load a file's document; see provider.h. */
-static PseudoDocument
-load_path(const char *path, int timeout, char **version, PseudoFailure *failure)
+static void
+load_path(const char *path, int timeout, PseudoDocument *document, char **version,
+		  PseudoFailure *failure)
 {
-	PseudoDocument document = {NULL, 0};
-	char	   *volatile data = pseudo_secret_alloc(PSEUDO_DOCUMENT_MAX + 1);
-
-	document.data = data;
 	PG_TRY();
 	{
-		if (!read_file(path, timeout, &document, version, failure))
-		{
-			document.data = NULL;
-			document.len = 0;
-			pseudo_secret_free(data);
-			data = NULL;
-		}
+		if (!read_file(path, timeout, document, version, failure))
+			free_document(document);
 	}
 	PG_CATCH();
 	{
-		pseudo_secret_free(data);
+		free_document(document);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	return document;
 }
 
 /* Load the document; see provider.h. */
@@ -471,14 +480,16 @@ static PseudoDocument
 file_load(const PseudoOptions *options, char **version, PseudoFailure *failure)
 {
 	const char *path = pseudo_option(options, "path");
+	PseudoDocument document = PSEUDO_NO_DOCUMENT;
 
 	if (path == NULL)
 	{
 		file_fail(failure, PSEUDO_FAIL_REFUSED, ERRCODE_INVALID_PARAMETER_VALUE,
 				  "option \"path\" is required", NULL);
-		return PSEUDO_NO_DOCUMENT;
+		return document;
 	}
-	return load_path(path, options->timeout, version, failure);
+	load_path(path, options->timeout, &document, version, failure);
+	return document;
 }
 
 /* Report why a file cannot be changed. */
@@ -592,7 +603,7 @@ load_old(FileChange *c, int timeout)
 	char	   *version;
 	struct stat st;
 
-	c->old = load_path(c->path, timeout, &version, &failure);
+	load_path(c->path, timeout, &c->old, &version, &failure);
 	if (c->old.data == NULL && failure.class != PSEUDO_FAIL_EMPTY &&
 		failure.sqlstate != ERRCODE_UNDEFINED_FILE)
 		report_refused(&failure);

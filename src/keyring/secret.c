@@ -143,8 +143,9 @@ pseudo_secret_free(void *ptr)
 	(void) munmap(header_of(ptr), page_size() + size);
 }
 
-#define ARENA_BLOCK	65536		/* bytes of an arena's block, unless more is
-								 * asked for */
+#define ARENA_FIRST	4096		/* bytes of an arena's first block; each next
+								 * one is twice as large */
+#define ARENA_LARGEST	65536	/* unless more is asked for */
 
 /* A block of an arena; what it gives out follows it. */
 typedef struct ArenaBlock
@@ -200,7 +201,8 @@ pseudo_arena_alloc(PseudoArena *arena, Size size)
 	size = TYPEALIGN(16, size);
 	if (block == NULL || size > block->size - block->used)
 	{
-		Size		total = Max(header + size, ARENA_BLOCK);
+		Size		usual = block ? Min(2 * block->size, ARENA_LARGEST) : ARENA_FIRST;
+		Size		total = Max(header + size, usual);
 
 		block = pseudo_secret_alloc(total);
 		block->next = arena->blocks;

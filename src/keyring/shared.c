@@ -16,10 +16,11 @@
  * Nothing here allocates, reports or waits while it holds the lock: a client
  * that does not take a message would hold up the server.
  */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "postgres.h"
 
 #include <limits.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include "access/xact.h"
 #include "mb/pg_wchar.h"
@@ -253,15 +254,19 @@ stamp_slot(Slot *slot)
 	pg_atomic_write_u64(&slot->stamp, ++shared->last);
 }
 
-/* See shared.h. */
+/*
+ * See shared.h.  By OpenSSL's low-level functions: EVP's first digest in a
+ * process makes the list of all that there are, which takes longer than all
+ * else that a new session needs to get its keys.
+ */
 void
 pseudo_shared_make_digest(uint8 *digest, const char *identity)
 {
-	if (EVP_Digest(identity, strlen(identity), digest, NULL, EVP_sha256(), NULL) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory"),
-				 errdetail("Could not compute a SHA-256 digest.")));
+	SHA256_CTX	sha;
+
+	SHA256_Init(&sha);
+	SHA256_Update(&sha, identity, strlen(identity));
+	SHA256_Final(digest, &sha);
 }
 
 /* The slot of an identity, or NULL. */

@@ -140,7 +140,7 @@ extern bool pseudo_shared_has_keys(const char *identity);
 /* Who comes from now on needs a load that has not begun yet. */
 extern void pseudo_shared_demand(const char *identity);
 
-/* The SHA-256 of an identity.  Errors: ERRCODE_OUT_OF_MEMORY. */
+/* The SHA-256 of an identity. */
 extern void pseudo_shared_make_digest(uint8 *digest, const char *identity);
 
 /*
