@@ -214,7 +214,7 @@ INSERT INTO cases (name, chapter, unit, setup, query, answer, against, at_least)
 			$$CALL pseudo.pseudonymize_table('target', '{email}', true)$$, 'UPDATE with as long a text, indexed', 0.5))
 		AS writes (name, setup, query, against, at_least);
 
--- Look-ups by 16 clients, and the first statement of a new connection.
+-- Look-ups by 16 clients, and the first statement of a new connection, without and with the library preloaded.
 INSERT INTO cases (name, chapter, unit, query, against, at_least) VALUES
 	('look-up of a row', 'lookups', 'tps', 'SELECT pseudonym FROM people WHERE id = :id', NULL, NULL),
 	('look-up of a row, left', 'lookups', 'tps', 'SELECT left(pseudonym, 20) FROM people WHERE id = :id',
@@ -223,7 +223,10 @@ INSERT INTO cases (name, chapter, unit, query, against, at_least) VALUES
 		'look-up of a row', 0.97);
 INSERT INTO cases (name, chapter, unit, query, base, at_most) VALUES
 	('first md5', 'first', 'ms', $$SELECT md5('x')$$, NULL, NULL),
-	('first pseudonymize, above md5', 'first', 'ms', $$SELECT pseudo.pseudonymize('x', true)$$, 'first md5', 1);
+	('first pseudonymize, above md5', 'first', 'ms', $$SELECT pseudo.pseudonymize('x', true)$$, 'first md5', 0.7),
+	('first md5, preloaded', 'preloaded', 'ms', $$SELECT md5('x')$$, NULL, NULL),
+	('first pseudonymize, preloaded, above md5', 'preloaded', 'ms', $$SELECT pseudo.pseudonymize('x', true)$$,
+		'first md5, preloaded', 0.25);
 
 -- Run the query of a case, and put its time down.
 CREATE PROCEDURE measure_case(c cases, round int) LANGUAGE plpgsql AS $$

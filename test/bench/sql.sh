@@ -95,19 +95,33 @@ measure_lookups() {
 	done < <(cases_of lookups)
 }
 
+# Restart the server, with a library preloaded or none.
+preload() {
+	run_psql -c "ALTER SYSTEM SET shared_preload_libraries = $1"
+	quietly as_server "$bindir/pg_ctl" -D "$work/data" -l "$work/server.log" -w restart ||
+		die "the server did not restart; see $log"
+}
+
 # By psql, which tells the time of each statement, here the first of a connection.  (Pgbench's log
 # has a zero where the answer is there before it looks.)
-measure_first() {
+measure_first_of() {
 	local name median
 	run_psql -At -o "$build/first.sql" -c "
 		SELECT format('\c - officer \\\\ \echo %L \\\\ %s;', name, query)
-		FROM cases, generate_series(1, $connections) WHERE chapter = 'first' ORDER BY random()"
+		FROM cases, generate_series(1, $connections) WHERE chapter = '$1' ORDER BY random()"
 	while IFS=$'\t' read -r name median; do
-		put_down "$name" "$1" "$median"
+		put_down "$name" "$2" "$median"
 	done < <(run_psql -o /dev/null -c '\timing on' -f "$build/first.sql" | paste - - |
 		sed 's/Time: \([0-9.]*\) ms.*/\1/' | sort -t $'\t' -k 2n | awk -F '\t' '
 			{ all[$1, ++n[$1]] = $2 }
 			END { for (name in n) print name "\t" all[name, int((n[name] + 1) / 2)] }')
+}
+
+measure_first() {
+	preload DEFAULT
+	measure_first_of first "$1"
+	preload pseudo
+	measure_first_of preloaded "$1"
 }
 
 # Nothing is told where a case was not measured in every round.
