@@ -14,7 +14,6 @@ my $node = start_server('log', "log_line_prefix = '## '\nlog_statement = none\nl
 my $many = '{"version": 1, "primaryKeyId": 2, "keys": [{"keyId": 1, "outputPrefix": "raw", "status": "enabled", "encodedSecretKey": "f2CoqZzXwMH184eTVpp+8JulYYz9Y8yyFhi4CgRvIQQ=", "encodedNonceKey": "+4cwbXKBedylar70LjFOP1x37p3Wzo4iHiEGePlWY1Q=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 2, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "lnDVsh2mujtRcFrIgPJEgb8PNotuXwY2y7DVQqm94zs=", "encodedNonceKey": "Gxa9SxEjafUEyxSi0mFVpx2drNNuLgHV0wLsyzWO5ss=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 3, "outputPrefix": "tink", "status": "disabled", "encodedSecretKey": "6uGxTeCAW9otZLLhQkvLPG5tLdp7W4ztVvWmXaCt1xA=", "encodedNonceKey": "TvVt1D8j8It2TJsNr5Mxgbqd0XgCV+a8HND+vWXsF00=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 4, "outputPrefix": "tink", "status": "destroyed"}, {"keyId": 5, "outputPrefix": "raw", "status": "disabled", "encodedSecretKey": "KWaKptpg+15HMFw/EO40FiD2S2fbtisiRqqT5eJp/2A=", "encodedNonceKey": "Q5ayD6/1VtOqFLF7aFmgFN61E23KOFLfWRT7+XR2e/M=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 6, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "D/fCr0/olx36LL64Uc0Trw==", "encodedNonceKey": "zqn0M9wey8zuk7bNy4OGYQ==", "nonceStrPos": 52, "nonceEndPos": 64}, {"keyId": 7, "outputPrefix": "raw", "status": "enabled", "encodedSecretKey": "6QY5gryoxDPI9EZB79E/5w==", "encodedNonceKey": "nORpSPRdctN6iJDJMKxWfjQU22oO6y4DPphQJTSGWNU=", "nonceStrPos": 20, "nonceEndPos": 32}, {"keyId": 4294967295, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "sjMfSrB7Q6moYy9nRad2KBqKIPtpEZHOI5AQBbhF3q0=", "encodedNonceKey": "wDA375l3+DtOhdr+73DkDUawbtrhnFfedXEEFNBloJQ=", "nonceStrPos": 0, "nonceEndPos": 12}]}';
 my $path = add_keyring($node, 'pseudo', $many);
 add_keyring($node, 'faulty', '{}');
-add_keyring($node, 'made', undef);
 
 # A value that cannot be mistaken, and pseudonyms of it under keys that are enabled, disabled, destroyed, unknown, not ours.
 my $value = 'S3cretValue';
@@ -105,6 +104,7 @@ sub entries
 
 for my $level ('warning', 'debug5')
 {
+	add_keyring($node, 'made', undef);
 	my $start = -s $node->logfile;
 	my $said = run_all($level);
 	my $log = slurp_file($node->logfile, $start);
@@ -121,6 +121,7 @@ for my $level ('warning', 'debug5')
 	is(scalar @seen, 0, "$level: nothing at the client") or diag map { my $s = $_; map { "$_\n" } grep { index($_, $s) >= 0 } @client } @seen[0 .. 0];
 	unlike($ours, qr/^## (PANIC|FATAL|WARNING:  .*terminat)/m, "$level: nobody fell");
 	unlike($ours, qr/^## ERROR:  XX000/m, "$level: no internal error");
+	$node->safe_psql('postgres', 'DROP SERVER made');
 	unlink $node->data_dir . '/made.json';
 }
 

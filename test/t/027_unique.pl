@@ -123,25 +123,29 @@ waits('second');
 $node->safe_psql('postgres', q{COMMIT PREPARED 'p'});
 like(end($second), qr/23505/, 'a prepared transaction is waited for');
 
-# A session hears of the key while it waits for one that has it, with a row that is pseudonymized already.
-ask($a, q{SET application_name = 'behind'; INSERT INTO early VALUES (8, 'z@x')});
-my $old = slurp_file($early);
-$node->safe_psql('postgres', $new_key);
-my $new = slurp_file($early);
-put_file($early, $old);
-$node->safe_psql('postgres', q{SELECT pseudo.pseudo_refresh_keyring('early')});
-ask($a, q{UPDATE early SET e = 'u@x' WHERE id = 8});
-put_file($early, $new);
-leave($b);
-$b = session($node);
-is(ask($b, q{BEGIN; INSERT INTO early VALUES (9, 'behind@x') RETURNING pseudo.pseudonym_key_id(e)}), '6', 'a new session has the new key');
-$a->{in} .= "INSERT INTO early VALUES (10, 'behind\@x');\n";
-$a->{run}->pump_nb;
-waits('behind');
-$node->safe_psql('postgres', q{SELECT pseudo.pseudo_refresh_keyring('early')});
-ask($b, 'COMMIT');
-like(ask($a, ''), qr/23505/, 'a row is looked up under the keys that there are after a wait');
-is($node->safe_psql('postgres', $doubles), '0', 'no value is there twice');
+# A session hears of the key while it waits for one that has it, with a row that is pseudonymized already.  Where the library
+# is preloaded, all sessions hear of it at once.
+if (!$Pseudo::preload)
+{
+	ask($a, q{SET application_name = 'behind'; INSERT INTO early VALUES (8, 'z@x')});
+	my $old = slurp_file($early);
+	$node->safe_psql('postgres', $new_key);
+	my $new = slurp_file($early);
+	put_file($early, $old);
+	$node->safe_psql('postgres', q{SELECT pseudo.pseudo_refresh_keyring('early')});
+	ask($a, q{UPDATE early SET e = 'u@x' WHERE id = 8});
+	put_file($early, $new);
+	leave($b);
+	$b = session($node);
+	is(ask($b, q{BEGIN; INSERT INTO early VALUES (9, 'behind@x') RETURNING pseudo.pseudonym_key_id(e)}), '6', 'a new session has the new key');
+	$a->{in} .= "INSERT INTO early VALUES (10, 'behind\@x');\n";
+	$a->{run}->pump_nb;
+	waits('behind');
+	$node->safe_psql('postgres', q{SELECT pseudo.pseudo_refresh_keyring('early')});
+	ask($b, 'COMMIT');
+	like(ask($a, ''), qr/23505/, 'a row is looked up under the keys that there are after a wait');
+	is($node->safe_psql('postgres', $doubles), '0', 'no value is there twice');
+}
 
 # A row that enters an index with the pseudonym that it has, while another session is past its look-up: by a column that a
 # partial index asks for, and by its partition.
