@@ -209,6 +209,7 @@ change_keyring(ForeignServer *server, Change *change)
 	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
 	uint32		hashvalue = GetSysCacheHashValue1(FOREIGNSERVEROID,
 												  ObjectIdGetDatum(server->serverid));
+	const char *identity = pseudo_options_identity(server->options);
 	PseudoDocument stored;
 	char	   *version;
 
@@ -222,7 +223,7 @@ change_keyring(ForeignServer *server, Change *change)
 	{
 		if (change->made)
 		{
-			pseudo_cache_demand(server);
+			pseudo_cache_demand(identity);
 			broadcast_now(hashvalue);
 		}
 	}

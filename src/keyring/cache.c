@@ -780,9 +780,9 @@ publish_entry(CacheEntry *entry, ForeignServer *server, PseudoOptions *options,
 
 /* See cache.h. */
 void
-pseudo_cache_demand(ForeignServer *server)
+pseudo_cache_demand(const char *identity)
 {
-	pseudo_shared_demand(pseudo_options_identity(server->options));
+	pseudo_shared_demand(identity);
 }
 
 /* See cache.h. */

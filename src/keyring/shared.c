@@ -380,6 +380,26 @@ note_terms(Slot *slot, const PseudoOptions *options)
 	pg_atomic_write_u64(&slot->used_ms, (uint64) pseudo_now_ms());
 }
 
+/* Free the slot without keys that was not used for longest; NULL where there is none.  Who has no keys keeps nobody out. */
+static Slot *
+evict_slot(void)
+{
+	Slot	   *oldest = NULL;
+
+	for (int i = 0; i < shared->nslots; i++)
+	{
+		Slot	   *slot = &shared->slots[i];
+
+		if (slot->nkeys == 0 && slot->flying == 0 &&
+			(oldest == NULL ||
+			 pg_atomic_read_u64(&slot->used_ms) < pg_atomic_read_u64(&oldest->used_ms)))
+			oldest = slot;
+	}
+	if (oldest)
+		free_slot(oldest);
+	return oldest;
+}
+
 /* A new slot, or NULL where there is no room. */
 static Slot *
 add_slot(PseudoSharedAsk *ask)
@@ -392,6 +412,8 @@ add_slot(PseudoSharedAsk *ask)
 		if (shared->slots[i].life == 0)
 			slot = &shared->slots[i];
 	}
+	if (slot == NULL)
+		slot = evict_slot();
 	if (slot == NULL ||
 		!pseudo_shared_memory_store(&slot->identity, ask->identity, strlen(ask->identity) + 1))
 		return NULL;
@@ -628,6 +650,7 @@ begin_load(Slot *slot, PseudoSharedAsk *ask, int64 now)
 	slot->flight_ms = now;
 	slot->flight_timeout = options->timeout;
 	slot->cancelled = false;
+	ask->before = slot->attempts;
 	pseudo_attempts_begin(&slot->attempts, ask->reason);
 }
 
@@ -857,6 +880,17 @@ finish_keys(Slot *slot, PseudoSharedAsk *ask, PseudoKeyring *keyring, const char
 	return PSEUDO_SHARED_PUBLISHED;
 }
 
+/*
+ * Let a load that somebody wanted at once and that brought nothing count for nothing: who asks again and again, and gives
+ * little time, must not put off the loads that are due.
+ */
+static void
+forget_attempt(Slot *slot, const PseudoSharedAsk *ask)
+{
+	if (ask->reason == PSEUDO_LOAD_NOW && slot->nkeys > 0 && slot->begun == ask->ticket)
+		slot->attempts = ask->before;
+}
+
 /* What comes of a load that failed. */
 static PseudoSharedOutcome
 finish_failure(Slot *slot, PseudoSharedAsk *ask, const PseudoFailure *failure)
@@ -884,7 +918,10 @@ finish_failure(Slot *slot, PseudoSharedAsk *ask, const PseudoFailure *failure)
 		return PSEUDO_SHARED_DROPPED;	/* with the caller's stale_limit */
 	ask->next_ms = slot->attempts.next_ms;
 	if (serves)
+	{
+		forget_attempt(slot, ask);
 		return PSEUDO_SHARED_SERVES_ON;
+	}
 	if (++slot->vain > 1 && !ask->options->provider->is_local)
 		slot->vain_ms = pseudo_now_ms() + Min((int64) FIRST_VAIN << Min(slot->vain, 10), MAX_VAIN);
 	return PSEUDO_SHARED_DROPPED;
@@ -931,6 +968,7 @@ pseudo_shared_abandon(PseudoSharedAsk *ask)
 		slot->flying = 0;
 		slot->cancelled = true;
 		slot->hired_ms = 0;
+		forget_attempt(slot, ask);
 		ConditionVariableBroadcast(&slot->changed);
 		wake_refresher();
 	}

@@ -67,6 +67,7 @@ typedef struct PseudoSharedAsk
 	int			copy_keys;		/* of the copy to be made; 0: none */
 	uint64		copy_stamp;
 	uint64		copy_load;
+	PseudoAttempts before;		/* of the slot, before this load */
 } PseudoSharedAsk;
 
 typedef enum PseudoSharedAnswer
