@@ -283,7 +283,6 @@ pseudo_fdw_validator(PG_FUNCTION_ARGS)
 	List	   *list = untransformRelOptions(PG_GETARG_DATUM(0));
 	Oid			catalog = PG_GETARG_OID(1);
 	PseudoOptions *options;
-	bool		times_only;
 
 	if (catalog != ForeignServerRelationId)
 	{
@@ -297,11 +296,9 @@ pseudo_fdw_validator(PG_FUNCTION_ARGS)
 	}
 
 	options = pseudo_options_read("", list);
-	times_only = only_times_change(list);
-	if (!times_only)
+	if (!only_times_change(list))
 		options->provider->check_set_right(options);
 	options->provider->validate(options);
-	if (!times_only)
-		pseudo_shared_demand(pseudo_options_identity(list));
+	pseudo_shared_demand(pseudo_options_identity(list));
 	PG_RETURN_VOID();
 }
