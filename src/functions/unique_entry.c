@@ -113,8 +113,11 @@ pseudo_unique_find_entry(PseudoUnique *unique, Compared *compared, Relation tabl
 
 	InitDirtySnapshot(dirty);
 	found = scan_index(unique, compared, table, index, values, nulls, &dirty, except, entry);
-	entry->running = TransactionIdIsValid(dirty.xmin) ? dirty.xmin : dirty.xmax;
-	entry->token = TransactionIdIsValid(dirty.xmin) ? dirty.speculativeToken : 0;
+	if (found)					/* else no row may have set them */
+	{
+		entry->running = TransactionIdIsValid(dirty.xmin) ? dirty.xmin : dirty.xmax;
+		entry->token = TransactionIdIsValid(dirty.xmin) ? dirty.speculativeToken : 0;
+	}
 	return found;
 }
 
