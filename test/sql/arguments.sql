@@ -105,24 +105,11 @@ SELECT pseudonymize('x', true, 'Kundschaft Zürich') = 'NTI1NDk5NWYyMTQy/4AKnN59
 SELECT pseudonymize('x', true, repeat('c', 100000)) = 'M2U3MDQxOTcxZWZjlpnAI/V4An9Sj5GnUQQxC5Y=', reidentify(pseudonymize('x', context => repeat('c', 100000)), repeat('c', 100000));
 -- More contexts than there is room for nonce keys, in turn, twice: short ones, ones that begin as another does, and
 -- ones too long to be found again.  The nonces are as PostgreSQL's own SHA-256 makes them.
-CREATE FUNCTION pg_temp.hmac(message bytea, key bytea) RETURNS bytea LANGUAGE plpgsql AS
-$$
-DECLARE
-  ipad bytea := decode(repeat('36', 64), 'hex');
-  opad bytea := decode(repeat('5c', 64), 'hex');
-BEGIN
-  FOR i IN 0 .. length(key) - 1 LOOP
-    ipad := set_byte(ipad, i, 54 # get_byte(key, i));
-    opad := set_byte(opad, i, 92 # get_byte(key, i));
-  END LOOP;
-  RETURN sha256(opad || sha256(ipad || message));
-END
-$$;
 CREATE TEMPORARY TABLE contexts AS SELECT n, CASE n % 4 WHEN 0 THEN 'context ' || n WHEN 1 THEN repeat('c', n % 120) || n WHEN 2 THEN repeat('c', 43) || chr(32 + n / 20) ELSE repeat('c', 43) || n END AS c FROM generate_series(1, 1600) n;
 SELECT min(length(c)), max(length(c)), count(DISTINCT c), count(DISTINCT c) FILTER (WHERE length(c) <= 44) FROM contexts;
 CREATE TEMPORARY TABLE made AS SELECT turn, n, c, pseudonymize('x', true, c) AS p FROM generate_series(1, 2) turn, contexts ORDER BY turn, n;
 SELECT count(*), count(DISTINCT p) = count(DISTINCT c), bool_and(reidentify(p, c) = 'x') FROM made;
-SELECT count(*) FROM (SELECT c, p, pg_temp.hmac('x', pg_temp.hmac('\xff'::bytea || 'pseudo/context'::bytea || '\x00'::bytea || convert_to(c, 'UTF8'), decode(t.get('pseudo') ->> 'encodedNonceKey', 'base64'))) AS hmac FROM (SELECT DISTINCT c, p FROM made) AS m) AS s
+SELECT count(*) FROM (SELECT c, p, t.hmac_sha256('x', t.hmac_sha256('\xff'::bytea || 'pseudo/context'::bytea || '\x00'::bytea || convert_to(c, 'UTF8'), decode(t.get('pseudo') ->> 'encodedNonceKey', 'base64'))) AS hmac FROM (SELECT DISTINCT c, p FROM made) AS m) AS s
  WHERE convert_from(substr(decode(p, 'base64'), 1, 12), 'UTF8') = substr(encode(hmac, 'hex'), 8, 12);
 SELECT n, pseudonymize('x', true, 'context ' || n) FROM generate_series(1, 3) n;
 -- The nonce key of another call's context is not lost to them, nor is a long one's.

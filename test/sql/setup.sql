@@ -69,5 +69,19 @@ BEGIN
   RETURN false;
 END
 $$;
+-- HMAC-SHA256 (RFC 2104) under a key of up to 64 bytes, from PostgreSQL's own SHA-256
+CREATE FUNCTION t.hmac_sha256(message bytea, key bytea) RETURNS bytea LANGUAGE plpgsql AS
+$$
+DECLARE
+  ipad bytea := decode(repeat('36', 64), 'hex');
+  opad bytea := decode(repeat('5c', 64), 'hex');
+BEGIN
+  FOR i IN 0 .. length(key) - 1 LOOP
+    ipad := set_byte(ipad, i, 54 # get_byte(key, i));
+    opad := set_byte(opad, i, 92 # get_byte(key, i));
+  END LOOP;
+  RETURN sha256(opad || sha256(ipad || message));
+END
+$$;
 -- The default keyring.
 SELECT t.keyring('pseudo', '{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}');
