@@ -18,8 +18,9 @@ check_exports() {
 		find "$root/src" -name '*.[ch]' -exec sed -nE 's/^extern PGDLLEXPORT [^(]*\b(\w+) ?\(.*/\1/p' {} +
 	} | tr ' ' '\n' | sort -u > "$work/expected"
 	for module in "$1/pseudo.so" "$1/src/aws/pseudo_aws.so"; do
-		nm -D --defined-only "$module" | cut -d' ' -f3 | sort | comm -23 - "$work/expected" > "$work/more"
-		if [ -s "$work/more" ] || ! nm -D --defined-only "$module" | grep -q Pg_magic_func; then
+		nm -D --defined-only "$module" | cut -d' ' -f3 | sort > "$work/shown"
+		comm -23 "$work/shown" "$work/expected" > "$work/more"
+		if [ -s "$work/more" ] || ! grep -q Pg_magic_func "$work/shown"; then
 			echo "${module##*/} shows:"
 			cat "$work/more"
 			bad=1

@@ -105,6 +105,7 @@ finish_section() {
 	unset "running[$pid]"
 	printf '\n== %s, %d s\n' "$name" $((SECONDS - ${began[$pid]}))
 	cat "$build/sections/$name.out"
+	grep -E ', [1-9][0-9]* failed$|^# +Failed test|^not ok|FAILED' "$build/sections/$name.out" | sort -u | sed "s/^/$name: /" >> "$failures"
 	if [ -e "$build/sections/$name.sums" ]; then
 		read -ra sums < "$build/sections/$name.sums"
 		passed=$((passed + sums[0])) failed=$((failed + sums[1])) skipped=$((skipped + sums[2]))
@@ -117,6 +118,8 @@ finish_section() {
 open_build_folder
 rm -rf "$build/sections"
 mkdir "$build/sections"
+failures=$build/sections/failures
+: > "$failures"
 need_base_tools
 need_test_tools
 echo "PostgreSQL: $("$PG_CONFIG" --version), $PG_CONFIG"
@@ -138,6 +141,11 @@ else
 fi
 
 printf '\n'
+if [ -s "$failures" ]; then
+	echo 'What failed, once more:'
+	cat "$failures"
+	printf '\n'
+fi
 [ $skipped -eq 0 ] || echo "$skipped skipped"
 printf '%d passed, %d failed\n' $passed $failed
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

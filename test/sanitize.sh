@@ -145,7 +145,7 @@ section_sanitizers() {
 # Debian has none, so to have none here is no failure.
 section_cassert() {
 	local config=${PG_CONFIG_CASSERT:-$PG_CONFIG} bindir
-	if ! "$config" --configure | grep -q -- --enable-cassert; then
+	if ! grep -q -- --enable-cassert <<< "$("$config" --configure)"; then
 		printf 'pg_regress with assertions: skipped, PG_CONFIG_CASSERT names no server that has them\n'
 		skipped=$((skipped + 1))
 		return

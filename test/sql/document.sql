@@ -8,19 +8,22 @@ SET search_path = pseudo, public;
 -- what a keyring of a document says: an error, or a pseudonym made and opened; then the owner is told what is wrong with its keys
 -- What this session itself has seen: not in a parallel worker, to which every keyring is new.
 SET max_parallel_workers_per_gather = 0;
+-- Each in a file of its own: of one that other sessions have loaded, the old keys would serve on.
+CREATE SEQUENCE t.fault;
 CREATE FUNCTION t.fault(document bytea) RETURNS text LANGUAGE plpgsql AS
 $$
 DECLARE
+  file text := 'faulty_' || nextval('t.fault');
   said text;
 BEGIN
-  PERFORM t.put('faulty', document);
-  PERFORM t.keyring('faulty');
+  PERFORM t.put(file, document);
+  EXECUTE format('CREATE SERVER faulty FOREIGN DATA WRAPPER pseudo OPTIONS (provider ''file'', path %L)', t.path(file));
   said := t.err($q$SELECT pseudo.reidentify(pseudo.pseudonymize('x', true, '', 'faulty'), '', 'faulty')$q$);
   IF said = 'no error' THEN
     PERFORM pseudo.pseudo_refresh_keyring('faulty');
   END IF;
   DROP SERVER faulty;
-  RETURN said;
+  RETURN replace(said, file, 'faulty');
 END
 $$;
 CREATE FUNCTION t.fault(document text) RETURNS text LANGUAGE sql AS $$ SELECT t.fault(convert_to(document, 'UTF8')) $$;
@@ -209,7 +212,6 @@ SELECT reidentify('AQAAAAIxY2U3Nzk3YjE5OTYT3RE1JkBiSwR6HGi5L0zvTuD/xflclYY=', ''
 SELECT primary_key_id, key_ids, prefixes, statuses, key_bits, nonce_key_bytes, weak, error FROM pseudo_keyrings WHERE name = 'paused';
 DROP SERVER paused;
 -- A keyring without a document yet.
-SELECT t.run('rm -f ' || t.path('faulty'));
 SELECT t.keyring('faulty');
 SELECT t.err($$SELECT pseudonymize('x', true, '', 'faulty')$$);
 SELECT name, provider, loaded_at, primary_key_id, key_ids FROM pseudo_keyrings WHERE name = 'faulty';
