@@ -11,7 +11,7 @@
 #	sanitizers	pg_regress on a server whose module is built with the sanitizers
 #	fuzz		the core, fuzzed
 #	pg15 ... pg19	a build, pg_regress and a restore of dumps on another PostgreSQL than this
-#			system's; all TAP tests on 19
+#			system's; all TAP tests on 19, with shared_preload_libraries = 'pseudo'
 #	i386		a build and pg_regress on PostgreSQL 15 for 32 bits
 #	build		what packagers and users ask of make
 #	package		Debian's packages, built in Debian 12 and 13 and installed there
@@ -21,8 +21,8 @@
 #	tour		test/demo.sh: what it checks are tests
 #	bench		test/bench/sql.sh in short; how fast it was is not judged
 #	regress		pg_regress
-#	preloaded	pg_regress and all TAP tests with shared_preload_libraries = 'pseudo'
-#	modes		pg_regress with serializable transactions, and with parallel plans
+#	modes		pg_regress with shared_preload_libraries = 'pseudo', with serializable
+#			transactions, and with parallel plans
 #	cassert		pg_regress on a server with assertions, where PG_CONFIG_CASSERT names one
 #	format		the sources, by pgindent of PostgreSQL 19
 #	scripts		the scripts, and the template of deploy/
@@ -32,7 +32,7 @@
 #
 # A tool that is missing and cannot be installed skips its tests with a reason,
 # and fails them in CI (CI=true).  Tests that take minutes run in CI, or with
-# PG_TEST_EXTRA=slow.
+# PG_TEST_EXTRA=slow.  PSEUDO_PRELOAD=1 preloads the library in all servers.
 
 set -uo pipefail
 # shellcheck source=lib.sh
@@ -60,7 +60,7 @@ set -uo pipefail
 
 sections=("$@")
 # The longest first.
-[ $# -gt 0 ] || sections=(tap preloaded memcheck faults answers sanitizers pg19 fuzz pg18 pg17 pg16 pg15 i386 unit modes tour bench warnings regress cassert build package upgrade format scripts)
+[ $# -gt 0 ] || sections=(memcheck unit pg19 package tap build sanitizers fuzz pg18 pg17 i386 pg16 pg15 answers modes warnings faults tour regress cassert bench upgrade format scripts)
 for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done

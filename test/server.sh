@@ -71,12 +71,13 @@ section_regress() {
 	run_regress pg_regress
 }
 
-# pg_regress with every transaction serializable, and with parallel plans wherever one is allowed: "regress" hides
-# in plans and errors what workers make differ.
+# pg_regress with the library preloaded, so that sessions share keyrings; with every transaction serializable; and with
+# parallel plans wherever one is allowed: "regress" hides in plans and errors what workers make differ.
 section_modes() {
 	local parallel=force_parallel_mode
 	[ "$("$PG_CONFIG" --version | sed -E 's/[^0-9]*([0-9]+).*/\1/')" -lt 16 ] || parallel=debug_parallel_query
 	copy_tree
+	run_regress_with "pg_regress, preloaded" '-c shared_preload_libraries=pseudo'
 	run_regress_with "pg_regress, serializable" '-c default_transaction_isolation=serializable'
 	run_regress_with "pg_regress, parallel plans" "-c $parallel=regress -c parallel_setup_cost=0 \
 		-c parallel_tuple_cost=0 -c min_parallel_table_scan_size=0 -c max_parallel_workers_per_gather=2"
@@ -153,20 +154,6 @@ run_all_tap() {
 section_tap() {
 	copy_tree
 	run_all_tap TAP
-}
-
-# pg_regress and all TAP tests with the library preloaded, so that sessions share keyrings.
-section_preloaded() {
-	local PSEUDO_PRELOAD=1
-	if ! [[ " ${PG_TEST_EXTRA:-} " == *" slow "* ]]; then
-		skip "preloaded, TAP" "as long as the section tap: PG_TEST_EXTRA=slow"
-		copy_tree
-	else
-		copy_tree
-		run_all_tap "TAP, preloaded"
-	fi
-	start_cluster
-	run_regress "pg_regress, preloaded"
 }
 
 # Modules whose calls of the system and of libraries fail in turn: test/faults/fault.c.

@@ -72,10 +72,10 @@ section_unit() {
 	run_crossed "unit, 32 bits (i386)" i386 i686-linux-gnu /usr/i686-linux-gnu/lib/ld-linux.so.2
 }
 
-# A minute each in CI; look for longer with make -C test/fuzz run SECONDS=600.
+# Look for longer with make -C test/fuzz run SECONDS=600.
 section_fuzz() {
 	local fuzz_seconds=10 bad=0
-	[ "${CI:-}" != true ] || fuzz_seconds=60
+	[ "${CI:-}" != true ] || fuzz_seconds=20
 	if ! can_sanitize clang; then skip fuzzing "clang or its sanitizers are missing"; return; fi
 	make -C "$root/test/fuzz" run SECONDS=$fuzz_seconds > "$build/fuzz.log" 2>&1 || bad=1
 	count "fuzzing, $fuzz_seconds s a target" $((1 - bad)) $bad "$build/fuzz.log"

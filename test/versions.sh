@@ -172,7 +172,7 @@ test_version() {
 	*' slow '*) ;;
 	*) skip "PostgreSQL $version, dumps and TAP" "PG_TEST_EXTRA has no slow"; return ;;
 	esac
-	[ "$version" -ne 19 ] || run_all_tap "PostgreSQL $version, TAP"
+	[ "$version" -ne 19 ] || PSEUDO_PRELOAD=1 run_all_tap "PostgreSQL $version, TAP, preloaded"
 	[ "$version" -gt "$own" ] || return 0
 	into=${bindir%/bin}
 	PG_CONFIG=$own_config bindir=$own_bindir pgxs=$own_pgxs
