@@ -25,7 +25,7 @@
 #			transactions, and with parallel plans
 #	cassert		pg_regress on a server with assertions, where PG_CONFIG_CASSERT names one
 #	format		the sources, by pgindent of PostgreSQL 19
-#	scripts		the scripts, and the template of deploy/
+#	scripts		the scripts, the template of deploy/, the Dockerfiles
 #
 # Installs what is missing (Debian).  As many sections run side by side as there are
 # processors, and each is shown when it ends.  The last line is "N passed, N failed".

@@ -147,7 +147,15 @@ check_version() {
 	count "one version everywhere" $((1 - bad)) $bad "$build/version.log"
 }
 
-# The scripts that people run, and the template of deploy/.
+# A linter out of $venv finds nothing in files: its name, its arguments.
+lint() {
+	local bad=0
+	if [ ! -x "$venv/bin/$1" ]; then skip "$1" "it could not be installed"; return; fi
+	"$venv/bin/$1" "${@:2}" > "$build/$1.log" 2>&1 || bad=1
+	count "$1" $((1 - bad)) $bad "$build/$1.log"
+}
+
+# The scripts that people run, the template of deploy/, and the Dockerfiles.
 section_scripts() {
 	local bad=0 script suite_log=$build/scripts.log scripts programs=()
 	scripts=("$root"/deploy/*.sh "$root"/test/*.sh "$root"/test/bench/*.sh "$root/.ci/run")
@@ -169,11 +177,7 @@ section_scripts() {
 	else
 		skip "scripts, shellcheck" "shellcheck is missing"
 	fi
-	if [ -x "$venv/bin/cfn-lint" ]; then
-		bad=0
-		"$venv/bin/cfn-lint" "$root/deploy/template.yaml" > "$build/cfn-lint.log" 2>&1 || bad=1
-		count "cfn-lint" $((1 - bad)) $bad "$build/cfn-lint.log"
-	else
-		skip "cfn-lint" "it could not be installed"
-	fi
+	lint cfn-lint "$root/deploy/template.yaml"
+	# Versions are not pinned: an image is built to have the newest fixes.
+	lint hadolint --ignore DL3008 "$root"/packaging/Dockerfile*
 }

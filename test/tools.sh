@@ -34,7 +34,7 @@ need_test_tools() {
 	fi
 }
 
-# Make $venv, a virtual environment with what test/aws/requirements.txt lists: moto and cfn-lint.
+# Make $venv, a virtual environment with what test/aws/requirements.txt lists: moto and linters.
 # The system's Python runs it, for another may be out of the server's user's reach.
 venv=$build/venv
 need_venv() {
@@ -42,7 +42,7 @@ need_venv() {
 	cmp -s "$wanted" "$venv/requirements.txt" && "$venv/bin/python" -c 'import moto' 2> /dev/null && return
 	rm -rf "$venv"
 	if quietly /usr/bin/python3 -m venv "$venv" &&
-	   slowly "Installing with pip into $venv: moto and cfn-lint" "$venv/bin/pip" install --no-input --disable-pip-version-check -q -r "$wanted"; then
+	   slowly "Installing with pip into $venv: moto and linters" "$venv/bin/pip" install --no-input --disable-pip-version-check -q -r "$wanted"; then
 		cp "$wanted" "$venv/requirements.txt"
 	else
 		rm -rf "$venv"
