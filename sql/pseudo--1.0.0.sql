@@ -63,6 +63,12 @@ LANGUAGE C STRICT;
 COMMENT ON FUNCTION pseudo_pseudonymize_array_support(internal)
 IS 'planner support: a deterministic pseudonymize_array is stable';
 
+CREATE FUNCTION pseudo_pseudonymize_json_support(internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_json_support'
+LANGUAGE C STRICT;
+COMMENT ON FUNCTION pseudo_pseudonymize_json_support(internal)
+IS 'planner support: a deterministic pseudonymize_json is stable';
+
 CREATE FUNCTION pseudo_repseudonymize_support(internal) RETURNS internal
 AS 'MODULE_PATHNAME', 'pseudo_repseudonymize_support'
 LANGUAGE C STRICT;
@@ -202,7 +208,7 @@ CREATE FUNCTION pseudonymize_json(
 	keyring text DEFAULT 'pseudo')
 RETURNS jsonb
 AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_jsonb'
-LANGUAGE C VOLATILE PARALLEL SAFE COST 100;
+LANGUAGE C VOLATILE PARALLEL SAFE COST 100 SUPPORT pseudo_pseudonymize_json_support;
 COMMENT ON FUNCTION pseudonymize_json(jsonb, text[], boolean, text, text)
 IS 'pseudonymize for every scalar under one of these keys, at any depth';
 
@@ -214,7 +220,7 @@ CREATE FUNCTION pseudonymize_json(
 	keyring text DEFAULT 'pseudo')
 RETURNS json
 AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_json'
-LANGUAGE C VOLATILE PARALLEL SAFE COST 100;
+LANGUAGE C VOLATILE PARALLEL SAFE COST 100 SUPPORT pseudo_pseudonymize_json_support;
 COMMENT ON FUNCTION pseudonymize_json(json, text[], boolean, text, text)
 IS 'pseudonymize for every scalar under one of these keys, at any depth; the rest stays byte for byte';
 
@@ -229,6 +235,18 @@ LANGUAGE sql VOLATILE PARALLEL SAFE
 RETURN pseudonymize_json(doc::jsonb, keys, deterministic, context, keyring);
 COMMENT ON FUNCTION pseudonymize_json(text, text[], boolean, text, text)
 IS 'pseudonymize_json of the text as jsonb';
+
+CREATE FUNCTION pseudo_pseudonymize_json_stable(doc jsonb, keys text[], context text, keyring text) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_jsonb_stable'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION pseudo_pseudonymize_json_stable(jsonb, text[], text, text)
+IS 'what the planner makes of pseudonymize_json where deterministic is true';
+
+CREATE FUNCTION pseudo_pseudonymize_json_stable(doc json, keys text[], context text, keyring text) RETURNS json
+AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_json_stable'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION pseudo_pseudonymize_json_stable(json, text[], text, text)
+IS 'what the planner makes of pseudonymize_json where deterministic is true';
 
 CREATE FUNCTION reidentify_json(
 	doc jsonb,
@@ -451,7 +469,8 @@ GRANT EXECUTE ON FUNCTION try_reidentify, pseudonymize_array, reidentify_array, 
 	pseudonymize_json(jsonb, text[], boolean, text, text), pseudonymize_json(json, text[], boolean, text, text),
 	pseudonymize_json(text, text[], boolean, text, text), reidentify_json(jsonb, text[], text, text),
 	reidentify_json(json, text[], text, text), reidentify_json(text, text[], text, text),
-	pseudo_pseudonymize_array_stable, pseudo_repseudonymize_stable, pseudonymize_trigger,
+	pseudo_pseudonymize_array_stable, pseudo_pseudonymize_json_stable(jsonb, text[], text, text),
+	pseudo_pseudonymize_json_stable(json, text[], text, text), pseudo_repseudonymize_stable, pseudonymize_trigger,
 	pseudo_create_key, pseudo_set_primary_key, pseudo_set_key_status, pseudo_refresh_keyring, pseudo_keyring_state,
 	pseudo_stats_rows TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE pseudonymize_table, repseudonymize_table TO PUBLIC;

@@ -16,6 +16,8 @@
 
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_jsonb);
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_json);
+PG_FUNCTION_INFO_V1(pseudo_pseudonymize_jsonb_stable);
+PG_FUNCTION_INFO_V1(pseudo_pseudonymize_json_stable);
 PG_FUNCTION_INFO_V1(pseudo_reidentify_jsonb);
 PG_FUNCTION_INFO_V1(pseudo_reidentify_json);
 
@@ -199,17 +201,20 @@ replace(FunctionCallInfo fcinfo, JsonCall *json, const PseudoJsonReplacer *repla
 	PG_RETURN_TEXT_P(pseudo_json_walk_json(&json->keys, PG_GETARG_TEXT_PP(0), replacer));
 }
 
-/* A document with pseudonyms.  Errors: begin_call's, 22004. */
+/*
+ * A document with pseudonyms; is_stable where there is no argument "deterministic", which counts as true.
+ * Errors: begin_call's, 22004.
+ */
 static Datum
-pseudonymize(FunctionCallInfo fcinfo, bool is_jsonb)
+pseudonymize(FunctionCallInfo fcinfo, bool is_stable, bool is_jsonb)
 {
-	JsonCall   *json = begin_call(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, 3);
+	JsonCall   *json = begin_call(fcinfo, PSEUDO_RIGHT_PSEUDONYMIZE, is_stable ? 2 : 3);
 	JsonSeal	seal;
 	PseudoJsonReplacer replacer = {seal_scalar, finish_seal, &seal};
 
-	if (PG_ARGISNULL(2))
+	if (!is_stable && PG_ARGISNULL(2))
 		pseudo_report_null("deterministic");
-	seal.is_deterministic = PG_GETARG_BOOL(2);
+	seal.is_deterministic = is_stable || PG_GETARG_BOOL(2);
 	seal.nscalars = 0;
 	for (int type = 0; type < PSEUDO_JSON_TYPES; type++)
 		pseudo_seal_begin(&seal.batches[type], call_of(json, type), seal.is_deterministic);
@@ -232,7 +237,7 @@ reidentify(FunctionCallInfo fcinfo, bool is_jsonb)
 Datum
 pseudo_pseudonymize_jsonb(PG_FUNCTION_ARGS)
 {
-	return pseudonymize(fcinfo, true);
+	return pseudonymize(fcinfo, false, true);
 }
 
 /*
@@ -241,7 +246,27 @@ pseudo_pseudonymize_jsonb(PG_FUNCTION_ARGS)
 Datum
 pseudo_pseudonymize_json(PG_FUNCTION_ARGS)
 {
-	return pseudonymize(fcinfo, false);
+	return pseudonymize(fcinfo, false, false);
+}
+
+/*
+ * pseudo_pseudonymize_json_stable(doc jsonb, keys text[], context text, keyring text)
+ *
+ * What the planner puts in the place of pseudonymize_json() where "deterministic" is a constant true.
+ */
+Datum
+pseudo_pseudonymize_jsonb_stable(PG_FUNCTION_ARGS)
+{
+	return pseudonymize(fcinfo, true, true);
+}
+
+/*
+ * pseudo_pseudonymize_json_stable(doc json, keys text[], context text, keyring text)
+ */
+Datum
+pseudo_pseudonymize_json_stable(PG_FUNCTION_ARGS)
+{
+	return pseudonymize(fcinfo, true, false);
 }
 
 /*

@@ -53,6 +53,7 @@
 PG_FUNCTION_INFO_V1(pseudo_role_support);
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_support);
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_array_support);
+PG_FUNCTION_INFO_V1(pseudo_pseudonymize_json_support);
 PG_FUNCTION_INFO_V1(pseudo_repseudonymize_support);
 
 /* ---- What hands out roles ---- */
@@ -289,15 +290,15 @@ find_function(Oid neighbour, const char *name, const Oid *args, int nargs)
 						   ObjectIdGetDatum(get_func_namespace(neighbour)));
 }
 
-/* Returns true if a request simplifies a call whose second argument, "deterministic", is a constant true. */
+/* Returns true if a request simplifies a call whose argument no (from 0), "deterministic", is a constant true. */
 static bool
-is_deterministic(Node *request)
+is_deterministic(Node *request, int no)
 {
 	Const	   *deterministic;
 
 	if (!IsA(request, SupportRequestSimplify))
 		return false;
-	deterministic = lsecond(((SupportRequestSimplify *) request)->fcall->args);
+	deterministic = list_nth(((SupportRequestSimplify *) request)->fcall->args, no);
 	return IsA(deterministic, Const) && !deterministic->constisnull &&
 		DatumGetBool(deterministic->constvalue);
 }
@@ -317,7 +318,7 @@ pseudo_pseudonymize_support(PG_FUNCTION_ARGS)
 	Const	   *role;
 	Oid			funcid;
 
-	if (!is_deterministic((Node *) request))
+	if (!is_deterministic((Node *) request, 1))
 		PG_RETURN_POINTER(NULL);
 	call = request->fcall;
 	types[0] = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("pseudo_role"),
@@ -332,24 +333,27 @@ pseudo_pseudonymize_support(PG_FUNCTION_ARGS)
 										   lthird(call->args), lfourth(call->args))));
 }
 
-/* A call where "deterministic" is a constant true, as one of the STABLE function of this name; else NULL. */
+/*
+ * A call where "deterministic", argument no (from 0), is a constant true, as one of the STABLE function of this
+ * name, which takes all other arguments; else NULL.
+ */
 static Node *
-make_stable(Node *node, const char *name)
+make_stable(Node *node, int no, const char *name)
 {
-	SupportRequestSimplify *request = (SupportRequestSimplify *) node;
 	FuncExpr   *call;
-	Oid			types[] = {InvalidOid, TEXTOID, TEXTOID};
+	Oid		   *types;
+	int			nargs;
 	Oid			funcid;
 
-	if (!is_deterministic(node))
+	if (!is_deterministic(node, no))
 		return NULL;
-	call = request->fcall;
-	types[0] = call->funcresulttype;	/* the same as the first argument's */
-	funcid = find_function(call->funcid, name, types, lengthof(types));
+	call = ((SupportRequestSimplify *) node)->fcall;
+	(void) get_func_signature(call->funcid, &types, &nargs);
+	memmove(types + no, types + no + 1, (nargs - no - 1) * sizeof(Oid));
+	funcid = find_function(call->funcid, name, types, nargs - 1);
 	if (!OidIsValid(funcid))
 		return NULL;
-	return make_call(call, funcid,
-					 list_make3(linitial(call->args), lthird(call->args), lfourth(call->args)));
+	return make_call(call, funcid, list_delete_nth_cell(list_copy(call->args), no));
 }
 
 /*
@@ -358,7 +362,16 @@ make_stable(Node *node, const char *name)
 Datum
 pseudo_pseudonymize_array_support(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(make_stable((Node *) PG_GETARG_POINTER(0), "pseudo_pseudonymize_array_stable"));
+	PG_RETURN_POINTER(make_stable((Node *) PG_GETARG_POINTER(0), 1, "pseudo_pseudonymize_array_stable"));
+}
+
+/*
+ * pseudo_pseudonymize_json_support(internal)
+ */
+Datum
+pseudo_pseudonymize_json_support(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_POINTER(make_stable((Node *) PG_GETARG_POINTER(0), 2, "pseudo_pseudonymize_json_stable"));
 }
 
 /*
@@ -367,5 +380,5 @@ pseudo_pseudonymize_array_support(PG_FUNCTION_ARGS)
 Datum
 pseudo_repseudonymize_support(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(make_stable((Node *) PG_GETARG_POINTER(0), "pseudo_repseudonymize_stable"));
+	PG_RETURN_POINTER(make_stable((Node *) PG_GETARG_POINTER(0), 1, "pseudo_repseudonymize_stable"));
 }
