@@ -1,6 +1,7 @@
 --
 -- What PostgreSQL's messages show of the rows that the trigger has pseudonymized.  A writer who may only INSERT, and read nothing, sees
--- the pseudonym of a value of theirs in the DETAIL of a row that fails; with row-level security on the table they do not.
+-- the pseudonym of a value of theirs in the DETAIL of a row that fails; with row-level security on the table they do not.  In the
+-- condition of a view of their own they see it all the same: a context for each such table is what helps, as the documentation says.
 --
 \pset format unaligned
 \pset tuples_only on
@@ -22,6 +23,7 @@ GRANT CREATE, USAGE ON SCHEMA mine TO regress_pseudo_guesser;
 SET ROLE regress_pseudo_guesser;
 CREATE VIEW mine.letter AS SELECT * FROM tm.letter WHERE id > 5 WITH CHECK OPTION;
 CREATE VIEW mine.parts AS SELECT * FROM tm.parts WHERE id > 5 WITH CHECK OPTION;
+CREATE VIEW mine.condition AS SELECT * FROM tm.parts WHERE email::inet IS NOT NULL WITH CHECK OPTION;
 RESET ROLE;
 -- Run a statement as the writer: the SQLSTATE, and whether any part of the message has the pseudonym of the guess.
 CREATE FUNCTION tm.try(statement text) RETURNS text LANGUAGE plpgsql AS
@@ -45,9 +47,10 @@ INSERT INTO attempts (what, statement) VALUES
   ('RETURNING', $$INSERT INTO tm.letter VALUES (2, 'guess@example.com') RETURNING email$$),
   ('no partition', $$INSERT INTO tm.parts VALUES (11, 'guess@example.com')$$), ('bounds of a partition', $$INSERT INTO tm.parts1 VALUES (11, 'guess@example.com')$$),
   ('CHECK of a partition', $$INSERT INTO tm.parts VALUES (-1, 'guess@example.com')$$), ('NOT NULL of a partition', $$INSERT INTO tm.parts1 VALUES (NULL, 'guess@example.com')$$),
-  ('CHECK OPTION, in a partition', $$INSERT INTO mine.parts VALUES (2, 'guess@example.com')$$);
+  ('CHECK OPTION, in a partition', $$INSERT INTO mine.parts VALUES (2, 'guess@example.com')$$),
+  ('condition of their view', $$INSERT INTO mine.condition VALUES (2, 'guess@example.com')$$);
 SELECT what, tm.try(statement) FROM attempts ORDER BY no;
--- With row-level security nothing is shown; the policy may let all pass.
+-- With row-level security no row is shown; the policy may let all pass.  A condition of their own sees it: there, a context is all that helps.
 ALTER TABLE tm.letter ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tm.parts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tm.parts1 ENABLE ROW LEVEL SECURITY;
@@ -59,6 +62,9 @@ SELECT what, tm.try(statement) FROM attempts ORDER BY no;
 DROP POLICY everything ON tm.letter;
 CREATE POLICY few ON tm.letter USING (true) WITH CHECK (id > 100);
 SELECT tm.try($$INSERT INTO tm.letter VALUES (1, 'guess@example.com')$$);
+-- the pseudonym that a table with a context of its own gives is found nowhere else
+CREATE OR REPLACE TRIGGER zz BEFORE INSERT OR UPDATE ON tm.parts FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('email', 'deterministic=true', 'context=parts');
+SELECT tm.try($$INSERT INTO mine.condition VALUES (2, 'guess@example.com')$$);
 DROP OWNED BY regress_pseudo_guesser;
 DROP SCHEMA tm CASCADE;
 DROP ROLE regress_pseudo_guesser;
