@@ -27,6 +27,7 @@
 
 #include "../keyring/document.h"
 #include "../keyring/secret.h"
+#include "../keyring/shared.h"
 #include "call.h"
 
 #define NEW_KEY_LEN	32			/* bytes, of a new key and its nonce key each */
@@ -209,12 +210,13 @@ change_keyring(ForeignServer *server, Change *change)
 	PseudoOptions *options = pseudo_options_read(server->servername, server->options);
 	uint32		hashvalue = GetSysCacheHashValue1(FOREIGNSERVEROID,
 												  ObjectIdGetDatum(server->serverid));
-	const char *identity = pseudo_options_identity(server->options);
+	uint8		digest[PSEUDO_SHARED_DIGEST];
 	PseudoDocument stored;
 	char	   *version;
 
 	options->provider->check_store_right(options);
 	change->serverid = server->serverid;
+	pseudo_shared_make_digest(digest, pseudo_options_identity(server->options));
 	PG_TRY();
 	{
 		stored = options->provider->change(options, apply_change, change, &version);
@@ -223,7 +225,7 @@ change_keyring(ForeignServer *server, Change *change)
 	{
 		if (change->made)
 		{
-			pseudo_cache_demand(identity);
+			pseudo_shared_demand(digest);
 			broadcast_now(hashvalue);
 		}
 	}

@@ -29,6 +29,7 @@
 #include "cache.h"
 #include "clock.h"
 #include "count.h"
+#include "dropped.h"
 #include "load.h"
 #include "secret.h"
 #include "shared.h"
@@ -576,6 +577,7 @@ reload_entry(CacheEntry *entry, PseudoFailure *failure, PseudoLoadReason reason)
 	uint64		changes = entry->changes;	/* before the options are read */
 	ForeignServer *server = GetForeignServer(entry->serverid);
 	bool		changed = changes != entry->seen || entry->doubtful;
+	bool		again;
 	SharedResult result;
 	PseudoOptions *options;
 
@@ -588,14 +590,15 @@ reload_entry(CacheEntry *entry, PseudoFailure *failure, PseudoLoadReason reason)
 	entry->seen = changes;		/* later ones are still to be seen */
 
 	/*
-	 * Who changes a keyring here says so in shared memory; only the messages
+	 * Who changes a keyring here says so in shared memory at commit; of what
+	 * this transaction has changed it knows itself, and only the messages
 	 * tell of what has been replayed.
 	 */
+	again = pseudo_dropped_is_altered(entry->serverid) || (changed && RecoveryInProgress());
 	if (!pseudo_shared_is_on() || pseudo_now_ms() < entry->alone_ms)
 		result = SHARED_ALONE;
 	else
-		result = ask_shared(entry, server, options, changed && RecoveryInProgress(),
-							failure, reason);
+		result = ask_shared(entry, server, options, again, failure, reason);
 	while (result == SHARED_AGAIN)
 	{
 		options = pseudo_options_read(server->servername, server->options);
@@ -776,13 +779,6 @@ publish_entry(CacheEntry *entry, ForeignServer *server, PseudoOptions *options,
 		entry->attempts.next_ms = ask.next_ms;
 	else
 		memset(&entry->shared, 0, sizeof(entry->shared));
-}
-
-/* See cache.h. */
-void
-pseudo_cache_demand(const char *identity)
-{
-	pseudo_shared_demand(identity);
 }
 
 /* See cache.h. */

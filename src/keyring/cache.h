@@ -67,13 +67,6 @@ extern void pseudo_cache_refresh_now(ForeignServer *server);
  */
 extern bool pseudo_cache_has_keys(Oid serverid);
 
-/*
- * The document of this identity (see pseudo_options_identity()) may have been
- * changed: nobody is to be served by what was loaded before.  Other backends
- * that load for themselves learn of it by an invalidation.  Does not throw.
- */
-extern void pseudo_cache_demand(const char *identity);
-
 /* Take a document that was just stored as the one that serves; frees it. */
 extern void pseudo_cache_install(ForeignServer *server, PseudoDocument *document,
 								 const char *version);

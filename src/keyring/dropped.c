@@ -1,34 +1,46 @@
 /*
  * dropped.c
- *		Keyrings whose servers are dropped or altered here.
+ *		Keyrings whose servers are made, altered or dropped here.
  *
  * A session that never used a keyring may drop its server, and nobody else may
  * be there who has used it: so the command itself tells that the keys are not
  * wanted any more.  Where another server names the same secret, they are loaded
  * again.
+ *
+ * Who makes or alters a server is to be served what is in the store from then
+ * on, and so are all others, once that has been committed: a command that is
+ * rolled back costs nobody a load.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_foreign_server.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "dropped.h"
 #include "options.h"
 #include "shared.h"
 
-/* A server of this transaction, as it was. */
-typedef struct Dropped
+/*
+ * A server of this transaction, as it was or as it will be.  The digest is of
+ * its identity: nothing may fail at commit.
+ */
+typedef struct Changed
 {
 	Oid			serverid;
 	char	   *identity;
-	uint8		digest[PSEUDO_SHARED_DIGEST];	/* of it: nothing may fail at
-												 * commit */
-} Dropped;
+	uint8		digest[PSEUDO_SHARED_DIGEST];
+	bool		is_seen;		/* altered: it has served since */
+} Changed;
+
+/* Lists of Changed *, in TopTransactionContext. */
+static List *dropped = NIL;		/* as they were */
+static List *altered = NIL;		/* as they will be, as soon as it ends */
 
 static object_access_hook_type next_hook = NULL;
-static List *dropped = NIL;		/* in TopTransactionContext */
 
 /* The identity of a keyring's server as it is now, or NULL. */
 static char *
@@ -43,69 +55,184 @@ identity_of(Oid serverid)
 	return pseudo_options_identity(server->options);
 }
 
-/*
- * Object access hook: note the server as it was, which the catalogs still show
- * until the command is over.
- */
+/* Fill in what a server is now; returns false where it is no keyring. */
+static bool
+read_identity(Changed *changed)
+{
+	changed->identity = identity_of(changed->serverid);
+	if (changed->identity)
+		pseudo_shared_make_digest(changed->digest, changed->identity);
+	return changed->identity != NULL;
+}
+
+/* What is noted of a server that was made or altered, or NULL. */
+static Changed *
+find_altered(Oid serverid)
+{
+	ListCell   *cell;
+
+	foreach(cell, altered)
+	{
+		Changed    *changed = lfirst(cell);
+
+		if (changed->serverid == serverid)
+			return changed;
+	}
+	return NULL;
+}
+
+/* Note that a server is made or altered. */
+static void
+note_altered(Oid serverid)
+{
+	Changed    *changed = find_altered(serverid);
+
+	if (changed == NULL)
+	{
+		changed = palloc0(sizeof(Changed));
+		changed->serverid = serverid;
+		altered = lappend(altered, changed);
+	}
+	changed->is_seen = false;
+}
+
+/* Note what a server was, which the catalogs show until the command is over. */
+static void
+note_dropped(Oid serverid)
+{
+	Changed    *changed = palloc0(sizeof(Changed));
+
+	changed->serverid = serverid;
+	if (read_identity(changed))
+		dropped = lappend(dropped, changed);
+}
+
+/* Object access hook. */
 static void
 object_accessed(ObjectAccessType access, Oid classid, Oid objectid, int subid, void *arg)
 {
 	if (next_hook)
 		next_hook(access, classid, objectid, subid, arg);
-	if (classid == ForeignServerRelationId && (access == OAT_DROP || access == OAT_POST_ALTER) &&
-		pseudo_shared_is_on() && IsTransactionState())
+	if (classid == ForeignServerRelationId && pseudo_shared_is_on() && IsTransactionState())
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-		Dropped    *drop = palloc(sizeof(Dropped));
 
-		drop->serverid = objectid;
-		drop->identity = identity_of(objectid);
-		if (drop->identity)
-		{
-			pseudo_shared_make_digest(drop->digest, drop->identity);
-			dropped = lappend(dropped, drop);
-		}
+		if (access == OAT_DROP || access == OAT_POST_ALTER)
+			note_dropped(objectid);
+		if (access == OAT_POST_CREATE || access == OAT_POST_ALTER)
+			note_altered(objectid);
 		MemoryContextSwitchTo(old);
 	}
 }
 
-/* Leave out what an ALTER SERVER has left as it was. */
+/*
+ * Returns true if this transaction has written a server's row, and not rolled
+ * back to before that.
+ */
+static bool
+is_written_here(Oid serverid)
+{
+	HeapTuple	tuple = SearchSysCache1(FOREIGNSERVEROID, ObjectIdGetDatum(serverid));
+	bool		is_ours;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	is_ours = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+	ReleaseSysCache(tuple);
+	return is_ours;
+}
+
+/* See dropped.h. */
+bool
+pseudo_dropped_is_altered(Oid serverid)
+{
+	Changed    *changed = find_altered(serverid);
+
+	if (changed == NULL || changed->is_seen)
+		return false;
+	changed->is_seen = true;
+	return is_written_here(serverid);
+}
+
+/* Leave out the servers that are as they were after all. */
 static void
-keep_altered(void)
+settle_dropped(void)
 {
 	ListCell   *cell;
 
 	foreach(cell, dropped)
 	{
-		Dropped    *drop = lfirst(cell);
-		char	   *now = identity_of(drop->serverid);
+		Changed    *changed = lfirst(cell);
+		char	   *now = identity_of(changed->serverid);
 
-		if (now && strcmp(now, drop->identity) == 0)
+		if (now && strcmp(now, changed->identity) == 0)
 			dropped = foreach_delete_current(dropped, cell);
 	}
 }
 
-/* Transaction callback: what is dropped for good is forgotten. */
+/* Find out what the others are now, and leave out what was rolled back. */
 static void
-dropping_ends(XactEvent event, void *arg pg_attribute_unused())
+settle_altered(void)
 {
 	ListCell   *cell;
 
-	if (dropped == NIL)
+	foreach(cell, altered)
+	{
+		Changed    *changed = lfirst(cell);
+
+		if (!is_written_here(changed->serverid) || !read_identity(changed))
+			altered = foreach_delete_current(altered, cell);
+	}
+}
+
+/* Have what was made or altered loaded anew. */
+static void
+demand_altered(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, altered)
+		pseudo_shared_demand(((Changed *) lfirst(cell))->digest);
+}
+
+/* Forget what was dropped. */
+static void
+forget_dropped(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, dropped)
+		pseudo_shared_forget(((Changed *) lfirst(cell))->digest);
+}
+
+/*
+ * Transaction callback.  Of a transaction that is prepared nobody tells us when
+ * it commits: its servers are loaded anew now, and the keys of those that it
+ * drops go when nobody uses them.
+ */
+static void
+transaction_ends(XactEvent event, void *arg pg_attribute_unused())
+{
+	if (dropped == NIL && altered == NIL)
 		return;
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			keep_altered();
+		case XACT_EVENT_PRE_PREPARE:
+			settle_dropped();
+			settle_altered();
 			break;
 		case XACT_EVENT_COMMIT:
-			foreach(cell, dropped)
-				pseudo_shared_forget(((Dropped *) lfirst(cell))->digest);
-			dropped = NIL;
+			demand_altered();	/* first: a demand outlives its slot */
+			forget_dropped();
+			dropped = altered = NIL;
+			break;
+		case XACT_EVENT_PREPARE:
+			demand_altered();
+			dropped = altered = NIL;
 			break;
 		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:	/* the keys go when nobody uses them */
-			dropped = NIL;
+			dropped = altered = NIL;
 			break;
 		default:
 			break;
@@ -118,5 +245,5 @@ pseudo_dropped_init(void)
 {
 	next_hook = object_access_hook;
 	object_access_hook = object_accessed;
-	RegisterXactCallback(dropping_ends, NULL);
+	RegisterXactCallback(transaction_ends, NULL);
 }

@@ -22,7 +22,6 @@
 
 #include "../compat.h"
 #include "options.h"
-#include "shared.h"
 
 #define DEFAULT_REFRESH_INTERVAL	3600	/* seconds */
 #define DEFAULT_STALE_LIMIT			86400	/* seconds */
@@ -299,6 +298,5 @@ pseudo_fdw_validator(PG_FUNCTION_ARGS)
 	if (!only_times_change(list))
 		options->provider->check_set_right(options);
 	options->provider->validate(options);
-	pseudo_shared_demand(pseudo_options_identity(list));
 	PG_RETURN_VOID();
 }

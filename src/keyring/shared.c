@@ -94,7 +94,8 @@ typedef struct Slot
 	uint64		flying;			/* the one that runs, or 0 */
 	int64		flight_ms;		/* when it began */
 	int			flight_timeout; /* milliseconds */
-	bool		cancelled;		/* the last one was */
+	bool		cancelled;		/* the last one was ... */
+	bool		was_early;		/* ... and was an early refresh */
 	int64		hired_ms;		/* the refresher is not to try again before */
 
 	PseudoAttempts attempts;
@@ -424,7 +425,7 @@ add_slot(PseudoSharedAsk *ask)
 	slot->hired_ms = slot->early_ms = slot->vain_ms = slot->took_ms = 0;
 	slot->vain = 0;
 	slot->stale_limit = 0;
-	slot->cancelled = false;
+	slot->cancelled = slot->was_early = false;
 	slot->renew_terms = true;
 	slot->version[0] = '\0';
 	slot->failure.class = PSEUDO_FAIL_NONE;
@@ -649,7 +650,9 @@ begin_load(Slot *slot, PseudoSharedAsk *ask, int64 now)
 	slot->flying = ask->ticket = ++slot->begun;
 	slot->flight_ms = now;
 	slot->flight_timeout = options->timeout;
-	slot->cancelled = false;
+	if (ask->reason == PSEUDO_LOAD_EARLY)
+		slot->early_ms = now + PSEUDO_EARLY_PAUSE;
+	slot->cancelled = slot->was_early = false;
 	ask->before = slot->attempts;
 	pseudo_attempts_begin(&slot->attempts, ask->reason);
 }
@@ -699,14 +702,9 @@ look(PseudoSharedAsk *ask, Judgement *judgement, SharedFailure *failure)
 		unlock_slots();
 		return false;
 	}
-	if (ask->reason == PSEUDO_LOAD_EARLY && ask->need == 0)
-	{
-		/* Once a minute: who comes in between has what that brought. */
-		if (now < slot->early_ms)
-			ask->reason = PSEUDO_LOAD_DUE;
-		else
-			slot->early_ms = now + PSEUDO_EARLY_PAUSE;
-	}
+	/* Once a minute: who comes in between has what that brought. */
+	if (ask->reason == PSEUDO_LOAD_EARLY && ask->need == 0 && now < slot->early_ms)
+		ask->reason = PSEUDO_LOAD_DUE;
 	set_need(slot, ask);
 	*judgement = judge(slot, ask, now);
 	*failure = slot->failure;
@@ -881,13 +879,13 @@ finish_keys(Slot *slot, PseudoSharedAsk *ask, PseudoKeyring *keyring, const char
 }
 
 /*
- * Let a load that somebody wanted at once and that brought nothing count for nothing: who asks again and again, and gives
- * little time, must not put off the loads that are due.
+ * Let a load that brought nothing count for nothing: who asks again and again,
+ * and gives little time, must not put off the loads that are due.
  */
 static void
 forget_attempt(Slot *slot, const PseudoSharedAsk *ask)
 {
-	if (ask->reason == PSEUDO_LOAD_NOW && slot->nkeys > 0 && slot->begun == ask->ticket)
+	if (slot->nkeys > 0 && slot->begun == ask->ticket)
 		slot->attempts = ask->before;
 }
 
@@ -919,7 +917,8 @@ finish_failure(Slot *slot, PseudoSharedAsk *ask, const PseudoFailure *failure)
 	ask->next_ms = slot->attempts.next_ms;
 	if (serves)
 	{
-		forget_attempt(slot, ask);
+		if (ask->reason == PSEUDO_LOAD_NOW)
+			forget_attempt(slot, ask);
 		return PSEUDO_SHARED_SERVES_ON;
 	}
 	if (++slot->vain > 1 && !ask->options->provider->is_local)
@@ -967,8 +966,12 @@ pseudo_shared_abandon(PseudoSharedAsk *ask)
 	{
 		slot->flying = 0;
 		slot->cancelled = true;
+		slot->was_early = ask->reason == PSEUDO_LOAD_EARLY;
 		slot->hired_ms = 0;
-		forget_attempt(slot, ask);
+		if (slot->was_early)
+			slot->early_ms = 0; /* others may still want it */
+		if (ask->reason != PSEUDO_LOAD_DUE || ask->again)
+			forget_attempt(slot, ask);
 		ConditionVariableBroadcast(&slot->changed);
 		wake_refresher();
 	}
@@ -1022,20 +1025,27 @@ pseudo_shared_has_keys(const char *identity)
 	return has;
 }
 
-/* See shared.h. */
+/*
+ * See shared.h.  Of a slot that was freed the demand counts for the keys that
+ * somebody may put back.
+ */
 void
-pseudo_shared_demand(const char *identity)
+pseudo_shared_demand(const uint8 *digest)
 {
-	uint8		digest[PSEUDO_SHARED_DIGEST];
-	Slot	   *slot;
-
 	if (shared == NULL)
 		return;
-	pseudo_shared_make_digest(digest, identity);
 	lock_slots(LW_EXCLUSIVE);
-	slot = find_slot(digest);
-	if (slot)
+	for (int i = 0; i < shared->nslots; i++)
 	{
+		Slot	   *slot = &shared->slots[i];
+
+		if (memcmp(slot->digest, digest, sizeof(slot->digest)) != 0)
+			continue;
+		if (slot->life == 0)
+		{
+			slot->past_asked = true;
+			continue;
+		}
 		slot->asked = slot->begun + 1;
 		slot->vain = 0;
 		slot->vain_ms = 0;
@@ -1104,7 +1114,7 @@ refresh_time(const Slot *slot, int64 now)
 
 	if (slot->flying != 0)
 		return now + TOUCH_PAUSE;
-	if (slot->cancelled && slot->nkeys == 0)
+	if (slot->cancelled && (slot->nkeys == 0 || slot->was_early))
 		return slot->hired_ms;
 	if (slot->nkeys == 0)
 		return PG_INT64_MAX;
@@ -1188,6 +1198,7 @@ pseudo_shared_take(int number, PseudoSharedAsk *ask)
 		ask->ref->slot = number;
 		ask->ref->life = slot->life;
 		ask->need = slot->asked;
+		ask->reason = slot->was_early ? PSEUDO_LOAD_EARLY : PSEUDO_LOAD_DUE;
 		ask->deadline_ms = now + timeout;
 		begin_load(slot, ask, now);
 		ask->options->timeout = slot->flight_timeout = timeout; /* no query waits */

@@ -138,11 +138,15 @@ extern PseudoSharedOutcome pseudo_shared_publish(PseudoSharedAsk *ask, PseudoKey
 /* Returns true if keys of this identity are there. */
 extern bool pseudo_shared_has_keys(const char *identity);
 
-/* Who comes from now on needs a load that has not begun yet. */
-extern void pseudo_shared_demand(const char *identity);
-
 /* The SHA-256 of an identity. */
 extern void pseudo_shared_make_digest(uint8 *digest, const char *identity);
+
+/*
+ * The document of this identity may have been changed: who comes from now on
+ * needs a load that has not begun yet.  Backends that load for themselves learn
+ * of it by an invalidation.  Does not throw.
+ */
+extern void pseudo_shared_demand(const uint8 *digest);
 
 /*
  * Wipe the keys of an identity that nobody here uses any more; where others

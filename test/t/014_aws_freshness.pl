@@ -153,6 +153,11 @@ for (@refusals)
 		isnt(ask($session, $use), $pseudonym, 'every session: the new primary key');
 		is(ask($session, "SELECT version FROM pseudo.pseudo_keyrings WHERE name = 'fresh'"), 'version-2', 'every session: the new version');
 	}
+	answers(secret($one, 'version-1'));
+	is(ask($s, "BEGIN; ALTER SERVER fresh OPTIONS (ADD stale_limit '2d'); $use"), $pseudonym, 'every session: ALTER SERVER counts at once in its own transaction');
+	is(ask($s, 'ROLLBACK; BEGIN; DROP SERVER fresh; ' . "CREATE SERVER fresh FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'aws', endpoint '" . $endpoint->url . "', secret_id 'other'); $use"),
+		ask($t, "SELECT pseudo.pseudonymize('x', true, keyring => 'other')"), 'every session: so does CREATE SERVER');
+	ask($s, 'ROLLBACK');
 	$node->safe_psql('postgres', "ALTER SERVER fresh OPTIONS (SET secret_id 'other')");
 	is(ask($_, "SELECT pseudo.pseudonymize('z', true, keyring => 'fresh') = pseudo.pseudonymize('z', true, keyring => 'other')"), 't', 'every session: ALTER SERVER') for $s, $t;
 	answers({ close => 1 }, { close => 1 });

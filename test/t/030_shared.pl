@@ -15,6 +15,8 @@ use Time::HiRes qw(sleep time);
 my $one = '{"encodedSecretKey": "f2CoqZzXwMH184eTVpp+8JulYYz9Y8yyFhi4CgRvIQQ=", "encodedNonceKey": "+4cwbXKBedylar70LjFOP1x37p3Wzo4iHiEGePlWY1Q=", "nonceStrPos": 0, "nonceEndPos": 12}';
 my $other = '{"encodedSecretKey": "lnDVsh2mujtRcFrIgPJEgb8PNotuXwY2y7DVQqm94zs=", "encodedNonceKey": "Gxa9SxEjafUEyxSi0mFVpx2drNNuLgHV0wLsyzWO5ss=", "nonceStrPos": 0, "nonceEndPos": 12}';
 
+my $both = '{"version": 1, "primaryKeyId": 1, "keys": [' . ($one =~ s/^\{/{"keyId": 1, "outputPrefix": "raw", "status": "enabled", /r) . ', ' . ($other =~ s/^\{/{"keyId": 2, "outputPrefix": "raw", "status": "enabled", /r) . ']}';
+
 clean_environment("${PostgreSQL::Test::Utils::tmp_check}/shared_home");
 @ENV{qw(AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION)} = ('AKIDSHARED', 'secret', 'eu-west-1');
 $Pseudo::preload = 1;
@@ -199,6 +201,35 @@ for my $way ('cancel', 'terminate')
 	leave($v);
 }
 
+# An early refresh that is cancelled: the others do not go without for a minute.
+put_file("$dir/early.json", $one);
+put_file("$dir/early.seconds", '0');
+$node->safe_psql('postgres', "CREATE SERVER early FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'command', command 'echo >> $dir/early.runs; sleep \$(cat $dir/early.seconds); cat $dir/early.json')");
+add_command('unknown', 0, file => "$dir/other.json");
+my $by_other = ask($t, use_of('unknown'));
+my ($refresher) = processes($node, 'pseudo refresher');
+my $open = "SELECT pseudo.try_reidentify('$by_other', keyring => 'early')";
+for my $way ('with the refresher', 'without')
+{
+	my $u = session($node);
+
+	kill 'STOP', $refresher if $way eq 'without';
+	is(ask($_, use_of('early') . " = '$by_one'"), 't', "an early refresh that is cancelled, $way: the keys are there") for $t, $u;
+	put_file("$dir/early.json", $both);
+	put_file("$dir/early.seconds", '0.7');
+	my $runs = runs('early');
+	like(ask($u, "SET statement_timeout = '50ms'; $open"), qr/^57014: /, "an early refresh that is cancelled, $way: it is");
+	like(ask($u, use_of('early')), qr/^\Q$by_one\E$/, "an early refresh that is cancelled, $way: the keys serve");
+	put_file("$dir/early.seconds", '0');
+	$node->poll_query_until('postgres', $open =~ s/$/ IS NOT NULL/r) or die 'no key';
+	is(ask($_, $open), 'x', "an early refresh that is cancelled, $way: another brings the key") for $u, $t;
+	cmp_ok(runs('early') - $runs, '<=', 3, "an early refresh that is cancelled, $way: by few loads");
+	kill 'CONT', $refresher if $way eq 'without';
+	put_file("$dir/early.json", $one);
+	ask($t, "SELECT pseudo.pseudo_refresh_keyring('early')");
+	leave($u);
+}
+
 #
 # Revocation
 #
@@ -212,9 +243,8 @@ answers(aws_error('AccessDeniedException', 'no'));
 like(error_of($node, 'postgres', "SELECT pseudo.pseudo_refresh_keyring('$name')"), qr/^42501: /, 'refusal: pseudo_refresh_keyring() is told');
 like(ask($_, use_of($name)), qr/^42501: /, 'refusal: no session has keys') for @sessions;
 answers(secret($other));
-my $by_other = ask($s, use_of($name) =~ s/x/x/r);
-$node->poll_query_until('postgres', use_of($name) . " <> '$by_one'");
-is(ask($_, use_of($name)), ask($s, use_of($name)), 'refusal: and when the policy is back, all have the new ones') for @sessions;
+$node->poll_query_until('postgres', use_of($name), $by_other);
+is(ask($_, use_of($name)), $by_other, 'refusal: and when the policy is back, all have the new ones') for @sessions;
 
 # pseudo_refresh_keyring() and a new key reach all, without another request.
 answers(secret($one));
@@ -267,6 +297,56 @@ is(ask($s, use_of('again')), $by_one, 'ALTER SERVER: before');
 $node->safe_psql('postgres', "ALTER SERVER again OPTIONS (ADD refresh_interval '30min')");
 is(ask($_, use_of('again')), $by_one, 'ALTER SERVER: the keys serve') for @sessions;
 is(runs('again'), 2, 'ALTER SERVER: loaded by one session');
+
+# An ALTER SERVER counts when it is committed, for all; nothing that is rolled back costs anybody a load.  Its own transaction sees at
+# once what is in the store.
+put_file("$dir/changing.json", $one);
+add_command('changing', 0, file => "$dir/changing.json");
+my $alter = "ALTER SERVER changing OPTIONS (SET refresh_interval '25min')";
+ask($s, "ALTER SERVER changing OPTIONS (ADD refresh_interval '30min')");
+is(ask($_, use_of('changing')), $by_one, 'ALTER SERVER, when: the keys are there') for @sessions;
+$before = runs('changing');
+put_file("$dir/changing.json", $other);
+ask($s, "BEGIN; $alter; ROLLBACK") for 1 .. 3;
+ask($s, "BEGIN; SAVEPOINT a; $alter; ROLLBACK TO a; COMMIT");
+ask($s, "BEGIN; SAVEPOINT a; $alter; SAVEPOINT b; $alter; ROLLBACK TO b; ROLLBACK TO a; GRANT USAGE ON SCHEMA pseudo TO etl; COMMIT");
+like(ask($s, 'BEGIN; CREATE SERVER same_again FOREIGN DATA WRAPPER pseudo OPTIONS (provider \'command\', command ' .
+	$node->safe_psql('postgres', q{SELECT quote_literal(substr(o, 9)) FROM pg_foreign_server, unnest(srvoptions) o WHERE srvname = 'changing' AND o LIKE 'command=%'}) .
+	'); SELECT 1; ROLLBACK'), qr/^1$/, 'CREATE SERVER rolled back: it was right');
+is(ask($_, use_of('changing')), $by_one, 'ALTER SERVER rolled back: the keys are as they were') for @sessions;
+is(runs('changing'), $before, 'ALTER SERVER rolled back: nobody loads them');
+is(ask($s, "BEGIN; $alter; " . use_of('changing')), $by_other, 'ALTER SERVER in a transaction: it sees what is in the store');
+is(ask($s, use_of('changing')), $by_other, 'ALTER SERVER in a transaction: ... again');
+is(runs('changing'), $before + 1, 'ALTER SERVER in a transaction: by one load');
+put_file("$dir/changing.json", $one);
+is(ask($s, "SAVEPOINT a; $alter; " . use_of('changing')), $by_one, 'ALTER SERVER in a subtransaction: it sees what is in the store');
+put_file("$dir/changing.json", $other);
+is(ask($s, 'ROLLBACK TO a; ' . use_of('changing')), $by_one, 'ALTER SERVER in a subtransaction: rolled back');
+ask($s, 'ROLLBACK');
+is(ask($_, use_of('changing')), $by_one, 'ALTER SERVER in a transaction: what it has loaded, all have') for @sessions;
+is(runs('changing'), $before + 2, 'ALTER SERVER in a transaction: nothing after it was rolled back');
+ask($s, "BEGIN; SAVEPOINT a; $alter; RELEASE a");
+is(ask($t, use_of('changing')), $by_one, 'ALTER SERVER in a transaction: others have nothing to load before it is committed');
+ask($s, 'COMMIT');
+is(ask($_, use_of('changing')), $by_other, 'ALTER SERVER committed: all see what is in the store') for $t, @sessions;
+is(runs('changing'), $before + 3, 'ALTER SERVER committed: by one load');
+# Another server of the same secret that is made anew, also right after one that was dropped.
+sub same_again
+{
+	return "CREATE SERVER again FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'command', command 'echo >> $dir/changing.runs; sleep 0; cat $dir/changing.json')";
+}
+for ([ 'CREATE SERVER', same_again() ], [ 'DROP and CREATE SERVER', 'DROP SERVER again; ' . same_again() ],
+	[ 'DROP and CREATE SERVER in a transaction', 'BEGIN; DROP SERVER again; ' . same_again() . '; COMMIT' ])
+{
+	my ($what, $sql) = @$_;
+	my $now = ask($s, use_of('changing')) eq $by_one ? $other : $one;
+
+	put_file("$dir/changing.json", $now);
+	$node->safe_psql('elsewhere', $sql);
+	is(ask($_, use_of('changing')), $now eq $one ? $by_one : $by_other, "$what elsewhere: all see what is in the store") for @sessions;
+	is($node->safe_psql('elsewhere', use_of('again')), $now eq $one ? $by_one : $by_other, "$what elsewhere: there, too");
+}
+$node->safe_psql('elsewhere', 'DROP SERVER again');
 
 #
 # Nobody names their way to somebody else's keys

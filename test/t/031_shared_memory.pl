@@ -40,15 +40,6 @@ sub add_command
 }
 sub runs { return -e "$dir/$_[0].runs" ? scalar(() = slurp_file("$dir/$_[0].runs") =~ /\n/g) : 0 }
 
-# The processes of a server with this title.
-sub processes
-{
-	my ($node, $title) = @_;
-	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
-
-	return grep { (eval { slurp_file("/proc/$_/stat") } // '') =~ /^\d+ \(.*\) \S $postmaster / && (eval { slurp_file("/proc/$_/cmdline") } // '') =~ /$title/ }
-	  map { m{^/proc/(\d+)$} ? $1 : () } glob '/proc/[0-9]*';
-}
 sub postmaster { return (split /\n/, slurp_file($_[0]->data_dir . '/postmaster.pid'))[0] }
 
 # Look through a core dump of a process.

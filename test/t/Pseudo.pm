@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes ();
 
-our @EXPORT = qw(start_server put_file add_keyring session ask leave error_of no_shims compile_shim);
+our @EXPORT = qw(start_server put_file add_keyring session ask leave error_of processes no_shims compile_shim);
 
 # Is the library to be preloaded, in all servers?  A test that is about one way says so in its server's configuration.
 our $preload = $ENV{PSEUDO_PRELOAD} ? 1 : 0;
@@ -107,6 +107,17 @@ sub error_of
 	my ($code, $out, $err) = $node->psql($database, "\\set VERBOSITY verbose\n$sql");
 
 	return $err =~ /ERROR:\s+(.*)/ ? $1 : "no error: $out";
+}
+
+# The processes of a server with this title.
+sub processes
+{
+	my ($node, $title) = @_;
+	my $read = sub { eval { PostgreSQL::Test::Utils::slurp_file($_[0]) } // '' };
+	my $postmaster = (split /\n/, $read->($node->data_dir . '/postmaster.pid'))[0];
+
+	return grep { $read->("/proc/$_/stat") =~ /^\d+ \(.*\) \S $postmaster / && $read->("/proc/$_/cmdline") =~ /$title/ }
+	  map { m{^/proc/(\d+)$} ? $1 : () } glob '/proc/[0-9]*';
 }
 
 # The C compiler for shims, which take the place of a library's functions under LD_PRELOAD.
