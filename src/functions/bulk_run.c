@@ -10,8 +10,8 @@
  * is not converted yet from a block or a partition ahead to one behind.  The run is therefore
  * over only after a pass that has found nothing in one snapshot: that sees every row once.
  *
- * A row that a constraint refuses is left out, and the run goes on: it ends with an error that
- * names the first of them.
+ * A row that a constraint or an index refuses is left out, and the run goes on: it ends with an error that
+ * names the first of them.  Another error of a row, such as one that a trigger raises, ends it there.
  */
 #include "postgres.h"
 
@@ -134,11 +134,64 @@ back_off(int attempt)
 	CHECK_FOR_INTERRUPTS();
 }
 
+/* What became of a step. */
+typedef struct Outcome
+{
+	ErrorData  *error;			/* or NULL */
+	bool		is_last;		/* as the step returned it */
+	int			nrows;			/* that were being written when it failed, or
+								 * 0 */
+	Oid			relid;			/* their table */
+	ItemPointerData tid;		/* of the first of them */
+} Outcome;
+
+/* Returns true if an error may be due to one of the rows that were being written. */
+static bool
+is_due_to_row(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_INTERNAL_ERROR:
+			return false;
+		default:
+			return !is_transient(error);
+	}
+}
+
+/* A row, for messages. */
+static char *
+row_name(Oid relid, const ItemPointerData *tid)
+{
+	return psprintf("(%u,%u) of %s", ItemPointerGetBlockNumberNoCheck(tid),
+					ItemPointerGetOffsetNumberNoCheck(tid), pseudo_relation_name(relid));
+}
+
+/* Add to an error which row it is due to, what has become of the others, and the way on. */
+static void
+say_row(const Bulk *bulk, const Outcome *outcome)
+{
+	ErrorData  *error = outcome->error;
+	char	   *where = psprintf("converting row %s; this run has converted %lld values, which stay",
+								 row_name(outcome->relid, &outcome->tid),
+								 (long long) bulk->counters.converted);
+
+	error->context = error->context ? psprintf("%s\n%s", error->context, where) : where;
+	if (error->hint == NULL)
+		error->hint = pstrdup("Change or drop what refuses the row, or change the row, and run this again.");
+}
+
 /* Note in pseudo_progress why the run ends, and end it. */
 static void
 __attribute__((noreturn))
-give_up(Bulk *bulk, ErrorData *error)
+give_up(Bulk *bulk, const Outcome *outcome)
 {
+	ErrorData  *error = outcome->error;
+
+	if (outcome->nrows == 1 && is_due_to_row(error))
+		say_row(bulk, outcome);
 	bulk->status = error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed";
 	bulk->sqlstate = unpack_sql_state(error->sqlerrcode);
 	pseudo_bulk_save(bulk);
@@ -157,17 +210,6 @@ take_error(Bulk *bulk)
 	FlushErrorState();
 	return error;
 }
-
-/* What became of a step. */
-typedef struct Outcome
-{
-	ErrorData  *error;			/* or NULL */
-	bool		is_last;		/* as the step returned it */
-	int			nrows;			/* that were being written when it failed, or
-								 * 0 */
-	Oid			relid;			/* their table */
-	ItemPointerData tid;		/* of the first of them */
-} Outcome;
 
 /*
  * Do a step and note the progress in a subtransaction, so that an error costs the step and what
@@ -232,7 +274,8 @@ static bool
 is_refusal(const ErrorData *error)
 {
 	return error->constraint_name != NULL ||
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION;
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 }
 
 /* Leave out the one row that a step could not write; the pass is behind it already.  The first one is remembered. */
@@ -247,9 +290,7 @@ reject_row(Bulk *bulk, const Outcome *outcome, const BulkCounters *before)
 		return;
 	}
 	bulk->rejection = outcome->error;
-	bulk->rejected_row = psprintf("(%u,%u) of %s", ItemPointerGetBlockNumberNoCheck(&outcome->tid),
-								  ItemPointerGetOffsetNumberNoCheck(&outcome->tid),
-								  pseudo_relation_name(outcome->relid));
+	bulk->rejected_row = row_name(outcome->relid, &outcome->tid);
 	bulk->sqlstate = unpack_sql_state(outcome->error->sqlerrcode);
 }
 
@@ -291,8 +332,8 @@ put_back(Bulk *bulk, const StepState *state)
 }
 
 /*
- * Do a step and commit.  An error costs the step.  One that may pass is tried again.  Rows that are
- * refused are written one by one, and the one that it is due to is left out.  Any other ends the run.
+ * Do a step and commit.  An error costs the step.  One that may pass is tried again.  Rows among which one
+ * fails are written one by one; if that one is refused, it is left out.  Any other error ends the run.
  */
 static bool
 commit_step(Bulk *bulk, Step step)
@@ -303,7 +344,6 @@ commit_step(Bulk *bulk, Step step)
 	for (int attempt = 0;; attempt++)
 	{
 		Outcome		outcome = try_step(bulk, step, attempt);
-		bool		is_refused;
 
 		if (outcome.error == NULL && (outcome.error = try_commit(bulk)) != NULL)
 		{
@@ -311,22 +351,21 @@ commit_step(Bulk *bulk, Step step)
 			outcome.relid = bulk->batch_relid;
 			outcome.tid = bulk->batch_tid;
 		}
-		is_refused = outcome.error && outcome.nrows > 0 && is_refusal(outcome.error);
-		if (outcome.error == NULL || (is_refused && outcome.nrows == 1))
+		if (outcome.error == NULL || (outcome.nrows == 1 && is_refusal(outcome.error)))
 		{
 			bulk->careful = Max(bulk->careful - 1, 0);
-			if (is_refused)
+			if (outcome.error)
 				reject_row(bulk, &outcome, &before.counters);
 			return outcome.is_last;
 		}
 		put_back(bulk, &before);
-		if (is_refused)
+		if (outcome.nrows > 1 && is_due_to_row(outcome.error))
 		{
 			bulk->careful = outcome.nrows;
 			attempt = -1;
 		}
 		else if (!is_transient(outcome.error) || attempt == MAX_ATTEMPTS)
-			give_up(bulk, outcome.error);
+			give_up(bulk, &outcome);
 		FreeErrorData(outcome.error);
 	}
 }
