@@ -1,4 +1,5 @@
-# What others do to a table between two batches of pseudonymize_table, and cancels where no batch runs.
+# What others do to a table between two batches of pseudonymize_table, and cancels where no batch runs; and a table whose access method
+# cannot read it in parts.
 use strict;
 use warnings;
 
@@ -183,5 +184,46 @@ for my $case ([ 'ALTER TABLE c ADD d int', qr/0 values in 0 rows converted/ ], [
 }
 
 leave($gate);
+
+# An access method without TID range scans, as Citus's columnar: refused by both procedures, with the way on.
+SKIP:
+{
+	my $why = no_shims();
+
+	skip "no module: $why", 5 if $why;
+	my $folder = PostgreSQL::Test::Utils::tempdir;
+	my $module = compile_shim($folder, 'whole', <<'C_END', '-I' . $node->config_data('--includedir-server'));
+#include "postgres.h"
+#include "access/tableam.h"
+#include "fmgr.h"
+
+PG_MODULE_MAGIC;
+PG_FUNCTION_INFO_V1(handler);
+
+Datum
+handler(PG_FUNCTION_ARGS)
+{
+	static TableAmRoutine routine;
+
+	routine = *GetHeapamTableAmRoutine();
+	routine.scan_set_tidrange = NULL;
+	routine.scan_getnextslot_tidrange = NULL;
+	PG_RETURN_POINTER(&routine);
+}
+C_END
+	$node->safe_psql('postgres', qq{CREATE FUNCTION handler(internal) RETURNS table_am_handler AS '$module' LANGUAGE c;
+		CREATE ACCESS METHOD whole TYPE TABLE HANDLER handler;
+		CREATE TABLE stored (email varchar(200)) USING whole; INSERT INTO stored VALUES ('x');
+		CREATE TABLE parts (id int, email varchar(200)) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF parts FOR VALUES IN (1) USING whole});
+	for my $procedure ('pseudonymize_table', 'repseudonymize_table')
+	{
+		my ($code, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nCALL pseudo.$procedure('stored', '{email}')");
+		like($err, qr/ERROR:  0A000: the table access method of "stored" has no TID range scans\nHINT:  Copy the table with/, "$procedure: an access method without TID range scans");
+	}
+	like(error_of($node, 'postgres', "CALL pseudo.pseudonymize_table('parts', '{email}')"), qr/^0A000: the table access method of "part"/, 'a partition of it, too');
+	is($node->safe_psql('postgres', 'SELECT email FROM stored'), 'x', 'and nothing is converted');
+	$node->safe_psql('postgres', q{CREATE TABLE copy AS SELECT pseudo.pseudonymize(email) AS email FROM stored});
+	is($node->safe_psql('postgres', 'SELECT pseudo.reidentify(email) FROM copy'), 'x', 'the way on works');
+}
 $node->stop;
 done_testing();
