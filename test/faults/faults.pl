@@ -31,6 +31,8 @@ CREATE FUNCTION disarm() RETURNS text AS '$modules/pseudo', 'pseudo_fault_end' L
 CREATE TABLE people (id integer PRIMARY KEY, name text);
 CREATE TABLE old (id integer PRIMARY KEY, name text);
 CREATE TRIGGER pseudonymize BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('name');
+CREATE TABLE members (name text UNIQUE, n integer DEFAULT 0);
+CREATE TRIGGER pseudonymize BEFORE INSERT OR UPDATE ON members FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('name', 'deterministic=true');
 SQL
 add_keyring($node, 'pseudo', $two, path => "$keys/k.json");
 add_keyring($node, 'other', $two, path => "$keys/other.json");
@@ -139,6 +141,17 @@ run_faults('pseudonymize_table', prepare => sub { ask($session, q{TRUNCATE old, 
 	sql => q{CALL pseudo.pseudonymize_table('old', '{name}', true)}, limit => 3000, dense => 150,
 	check => sub { my $rows = ask($session, "SELECT count(*) FROM old WHERE name NOT IN ('x', '$pseudonym')"); return $rows eq '0' ? '' : "$rows rows are neither" },
 	settle => sub { my $said = ask($session, q{CALL pseudo.pseudonymize_table('old', '{name}', true)}); return $said if $said =~ /^\w{5}:/m; my $left = ask($session, "SELECT count(*) FROM old WHERE name <> '$pseudonym'"); return $left eq '0' ? '' : "$left rows left" });
+
+# Two keys are enabled: the trigger looks for a value under the other one, and a rotation moves it to the first.
+my $second = ask($session, q{SELECT (pseudo.pseudonyms_of('x'))[2]});
+run_faults('the trigger, where a row has the value', prepare => sub { $load->(); ask($session, "ALTER TABLE members DISABLE TRIGGER USER; TRUNCATE members; INSERT INTO members VALUES ('$second'); ALTER TABLE members ENABLE TRIGGER USER") },
+	sql => q{INSERT INTO members VALUES ('x') ON CONFLICT (name) DO UPDATE SET n = members.n + 1}, limit => 1000,
+	check => sub { my $rows = ask($session, "SELECT count(*) || ' ' || min(name) FROM members"); return $rows eq "1 $second" ? '' : "rows: $rows" },
+	settle => sub { return ask($session, q{INSERT INTO members VALUES ('x') ON CONFLICT (name) DO UPDATE SET n = members.n + 1}) });
+run_faults('repseudonymize_table', prepare => sub { ask($session, qq{TRUNCATE old, pseudo.pseudo_progress; INSERT INTO old VALUES (1, '$second'), (2, '$second'), (3, '$second')}) },
+	sql => q{CALL pseudo.repseudonymize_table('old', '{name}')}, limit => 3000, dense => 150,
+	check => sub { my $rows = ask($session, "SELECT count(*) FROM old WHERE name NOT IN ('$second', '$pseudonym')"); return $rows eq '0' ? '' : "$rows rows are neither" },
+	settle => sub { my $said = ask($session, q{CALL pseudo.repseudonymize_table('old', '{name}')}); return $said if $said =~ /^\w{5}:/m; my $left = ask($session, "SELECT count(*) FROM old WHERE name <> '$pseudonym'"); return $left eq '0' ? '' : "$left rows are left" });
 
 # AWS: the calls of libcurl's memory, too.
 my %get = (method => 'POST', target => 'secretsmanager.GetSecretValue');
