@@ -92,7 +92,7 @@ OBJS = \
 	src/functions/unique_keys.o \
 	src/functions/upsert.o
 
-REGRESS = setup pseudo service arguments malformed document options rights rotation batches \
+REGRESS = setup pseudo service arguments malformed document options rights rotation batches large \
 	plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values citus bulk bulk_refused unique json_values objects teardown
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8

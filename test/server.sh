@@ -100,7 +100,8 @@ section_memcheck() {
 		"$bindir/pg_isready" -q -h "$sockets" && break
 		sleep 1
 	done
-	run_regress "pg_regress under memcheck"
+	# Not what takes minutes there, and calls the same as "batches".
+	run_regress "pg_regress under memcheck" large
 	as_server "$bindir/pg_ctl" -D "$work/data" -m fast -t 300 -w stop >> "$log" 2>&1
 	wait
 	bad=$(find "$logs" -name '*.log' -size +0 | wc -l)
