@@ -135,6 +135,7 @@ typedef struct Shared
 	uint64		last;			/* the last stamp or life that was given out */
 	bool		full_said;		/* the log has been told */
 	int			nslots;
+	int			nused;			/* the first so many were ever used */
 	Slot		slots[FLEXIBLE_ARRAY_MEMBER];
 } Shared;
 
@@ -274,7 +275,7 @@ pseudo_shared_make_digest(uint8 *digest, const char *identity)
 static Slot *
 find_slot(const uint8 *digest)
 {
-	for (int i = 0; i < shared->nslots; i++)
+	for (int i = 0; i < shared->nused; i++)
 	{
 		Slot	   *slot = &shared->slots[i];
 
@@ -317,7 +318,7 @@ keep_time(const Slot *slot)
 static void
 sweep_slots(int64 now)
 {
-	for (int i = 0; i < shared->nslots; i++)
+	for (int i = 0; i < shared->nused; i++)
 	{
 		Slot	   *slot = &shared->slots[i];
 
@@ -387,7 +388,7 @@ evict_slot(void)
 {
 	Slot	   *oldest = NULL;
 
-	for (int i = 0; i < shared->nslots; i++)
+	for (int i = 0; i < shared->nused; i++)
 	{
 		Slot	   *slot = &shared->slots[i];
 
@@ -408,11 +409,13 @@ add_slot(PseudoSharedAsk *ask)
 	Slot	   *slot = NULL;
 
 	sweep_slots(ask->came_ms);
-	for (int i = 0; i < shared->nslots && slot == NULL; i++)
+	for (int i = 0; i < shared->nused && slot == NULL; i++)
 	{
 		if (shared->slots[i].life == 0)
 			slot = &shared->slots[i];
 	}
+	if (slot == NULL && shared->nused < shared->nslots)
+		slot = &shared->slots[shared->nused++];
 	if (slot == NULL)
 		slot = evict_slot();
 	if (slot == NULL ||
@@ -1035,7 +1038,7 @@ pseudo_shared_demand(const uint8 *digest)
 	if (shared == NULL)
 		return;
 	lock_slots(LW_EXCLUSIVE);
-	for (int i = 0; i < shared->nslots; i++)
+	for (int i = 0; i < shared->nused; i++)
 	{
 		Slot	   *slot = &shared->slots[i];
 
@@ -1135,7 +1138,7 @@ pseudo_shared_next(int64 *wait_ms)
 
 	lock_slots(LW_EXCLUSIVE);
 	sweep_slots(now);
-	for (int i = 0; i < shared->nslots && found < 0; i++)
+	for (int i = 0; i < shared->nused && found < 0; i++)
 	{
 		Slot	   *slot = &shared->slots[i];
 		int64		at;

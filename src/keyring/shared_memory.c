@@ -38,6 +38,8 @@ typedef struct BlockList
 static BlockList *list = NULL;
 static char *memory = NULL;		/* the mapping; NULL: none */
 static Size memory_size = 0;	/* bytes, whole pages */
+static char *opened = NULL;		/* the part that is open, or was last */
+static Size opened_size = 0;	/* likewise */
 
 /* See shared_memory.h. */
 Size
@@ -86,11 +88,45 @@ map_anonymous(Size size)
 	return ptr;
 }
 
-/* Open the memory to this process; returns false where that fails. */
-static bool
-open_memory(int protection)
+/* A block's bytes. */
+static char *
+block_of(int number)
 {
-	return memory != NULL && mprotect(memory, memory_size, protection) == 0;
+	return memory + (Size) (number - 1) * PSEUDO_SHARED_BLOCK;
+}
+
+/* Open some of the memory to this process; returns false where that fails. */
+static bool
+open_memory(char *from, Size size, int protection)
+{
+	opened = from;
+	opened_size = size;
+	return mprotect(from, size, protection) == 0;
+}
+
+/*
+ * Open the pages of the blocks of a chain that hold so many bytes: all of them
+ * would take longer, the more memory there is.
+ */
+static bool
+open_chain(int first, Size len, int protection)
+{
+	Size		page = (Size) sysconf(_SC_PAGESIZE);
+	int			lowest = first;
+	int			highest = first;
+	Size		from;
+
+	if (memory == NULL)
+		return false;
+	for (; len > PSEUDO_SHARED_BLOCK; len -= PSEUDO_SHARED_BLOCK)
+	{
+		first = list->next[first - 1];
+		lowest = Min(lowest, first);
+		highest = Max(highest, first);
+	}
+	from = TYPEALIGN_DOWN(page, (Size) (lowest - 1) * PSEUDO_SHARED_BLOCK);
+	return open_memory(memory + from,
+					   TYPEALIGN(page, (Size) highest * PSEUDO_SHARED_BLOCK) - from, protection);
 }
 
 /* Close it again, with nothing left of what was copied. */
@@ -98,7 +134,7 @@ static void
 close_memory(void)
 {
 	pseudo_secret_clear_registers();
-	(void) mprotect(memory, memory_size, PROT_NONE);
+	(void) mprotect(opened, opened_size, PROT_NONE);
 }
 
 /*
@@ -107,7 +143,7 @@ close_memory(void)
 static void
 remove_memory(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 {
-	if (open_memory(PROT_READ | PROT_WRITE))
+	if (memory && open_memory(memory, memory_size, PROT_READ | PROT_WRITE))
 		explicit_bzero(memory, memory_size);
 	if (memory)
 		(void) munmap(memory, memory_size);
@@ -132,8 +168,8 @@ pseudo_shared_memory_create(void *space, int blocks)
 		return false;
 	}
 	memset(ptr, 0, size);		/* also has the system provide the pages now */
-	memory = ptr;
-	memory_size = size;
+	memory = opened = ptr;
+	memory_size = opened_size = size;
 	close_memory();
 	on_shmem_exit(remove_memory, (Datum) 0);
 
@@ -145,13 +181,6 @@ pseudo_shared_memory_create(void *space, int blocks)
 	return true;
 }
 
-/* A block's bytes. */
-static char *
-block_of(int number)
-{
-	return memory + (Size) (number - 1) * PSEUDO_SHARED_BLOCK;
-}
-
 /* See shared_memory.h. */
 bool
 pseudo_shared_memory_fetch(const PseudoStored *stored, void *data)
@@ -159,7 +188,7 @@ pseudo_shared_memory_fetch(const PseudoStored *stored, void *data)
 	char	   *to = data;
 	Size		left = stored->len;
 
-	if (!open_memory(PROT_READ))
+	if (!open_chain(stored->first, left, PROT_READ))
 		return false;
 	for (int block = stored->first; left > 0; block = list->next[block - 1])
 	{
@@ -177,7 +206,8 @@ pseudo_shared_memory_fetch(const PseudoStored *stored, void *data)
 void
 pseudo_shared_memory_wipe(PseudoStored *stored)
 {
-	bool		open = stored->first != 0 && open_memory(PROT_READ | PROT_WRITE);
+	bool		open = stored->first != 0 &&
+		open_chain(stored->first, stored->len, PROT_READ | PROT_WRITE);
 
 	while (stored->first != 0)
 	{
@@ -205,7 +235,7 @@ pseudo_shared_memory_store(PseudoStored *stored, const void *data, Size len)
 
 	pseudo_shared_memory_wipe(stored);
 	if (len == 0 || len > (Size) list->nfree * PSEUDO_SHARED_BLOCK ||
-		!open_memory(PROT_READ | PROT_WRITE))
+		!open_chain(list->free, len, PROT_READ | PROT_WRITE))
 		return len == 0;
 	stored->len = len;
 	while (len > 0)
