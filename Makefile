@@ -53,6 +53,8 @@ OBJS = \
 	src/keyring/refresher.o \
 	src/keyring/secret.o \
 	src/keyring/shared.o \
+	src/keyring/shared_ask.o \
+	src/keyring/shared_end.o \
 	src/keyring/shared_memory.o \
 	src/keyring/small_file.o \
 	src/keyring/stats.o \

@@ -83,7 +83,7 @@ find_altered(Oid serverid)
 
 /* Note that a server is made or altered. */
 static void
-note_altered(Oid serverid)
+note_as_altered(Oid serverid)
 {
 	Changed    *changed = find_altered(serverid);
 
@@ -98,7 +98,7 @@ note_altered(Oid serverid)
 
 /* Note what a server was, which the catalogs show until the command is over. */
 static void
-note_dropped(Oid serverid)
+note_as_it_was(Oid serverid)
 {
 	Changed    *changed = palloc0(sizeof(Changed));
 
@@ -118,9 +118,9 @@ object_accessed(ObjectAccessType access, Oid classid, Oid objectid, int subid, v
 		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 
 		if (access == OAT_DROP || access == OAT_POST_ALTER)
-			note_dropped(objectid);
+			note_as_it_was(objectid);
 		if (access == OAT_POST_CREATE || access == OAT_POST_ALTER)
-			note_altered(objectid);
+			note_as_altered(objectid);
 		MemoryContextSwitchTo(old);
 	}
 }
@@ -211,7 +211,7 @@ forget_dropped(void)
  * drops go when nobody uses them.
  */
 static void
-transaction_ends(XactEvent event, void *arg pg_attribute_unused())
+changing_ends(XactEvent event, void *arg pg_attribute_unused())
 {
 	if (dropped == NIL && altered == NIL)
 		return;
@@ -245,5 +245,5 @@ pseudo_dropped_init(void)
 {
 	next_hook = object_access_hook;
 	object_access_hook = object_accessed;
-	RegisterXactCallback(transaction_ends, NULL);
+	RegisterXactCallback(changing_ends, NULL);
 }

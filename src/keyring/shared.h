@@ -58,7 +58,7 @@ typedef struct PseudoSharedAsk
 	bool		new_version;	/* out of pseudo_shared_finish(): the server
 								 * did not have this one */
 
-	/* For shared.c alone. */
+	/* For shared_ask.c and shared_end.c alone. */
 	uint8		digest[PSEUDO_SHARED_DIGEST];	/* of the identity */
 	int64		came_ms;
 	int64		deadline_ms;	/* no waiting after */
