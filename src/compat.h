@@ -57,6 +57,13 @@ extern int no_such_variable
 #define pseudo_qualified_name(string)	stringToQualifiedNameList(string)
 #endif
 
+/* 16: what is sorted may be had without a copy. */
+#if PG_VERSION_NUM >= 160000
+#define pseudo_next_sorted(sort, value, isnull)	tuplesort_getdatum(sort, true, true, value, isnull, NULL)
+#else
+#define pseudo_next_sorted(sort, value, isnull)	tuplesort_getdatum(sort, true, value, isnull, NULL)
+#endif
+
 /* 17: a lexer's memory may be the caller's. */
 #if PG_VERSION_NUM >= 170000
 #define pseudo_json_lexer(json, len)	makeJsonLexContextCstringLen(NULL, json, len, PG_UTF8, false)

@@ -151,10 +151,10 @@ is_due_to_row(const ErrorData *error)
 {
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_SYSTEM_ERROR:
-		case ERRCODE_INTERNAL_ERROR:
+		case ERRCODE_TO_CATEGORY(ERRCODE_OUT_OF_MEMORY):
+		case ERRCODE_TO_CATEGORY(ERRCODE_QUERY_CANCELED):
+		case ERRCODE_TO_CATEGORY(ERRCODE_IO_ERROR):
+		case ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR):
 			return false;
 		default:
 			return !is_transient(error);
@@ -472,7 +472,7 @@ rejection_remedy(const Bulk *bulk)
 	{
 		case ERRCODE_UNIQUE_VIOLATION:
 		case ERRCODE_EXCLUSION_VIOLATION:
-			return "Another row has the same value, as a pseudonym or under another key. Delete one of them, and run this again.";
+			return "Another row has the same value, as a pseudonym or under another key: delete one of them, and run this again. Where the index is on an expression, their values may differ: then drop it instead.";
 		case ERRCODE_FOREIGN_KEY_VIOLATION:
 			return "Let the foreign key have ON UPDATE CASCADE, and run this again.";
 		default:

@@ -5,6 +5,9 @@
  * A pseudonym is longer than its value and has other characters.  What could refuse it, a CHECK, a
  * domain, a generated column, an expression of an index, a B-tree, is tried on every row, as the
  * conversion would write it.  Where there is no such thing on the columns, no row is read.
+ *
+ * An expression that has to be unique may take different pseudonyms for equal: left(e, 6) of all under
+ * one key is the same.  So the entries of such an index are sorted, as hashes, and compared.
  */
 #include "postgres.h"
 
@@ -16,6 +19,8 @@
 #include "access/tableam.h"
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
@@ -23,7 +28,9 @@
 #include "rewrite/rewriteHandler.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplesort.h"
 #include "utils/typcache.h"
+#include "utils/uuid.h"
 
 #include "../compat.h"
 #include "bulk.h"
@@ -51,6 +58,8 @@ typedef struct TriedIndex
 	Relation	rel;
 	IndexInfo  *info;
 	ExprState  *predicate;
+	Tuplesortstate *entries;	/* hashes, where they may be equal that must
+								 * not; or NULL */
 } TriedIndex;
 
 /* What a trial needs. */
@@ -62,6 +71,7 @@ typedef struct Trial
 	List	   *generated;		/* of Expression * */
 	List	   *checks;			/* likewise */
 	List	   *indexes;		/* of TriedIndex * */
+	bool		has_entries;	/* are some of them compared? */
 	bool		is_needed;
 	EState	   *estate;
 	TupleTableSlot *row;		/* as it would be written */
@@ -196,6 +206,34 @@ is_in_btree(Trial *trial, Relation index, const IndexInfo *info)
 	return false;
 }
 
+/* Returns true if an index has to be unique in what is computed from the columns. */
+static bool
+is_unique_expression(Trial *trial, const IndexInfo *info)
+{
+	ListCell   *cell;
+
+	if (!info->ii_Unique || trial->bulk->operation != BULK_PSEUDONYMIZE)
+		return false;
+	foreach(cell, trial->generated)
+	{
+		for (int i = 0; i < info->ii_NumIndexKeyAttrs; i++)
+		{
+			if (info->ii_IndexAttrNumbers[i] == ((Expression *) lfirst(cell))->attno)
+				return true;
+		}
+	}
+	return reads_changed(trial, (Node *) info->ii_Expressions);
+}
+
+/* Begin to sort the hashes of an index's entries, each as a uuid. */
+static Tuplesortstate *
+begin_entries(void)
+{
+	TypeCacheEntry *type = lookup_type_cache(UUIDOID, TYPECACHE_LT_OPR);
+
+	return tuplesort_begin_datum(UUIDOID, type->lt_opr, InvalidOid, false, maintenance_work_mem, NULL, TUPLESORT_NONE);
+}
+
 /* The indexes whose entries may fail. */
 static void
 find_indexes(Trial *trial)
@@ -208,12 +246,13 @@ find_indexes(Trial *trial)
 		Relation	rel = index_open(lfirst_oid(cell), AccessShareLock);
 		IndexInfo  *info = BuildIndexInfo(rel);
 		bool		is_btree = is_in_btree(trial, rel, info);
+		bool		is_unique = is_unique_expression(trial, info);
 		TriedIndex *index;
 
 		if (is_btree && is_long < 0)
 			is_long = has_long_value(trial);
 		if (!reads_changed(trial, (Node *) info->ii_Expressions) &&
-			!reads_changed(trial, (Node *) info->ii_Predicate) && !(is_btree && is_long))
+			!reads_changed(trial, (Node *) info->ii_Predicate) && !(is_btree && is_long) && !is_unique)
 		{
 			index_close(rel, NoLock);
 			continue;
@@ -222,6 +261,8 @@ find_indexes(Trial *trial)
 		index->rel = rel;
 		index->info = info;
 		index->predicate = ExecPrepareQual(info->ii_Predicate, trial->estate);
+		index->entries = is_unique ? begin_entries() : NULL;
+		trial->has_entries |= is_unique;
 		trial->indexes = lappend(trial->indexes, index);
 		trial->is_needed = true;
 	}
@@ -311,33 +352,88 @@ try_expressions(Trial *trial, TupleTableSlot *old)
 	}
 }
 
-/* Make the entries of the indexes. */
+/* Note the key of an entry, unless NULLs let it be there more than once. */
 static void
-try_indexes(Trial *trial)
+note_entry(TriedIndex *index, IndexTuple entry)
+{
+	IndexTuple	key = index_truncate_tuple(RelationGetDescr(index->rel), entry, index->info->ii_NumIndexKeyAttrs);
+	const unsigned char *bytes = (unsigned char *) key + sizeof(IndexTupleData);
+	int			len = IndexTupleSize(key) - sizeof(IndexTupleData);
+	uint64		halves[2];
+	pg_uuid_t	hash;
+
+	if (IndexTupleHasNulls(key) && !index->info->ii_NullsNotDistinct)
+		return;
+	for (int i = 0; i < 2; i++)
+		halves[i] = hash_bytes_extended(bytes, len, i + 1);
+	memcpy(hash.data, halves, UUID_LEN);
+	tuplesort_putdatum(index->entries, UUIDPGetDatum(&hash), false);
+}
+
+/* Make a row's entry of an index. */
+static void
+try_entry(Trial *trial, TriedIndex *index)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	bool		nulls[INDEX_MAX_KEYS];
+	IndexTuple	entry;
+
+	FormIndexDatum(index->info, trial->row, trial->estate, values, nulls);
+	if (index->rel->rd_rel->relam != BTREE_AM_OID)
+		return;
+	entry = index_form_tuple(RelationGetDescr(index->rel), values, nulls);
+	if (IndexTupleSize(entry) > BTREE_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a pseudonym would be too long for index \"%s\"",
+						RelationGetRelationName(index->rel)),
+				 errdetail("Its entry would have %zu bytes, and a B-tree takes %zu.",
+						   IndexTupleSize(entry), (Size) BTREE_MAX),
+				 errtableconstraint(trial->target->rel, RelationGetRelationName(index->rel))));
+	if (index->entries)
+		note_entry(index, entry);
+}
+
+/* Make the entries of the indexes; for a row that stays as it is, of those that are compared. */
+static void
+try_indexes(Trial *trial, bool is_changed)
 {
 	ListCell   *cell;
 
 	foreach(cell, trial->indexes)
 	{
 		TriedIndex *index = lfirst(cell);
-		Datum		values[INDEX_MAX_KEYS];
-		bool		nulls[INDEX_MAX_KEYS];
-		Size		size;
 
-		if (!ExecQual(index->predicate, GetPerTupleExprContext(trial->estate)))
-			continue;
-		FormIndexDatum(index->info, trial->row, trial->estate, values, nulls);
-		if (index->rel->rd_rel->relam != BTREE_AM_OID)
-			continue;
-		size = IndexTupleSize(index_form_tuple(RelationGetDescr(index->rel), values, nulls));
-		if (size > BTREE_MAX)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("a pseudonym would be too long for index \"%s\"",
-							RelationGetRelationName(index->rel)),
-					 errdetail("Its entry would have %zu bytes, and a B-tree takes %zu.", size, (Size) BTREE_MAX),
-					 errtableconstraint(trial->target->rel, RelationGetRelationName(index->rel))));
+		if ((is_changed || index->entries) &&
+			ExecQual(index->predicate, GetPerTupleExprContext(trial->estate)))
+			try_entry(trial, index);
 	}
+}
+
+/* Compare the entries of an index, and refuse it where two are equal. */
+static void
+check_entries(Trial *trial, TriedIndex *index)
+{
+	Datum		value;
+	Datum		last = (Datum) 0;
+	bool		isnull;
+
+	tuplesort_performsort(index->entries);
+	while (pseudo_next_sorted(index->entries, &value, &isnull))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (last && memcmp(DatumGetUUIDP(last)->data, DatumGetUUIDP(value)->data, UUID_LEN) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("rows of relation \"%s\" would be equal in index \"%s\"",
+							RelationGetRelationName(trial->target->rel), RelationGetRelationName(index->rel)),
+					 errdetail("It has to be unique in an expression, which may take different pseudonyms for equal. Nothing has been converted."),
+					 errhint("Drop the index, and run this again; make the column itself unique, where it has to be.")));
+		if (last)
+			pfree(DatumGetPointer(last));
+		last = value;
+	}
+	tuplesort_end(index->entries);
 }
 
 /* Try all rows. */
@@ -352,16 +448,18 @@ try_rows(Trial *trial)
 
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
+		bool		is_changed;
+
 		CHECK_FOR_INTERRUPTS();
 		trial->tid = slot->tts_tid;
 		GetPerTupleExprContext(trial->estate)->ecxt_scantuple = trial->row;
-		if (convert_row(trial, slot))
-		{
-			trial->is_converted = true;
+		is_changed = convert_row(trial, slot);
+		trial->is_converted = is_changed;
+		if (is_changed)
 			try_expressions(trial, slot);
-			try_indexes(trial);
-			trial->is_converted = false;
-		}
+		if (is_changed || trial->has_entries)
+			try_indexes(trial, is_changed);
+		trial->is_converted = false;
 		MemoryContextReset(row_mcxt);
 	}
 	MemoryContextSwitchTo(caller);
@@ -406,6 +504,12 @@ pseudo_bulk_try(Bulk *bulk, BulkTarget *target)
 		ExecDropSingleTupleTableSlot(trial.row);
 	}
 	foreach(cell, trial.indexes)
-		index_close(((TriedIndex *) lfirst(cell))->rel, NoLock);
+	{
+		TriedIndex *index = lfirst(cell);
+
+		if (index->entries)
+			check_entries(&trial, index);
+		index_close(index->rel, NoLock);
+	}
 	FreeExecutorState(trial.estate);
 }

@@ -56,6 +56,16 @@ CALL pseudonymize_table('r.cast', '{e}', true);
 CALL pseudonymize_table('r.some', '{e}', true);
 CALL pseudonymize_table('r.long', '{e}', true);
 CALL pseudonymize_table('r.included', '{e}');
+-- Indexes that are unique in an expression, which may take pseudonyms for equal: of the column, of a generated one, for some rows, beside a NULL.
+SELECT r.make('prefix', 'text', 'x@example.com', 'CREATE UNIQUE INDEX %1$s_i ON r.%1$I (left(e, 4))');
+SELECT r.make('prefixed', 'text', 'x@example.com', 'ALTER TABLE r.%I ADD p text GENERATED ALWAYS AS (left(e, 4)) STORED UNIQUE');
+SELECT r.make('pair', 'text', 'x@example.com', 'CREATE UNIQUE INDEX %1$s_i ON r.%1$I ((CASE WHEN e LIKE ''%%@%%'' THEN id ELSE 0 END), (id / 3001)) INCLUDE (id) WHERE id > 2998');
+SELECT r.make('same', 'text', pseudonymize('0007@example.com', true), 'CREATE UNIQUE INDEX %1$s_i ON r.%1$I (lower(e))');
+CALL pseudonymize_table('r.prefix', '{e}', true);
+CALL pseudonymize_table('r.prefixed', '{e}', true);
+CALL pseudonymize_table('r.pair', '{e}', true);
+SET client_min_messages = error;
+CALL pseudonymize_table('r.same', '{e}', true);
 -- Nothing of all that has been converted, or has begun.
 SELECT relname, (r.count(oid::regclass)).* FROM pg_class WHERE relnamespace = 'r'::regnamespace AND relkind = 'r' ORDER BY relname COLLATE "C";
 SELECT count(*) FROM pseudo_progress;
@@ -67,6 +77,11 @@ CALL pseudonymize_table('r.checked', '{e}', true);
 CALL pseudonymize_table('r.long', '{e}', true);
 CALL pseudonymize_table('r.cast', '{e}', true);
 SELECT (r.count('r.hashed')).*, (r.count('r.checked')).*, (r.count('r.long')).*, (r.count('r.cast')).*;
+SELECT r.make('allowed', 'text', NULL, 'CREATE UNIQUE INDEX %1$s_i ON r.%1$I (lower(e), (NULL::text))', 'CREATE UNIQUE INDEX %1$s_j ON r.%1$I (left(e, 4)) WHERE e IS NULL', 'CREATE UNIQUE INDEX %1$s_k ON r.%1$I (id) INCLUDE (e)',
+  'CREATE UNIQUE INDEX %1$s_l ON r.%1$I (reverse(e))', 'CREATE UNIQUE INDEX %1$s_m ON r.%1$I (left(e, 4), id)', 'INSERT INTO r.%I VALUES (3002, NULL)', 'DROP INDEX r.%1$s_j');
+CALL pseudonymize_table('r.allowed', '{e}', true);
+SELECT (r.count('r.allowed')).*;
+SET client_min_messages = warning;
 -- A key whose pseudonyms are longer.
 SELECT t.keyring('grow');
 SELECT pseudo_create_key('grow', 'raw');
