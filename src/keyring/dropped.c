@@ -16,6 +16,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_foreign_server.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -39,6 +40,8 @@ typedef struct Changed
 /* Lists of Changed *, in TopTransactionContext. */
 static List *dropped = NIL;		/* as they were */
 static List *altered = NIL;		/* as they will be, as soon as it ends */
+
+static List *databases = NIL;	/* of Oid: that it drops, there too */
 
 static object_access_hook_type next_hook = NULL;
 
@@ -111,18 +114,27 @@ note_as_it_was(Oid serverid)
 static void
 object_accessed(ObjectAccessType access, Oid classid, Oid objectid, int subid, void *arg)
 {
+	MemoryContext caller;
+
 	if (next_hook)
 		next_hook(access, classid, objectid, subid, arg);
-	if (classid == ForeignServerRelationId && pseudo_shared_is_on() && IsTransactionState())
+	if ((classid != ForeignServerRelationId && classid != DatabaseRelationId) ||
+		!pseudo_shared_is_on() || !IsTransactionState())
+		return;
+	caller = MemoryContextSwitchTo(TopTransactionContext);
+	if (classid == DatabaseRelationId)
 	{
-		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-
+		if (access == OAT_DROP)
+			databases = lappend_oid(databases, objectid);
+	}
+	else
+	{
 		if (access == OAT_DROP || access == OAT_POST_ALTER)
 			note_as_it_was(objectid);
 		if (access == OAT_POST_CREATE || access == OAT_POST_ALTER)
 			note_as_altered(objectid);
-		MemoryContextSwitchTo(old);
 	}
+	MemoryContextSwitchTo(caller);
 }
 
 /*
@@ -203,6 +215,8 @@ forget_dropped(void)
 
 	foreach(cell, dropped)
 		pseudo_shared_forget(((Changed *) lfirst(cell))->digest);
+	foreach(cell, databases)
+		pseudo_shared_forget_database(lfirst_oid(cell));
 }
 
 /*
@@ -213,7 +227,7 @@ forget_dropped(void)
 static void
 changing_ends(XactEvent event, void *arg pg_attribute_unused())
 {
-	if (dropped == NIL && altered == NIL)
+	if (dropped == NIL && altered == NIL && databases == NIL)
 		return;
 	switch (event)
 	{
@@ -225,14 +239,14 @@ changing_ends(XactEvent event, void *arg pg_attribute_unused())
 		case XACT_EVENT_COMMIT:
 			demand_altered();	/* first: a demand outlives its slot */
 			forget_dropped();
-			dropped = altered = NIL;
+			dropped = altered = databases = NIL;
 			break;
 		case XACT_EVENT_PREPARE:
 			demand_altered();
-			dropped = altered = NIL;
+			dropped = altered = databases = NIL;
 			break;
 		case XACT_EVENT_ABORT:
-			dropped = altered = NIL;
+			dropped = altered = databases = NIL;
 			break;
 		default:
 			break;

@@ -239,6 +239,8 @@ note_terms(Slot *slot, const PseudoOptions *options)
 		Min(slot->refresh_interval, options->refresh_interval);
 	slot->stale_limit = Max(slot->stale_limit, options->stale_limit);
 	slot->timeout = renew ? options->timeout : Max(slot->timeout, options->timeout);
+	if (slot->database != MyDatabaseId)
+		slot->database = InvalidOid;
 	strlcpy(slot->server, options->server, sizeof(slot->server));
 	pg_atomic_write_u64(&slot->used_ms, (uint64) pseudo_now_ms());
 }
@@ -287,6 +289,7 @@ add_slot(PseudoSharedAsk *ask)
 		return NULL;
 	memcpy(slot->digest, ask->digest, sizeof(slot->digest));
 	slot->life = ++pseudo_shared->last;
+	slot->database = MyDatabaseId;
 	slot->begun = slot->ended = PUT_BACK;
 	slot->asked = slot->flying = slot->published = 0;
 	slot->hired_ms = slot->early_ms = slot->vain_ms = slot->took_ms = 0;

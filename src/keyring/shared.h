@@ -154,6 +154,9 @@ extern void pseudo_shared_demand(const uint8 *digest);
  */
 extern void pseudo_shared_forget(const uint8 *digest);
 
+/* The same for all keyrings that only this database has used. */
+extern void pseudo_shared_forget_database(Oid database);
+
 /*
  * The same, unless something was published since the caller's copy, or this
  * transaction has written: it may be its own DROP SERVER, and roll back.

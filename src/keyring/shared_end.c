@@ -274,6 +274,23 @@ pseudo_shared_forget(const uint8 *digest)
 
 /* See shared.h. */
 void
+pseudo_shared_forget_database(Oid database)
+{
+	if (pseudo_shared == NULL)
+		return;
+	pseudo_slots_lock(LW_EXCLUSIVE);
+	for (int i = 0; i < pseudo_shared->nused; i++)
+	{
+		Slot	   *slot = &pseudo_shared->slots[i];
+
+		if (slot->life != 0 && slot->database == database)
+			pseudo_slot_free(slot);
+	}
+	pseudo_slots_unlock();
+}
+
+/* See shared.h. */
+void
 pseudo_shared_release(PseudoSharedRef *ref)
 {
 	if (pseudo_shared == NULL || ref->stamp == NULL)

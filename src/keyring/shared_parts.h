@@ -41,6 +41,8 @@ typedef struct Slot
 	/* What is to be loaded, and how those who use it want it. */
 	PseudoStored identity;		/* with its zero */
 	char		server[NAMEDATALEN];	/* a name of it, for the log */
+	Oid			database;		/* the only one that has used it, or
+								 * InvalidOid */
 	int			refresh_interval;	/* seconds, the shortest */
 	int			stale_limit;	/* seconds, the longest ever: who wants less
 								 * takes no keys from others */

@@ -424,17 +424,28 @@ my $log = -s $node->logfile;
 is(ask($s, qq{DO \$do\$ BEGIN FOR i IN 1 .. 300 LOOP EXECUTE format('ALTER SERVER quick OPTIONS (SET command %L)', 'cat $dir/one.json #' || i); COMMIT; PERFORM pseudo.pseudonymize('x', true, '', 'quick'); COMMIT; END LOOP; END \$do\$}), '', 'many ALTER SERVERs');
 unlike(slurp_file($node->logfile, $log), qr/there is no room/, 'many ALTER SERVERs: each frees the slot of the one before');
 # More keyrings than there are slots: each session loads the others for itself.
-ask($s, qq{DO \$do\$ BEGIN FOR i IN 1 .. 200 LOOP EXECUTE format('CREATE SERVER many_%s FOREIGN DATA WRAPPER pseudo OPTIONS (provider ''file'', path %L)', i, '$dir/' || repeat('./', i) || 'one.json'); END LOOP; END \$do\$});
-for my $session ($s, session($node))
+$node->safe_psql('postgres', 'CREATE DATABASE brief');
+$node->safe_psql('brief', 'CREATE SCHEMA pseudo; CREATE EXTENSION pseudo SCHEMA pseudo');
+for (
+	[ 'postgres', q{DO $do$ BEGIN FOR i IN 1 .. 200 LOOP EXECUTE format('DROP SERVER many_%s', i); END LOOP; END $do$} ],
+	[ 'brief', 'DROP DATABASE brief' ])
 {
-	is(ask($session, "SELECT count(*) FROM generate_series(1, 200) i WHERE pseudo.pseudonymize('x', true, '', 'many_' || i) = '$by_one'"), '200', 'more keyrings than there is room for: all serve');
+	my ($database, $end) = @$_;
+	my @both = map { session($node, $database) } 1 .. 2;
+
+	ask($both[0], qq{DO \$do\$ BEGIN FOR i IN 1 .. 200 LOOP EXECUTE format('CREATE SERVER many_%s FOREIGN DATA WRAPPER pseudo OPTIONS (provider ''file'', path %L)', i, '$dir/' || repeat('./', i) || 'one.json'); END LOOP; END \$do\$});
+	is(ask($_, "SELECT count(*) FROM generate_series(1, 200) i WHERE pseudo.pseudonymize('x', true, '', 'many_' || i) = '$by_one'"), '200', "more keyrings than there is room for, $database: all serve") for @both;
+	add_command("beside_$database", 0);
+	is($node->safe_psql('postgres', use_of("beside_$database")), $by_one, "more keyrings than there is room for, $database: beside them") for 1 .. 2;
+	is(runs("beside_$database"), 2, "more keyrings than there is room for, $database: ... loaded by each");
+	leave($_) for @both;
+	$node->safe_psql('postgres', $end);
+	add_command("after_$database", 0);
+	is($node->safe_psql('postgres', use_of("after_$database")), $by_one, "more keyrings than there is room for, $database: when they are dropped, there is room") for 1 .. 3;
+	is(runs("after_$database"), 1, "more keyrings than there is room for, $database: ... one load for all");
 }
 my $times = () = slurp_file($node->logfile, $log) =~ /there is no room/g;
 is($times, 1, 'more keyrings than there is room for: said once');
-ask($s, q{DO $do$ BEGIN FOR i IN 1 .. 200 LOOP EXECUTE format('DROP SERVER many_%s', i); END LOOP; END $do$});
-add_command('after', 0);
-is($node->safe_psql('postgres', use_of('after')), $by_one, 'when they are dropped, there is room') for 1 .. 3;
-is(runs('after'), 1, 'when they are dropped, there is room: one load for all');
 
 leave($_) for @sessions;
 $node->stop;

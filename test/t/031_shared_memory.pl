@@ -48,6 +48,7 @@ sub look
 {
 	my ($pid, $when) = @_;
 	my $file = "$folder/core" . ++$dumps;
+	append_to_file("/proc/$pid/coredump_filter", '0x7f');	# all but what is not to be dumped
 	my $ok = IPC::Run::run([ 'gcore', '-o', $file, $pid ], '<', \undef, '>', \my $out, '2>', \my $err);
 
 	SKIP:
@@ -84,15 +85,18 @@ my $pseudonym = ask($s, $use);
 is($node->safe_psql('postgres', $use), $pseudonym, 'two sessions, one keyring');
 is(runs('pseudo'), 1, 'two sessions: one load');
 
-# The mapping is closed, and left out of dumps.
-for ([ 'the postmaster', postmaster($node) ], [ 'a backend', $pid ])
+# The mapping is closed, and left out of dumps: the only one that is shared and closed.
+sub closed_mapping
 {
-	my ($what, $process) = @$_;
+	my ($process, $what) = @_;
 	my @closed = grep { /^\S+ ---s / } split /(?=^[0-9a-f]+-[0-9a-f]+ )/m, slurp_file("/proc/$process/smaps");
 
 	is(scalar @closed, 1, "$what: one mapping that is shared and closed");
 	like($closed[0], qr/^VmFlags:.*\bdd\b/m, "$what: it is left out of dumps");
+	return $closed[0];
 }
+closed_mapping(postmaster($node), 'the postmaster');
+closed_mapping($pid, 'a backend');
 look(postmaster($node), 'the postmaster');
 look($pid, 'a backend with keys');
 my $idle = session($node);
@@ -175,6 +179,74 @@ for my $setting ('max_worker_processes = 0', 'pseudo.shared_memory = 0')
 like($node->safe_psql('postgres', 'SHOW pseudo.shared_memory'), qr/^0$/, 'the setting shows');
 like(error_of($node, 'postgres', 'SET pseudo.none = 1'), qr/^42602: /, 'its prefix is reserved');
 $node->stop;
+
+# A kernel without memfd_secret(), and a limit of what may be locked.
+SKIP:
+{
+	my $no_shims = no_shims();
+	skip $no_shims, 1 if $no_shims;
+	my $shim = compile_shim($folder, 'shim', <<'C_END');
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_memfd_secret
+#define SYS_memfd_secret -1
+#endif
+
+long
+syscall(long number, ...)
+{
+	long		a[6];
+	__builtin_va_list args;
+
+	__builtin_va_start(args, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = __builtin_va_arg(args, long);
+	__builtin_va_end(args);
+	if (number == SYS_memfd_secret)
+	{
+		errno = ENOSYS;
+		return -1;
+	}
+	return ((long (*) (long,...)) dlsym(RTLD_NEXT, "syscall")) (number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+C_END
+	my ($limit) = slurp_file('/proc/self/limits') =~ /^Max locked memory\s+(\w+)/m;
+	my $limited = sub { return system('prlimit', '--pid', $$, "--memlock=$_[0]:") == 0 };
+
+	$node->append_conf('postgresql.conf', "max_worker_processes = 8\npseudo.shared_memory = 1MB");
+	for my $locked (1, 0)
+	{
+		my $what = $locked ? 'without memfd_secret' : 'nothing may be locked';
+		my $log = -s $node->logfile;
+
+		skip 'needs prlimit', 1 unless $locked || $limited->(4096);
+		{
+			local $ENV{LD_PRELOAD} = $locked ? $shim : $ENV{LD_PRELOAD} // '';
+			$node->start;
+		}
+		$limited->($limit) unless $locked;
+		add_command($node, 'pseudo', 0);
+		is($node->safe_psql('postgres', $use), $pseudonym, "$what: served") for 1 .. 2;
+		is(runs('pseudo'), 1, "$what: by one load");
+		my $s = session($node);
+		is(ask($s, $use), $pseudonym, "$what: another session");
+		my $pid = ask($s, 'SELECT pg_backend_pid()');
+		closed_mapping($pid, "$what, a backend");
+		my $mapping = closed_mapping(postmaster($node), "$what, the postmaster");	# whose lock holds
+		unlike($mapping, qr/secretmem/, "$what: the mapping is none of the kernel's secrets");
+		if ($locked) { like($mapping, qr/^VmFlags:.*\blo\b/m, "$what: it is locked") }
+		else { like(slurp_file($node->logfile, $log), qr/WARNING:  could not lock the memory that holds the server's keys/, "$what: the log says so") }
+		look($pid, "$what, a backend");
+		look(postmaster($node), "$what, the postmaster");
+		leave($s);
+		$node->safe_psql('postgres', 'DROP SERVER pseudo');
+		$node->stop;
+	}
+}
 
 # The server alone.
 my ($stdout, $stderr);
