@@ -437,14 +437,18 @@ CREATE VIEW masked.setting AS SELECT pseudo.pseudonymize_as('regress_pseudo_offi
 CREATE FUNCTION masked.atomic(v text) RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT pseudo.pseudonymize_as('regress_pseudo_officer', v); END;
 CREATE TABLE masked.ruled (v text);
 CREATE RULE r AS ON INSERT TO masked.ruled DO INSTEAD SELECT pseudo.pseudonymize_as('regress_pseudo_officer', NEW.v) AS p;
+CREATE TABLE masked.claims (v text, p text);
+ALTER TABLE masked.claims ENABLE ROW LEVEL SECURITY;
+CREATE POLICY c ON masked.claims FOR INSERT WITH CHECK (p = pseudo.pseudonymize_as('regress_pseudo_officer', v));
 GRANT SELECT ON masked.setting TO regress_pseudo_analyst;
-GRANT INSERT ON masked.ruled TO regress_pseudo_analyst;
+GRANT INSERT ON masked.ruled, masked.claims TO regress_pseudo_analyst;
 SET ROLE regress_pseudo_analyst;
 SET regress.email = '2@example.com';
 SELECT id FROM masked.customers JOIN masked.setting ON p = email;
 SELECT id FROM masked.customers WHERE email = masked.atomic('4@example.com');
 INSERT INTO masked.ruled VALUES ('6@example.com') \gset
 SELECT id FROM masked.customers WHERE email = :'p';
+SELECT id, t.err(format('INSERT INTO masked.claims VALUES (%L, %L)', '8@example.com', email)) FROM masked.customers WHERE id IN (6, 8) ORDER BY id;
 RESET ROLE;
 SET search_path = pseudo, public;
 DEALLOCATE ALL;

@@ -237,6 +237,13 @@ SELECT t.err($$WITH u AS (UPDATE tr.events SET region = 'us' WHERE id = 4 RETURN
 SELECT t.err($$WITH u AS (UPDATE tr.events SET region = 'us' WHERE id = 4 RETURNING email) INSERT INTO tr.events SELECT 9, 'us', email FROM u$$);
 SELECT t.err($$WITH u AS (UPDATE tr.events SET id = id WHERE id = 4 RETURNING email) INSERT INTO tr.events SELECT 9, 'asia', email FROM u$$);
 SELECT t.err($$INSERT INTO tr.events SELECT 9, 'asia', email FROM tr.events WHERE id = 4$$);
+-- what moves rows by DELETE and INSERT, as pg_partman does, is the owner and needs existing=keep
+SELECT t.err($$WITH d AS (DELETE FROM tr.events WHERE id = 4 RETURNING *) INSERT INTO tr.events_eu SELECT id, 'eu', email FROM d$$);
+BEGIN;
+CREATE OR REPLACE TRIGGER pseudo BEFORE INSERT OR UPDATE ON tr.events FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('email', 'existing=keep');
+WITH d AS (DELETE FROM tr.events WHERE id = 4 RETURNING *) INSERT INTO tr.events_eu SELECT id, 'eu', email FROM d;
+SELECT tableoid::regclass, reidentify(email) FROM tr.events WHERE id = 4;
+ROLLBACK;
 -- and so with two triggers, and with look-alikes as values
 ALTER TABLE tr.events ADD COLUMN phone text;
 CREATE TRIGGER phone BEFORE INSERT OR UPDATE ON tr.events FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('phone', 'existing=value', 'context=phone');

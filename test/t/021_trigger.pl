@@ -189,6 +189,30 @@ for my $case ([ 'one for INSERT, one for UPDATE', '', $fires->('zi', 'INSERT'), 
 	$run->{run}->finish;
 	is($run->{out} =~ /columns? (.*) of relation "bulk" ha(?:s|ve) no trigger pseudonymize_trigger for all that is written/ ? $1 : '', $told, $what);
 }
+# Partitions and children of their own: those that have none are named.
+my $trigger = q{EXECUTE FUNCTION pseudo.pseudonymize_trigger('email')};
+$node->safe_psql('postgres', qq{
+	CREATE TABLE parts (id int, email text) PARTITION BY LIST (id);
+	CREATE TABLE parts1 PARTITION OF parts FOR VALUES IN (1);
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON parts1 FOR EACH ROW $trigger;
+	CREATE TABLE parts2 PARTITION OF parts FOR VALUES IN (2);
+	CREATE TABLE whole (LIKE parts) PARTITION BY LIST (id);
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE OF id ON whole FOR EACH ROW $trigger;
+	CREATE TABLE whole1 PARTITION OF whole FOR VALUES IN (1);
+	CREATE TRIGGER zz BEFORE UPDATE ON whole1 FOR EACH ROW $trigger;
+	CREATE TABLE whole2 PARTITION OF whole FOR VALUES IN (2);
+	CREATE TABLE parent (id int, email text);
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON parent FOR EACH ROW $trigger;
+	CREATE TABLE child () INHERITS (parent);
+	CREATE TABLE taken (LIKE parent INCLUDING ALL);
+	INSERT INTO parts VALUES (1, 'x'), (2, 'x'); INSERT INTO child VALUES (1, 'x'); INSERT INTO taken VALUES (1, 'x')});
+for my $case ([ 'parts', 'parts2' ], [ 'whole', 'whole2' ], [ 'parent', 'child' ], [ 'taken', 'taken' ])
+{
+	my ($table, $told) = @$case;
+	$run = start_call("CALL pseudo.pseudonymize_table('$table', '{email}')");
+	$run->{run}->finish;
+	is(join(' ', $run->{out} =~ /of relation "(\w+)" has no trigger pseudonymize_trigger/g), $told, "$table: what has no trigger is named");
+}
 
 $node->stop;
 done_testing();
