@@ -7,7 +7,8 @@
  * conversion would write it.  Where there is no such thing on the columns, no row is read.
  *
  * An expression that has to be unique may take different pseudonyms for equal: left(e, 6) of all under
- * one key is the same.  So the entries of such an index are sorted, as hashes, and compared.
+ * one key is the same.  And rows may enter an index WHERE e NOT LIKE '%@%'.  So the entries of such an index are
+ * sorted, as hashes, and compared.
  */
 #include "postgres.h"
 
@@ -206,9 +207,23 @@ is_in_btree(Trial *trial, Relation index, const IndexInfo *info)
 	return false;
 }
 
-/* Returns true if an index has to be unique in what is computed from the columns. */
+/* Returns true if a conversion may bring rows into an index for some rows only; IS NULL and IS NOT NULL stay as they are. */
 static bool
-is_unique_expression(Trial *trial, const IndexInfo *info)
+admits_others(Trial *trial, const IndexInfo *info)
+{
+	ListCell   *cell;
+
+	foreach(cell, info->ii_Predicate)
+	{
+		if (!IsA(lfirst(cell), NullTest) && reads_changed(trial, lfirst(cell)))
+			return true;
+	}
+	return false;
+}
+
+/* Returns true if rows may come to be equal in a unique index: by what is computed from the columns, or since they enter it. */
+static bool
+may_meet(Trial *trial, const IndexInfo *info)
 {
 	ListCell   *cell;
 
@@ -222,7 +237,7 @@ is_unique_expression(Trial *trial, const IndexInfo *info)
 				return true;
 		}
 	}
-	return reads_changed(trial, (Node *) info->ii_Expressions);
+	return reads_changed(trial, (Node *) info->ii_Expressions) || admits_others(trial, info);
 }
 
 /* Begin to sort the hashes of an index's entries, each as a uuid. */
@@ -246,13 +261,13 @@ find_indexes(Trial *trial)
 		Relation	rel = index_open(lfirst_oid(cell), AccessShareLock);
 		IndexInfo  *info = BuildIndexInfo(rel);
 		bool		is_btree = is_in_btree(trial, rel, info);
-		bool		is_unique = is_unique_expression(trial, info);
+		bool		is_compared = may_meet(trial, info);
 		TriedIndex *index;
 
 		if (is_btree && is_long < 0)
 			is_long = has_long_value(trial);
 		if (!reads_changed(trial, (Node *) info->ii_Expressions) &&
-			!reads_changed(trial, (Node *) info->ii_Predicate) && !(is_btree && is_long) && !is_unique)
+			!reads_changed(trial, (Node *) info->ii_Predicate) && !(is_btree && is_long) && !is_compared)
 		{
 			index_close(rel, NoLock);
 			continue;
@@ -261,8 +276,8 @@ find_indexes(Trial *trial)
 		index->rel = rel;
 		index->info = info;
 		index->predicate = ExecPrepareQual(info->ii_Predicate, trial->estate);
-		index->entries = is_unique ? begin_entries() : NULL;
-		trial->has_entries |= is_unique;
+		index->entries = is_compared ? begin_entries() : NULL;
+		trial->has_entries |= is_compared;
 		trial->indexes = lappend(trial->indexes, index);
 		trial->is_needed = true;
 	}
@@ -427,7 +442,7 @@ check_entries(Trial *trial, TriedIndex *index)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("rows of relation \"%s\" would be equal in index \"%s\"",
 							RelationGetRelationName(trial->target->rel), RelationGetRelationName(index->rel)),
-					 errdetail("It has to be unique in an expression, which may take different pseudonyms for equal. Nothing has been converted."),
+					 errdetail("The index is on an expression, or for some rows only, and has to be unique. Nothing has been converted."),
 					 errhint("Drop the index, and run this again; make the column itself unique, where it has to be.")));
 		if (last)
 			pfree(DatumGetPointer(last));

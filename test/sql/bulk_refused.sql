@@ -64,6 +64,8 @@ SELECT r.make('same', 'text', pseudonymize('0007@example.com', true), 'CREATE UN
 CALL pseudonymize_table('r.prefix', '{e}', true);
 CALL pseudonymize_table('r.prefixed', '{e}', true);
 CALL pseudonymize_table('r.pair', '{e}', true);
+SELECT r.make('enter', 'text', 'x@example.com', 'ALTER TABLE r.%I ADD n int DEFAULT 1', 'CREATE UNIQUE INDEX %1$s_i ON r.%1$I (n) WHERE e NOT LIKE ''%%@%%''');
+CALL pseudonymize_table('r.enter', '{e}', true);
 SET client_min_messages = error;
 CALL pseudonymize_table('r.same', '{e}', true);
 -- Nothing of all that has been converted, or has begun.
@@ -78,7 +80,7 @@ CALL pseudonymize_table('r.long', '{e}', true);
 CALL pseudonymize_table('r.cast', '{e}', true);
 SELECT (r.count('r.hashed')).*, (r.count('r.checked')).*, (r.count('r.long')).*, (r.count('r.cast')).*;
 SELECT r.make('allowed', 'text', NULL, 'CREATE UNIQUE INDEX %1$s_i ON r.%1$I (lower(e), (NULL::text))', 'CREATE UNIQUE INDEX %1$s_j ON r.%1$I (left(e, 4)) WHERE e IS NULL', 'CREATE UNIQUE INDEX %1$s_k ON r.%1$I (id) INCLUDE (e)',
-  'CREATE UNIQUE INDEX %1$s_l ON r.%1$I (reverse(e))', 'CREATE UNIQUE INDEX %1$s_m ON r.%1$I (left(e, 4), id)', 'INSERT INTO r.%I VALUES (3002, NULL)', 'DROP INDEX r.%1$s_j');
+  'CREATE UNIQUE INDEX %1$s_l ON r.%1$I (reverse(e))', 'CREATE UNIQUE INDEX %1$s_m ON r.%1$I (left(e, 4), id)', 'INSERT INTO r.%I VALUES (3002, NULL)', 'DROP INDEX r.%1$s_j', 'CREATE UNIQUE INDEX %1$s_n ON r.%1$I (e) WHERE e IS NOT NULL');
 CALL pseudonymize_table('r.allowed', '{e}', true);
 SELECT (r.count('r.allowed')).*;
 SET client_min_messages = warning;
