@@ -227,7 +227,7 @@ may_meet(Trial *trial, const IndexInfo *info)
 {
 	ListCell   *cell;
 
-	if (!info->ii_Unique || trial->bulk->operation != BULK_PSEUDONYMIZE)
+	if (!info->ii_Unique)
 		return false;
 	foreach(cell, trial->generated)
 	{

@@ -94,6 +94,14 @@ CALL repseudonymize_table('r.grow', '{e}', keyring => 'grow');
 CALL repseudonymize_table('r.grow', '{f}', keyring => 'grow');
 CALL repseudonymize_table('r.grow', '{g}', keyring => 'grow');
 SELECT count(*) FILTER (WHERE pseudonym_key_id(e) IS NULL), count(*) FILTER (WHERE pseudonym_key_id(f) IS NULL), count(*) FILTER (WHERE pseudonym_key_id(g) = 2) FROM r.grow;
+-- and are equal in an index
+ALTER TABLE r.grow ALTER e TYPE text;
+CREATE UNIQUE INDEX grow_i ON r.grow ((CASE WHEN pseudonym_key_id(e) IS NULL THEN id ELSE 0 END));
+CALL repseudonymize_table('r.grow', '{e}', keyring => 'grow');
+SELECT count(*) FILTER (WHERE pseudonym_key_id(e) IS NULL) FROM r.grow;
+DROP INDEX r.grow_i;
+CALL repseudonymize_table('r.grow', '{e}', keyring => 'grow');
+SELECT count(*) FILTER (WHERE pseudonym_key_id(e) = 2) FROM r.grow;
 DROP SERVER grow;
 -- Columns that are too narrow, all at once.
 CREATE TABLE r.narrow (a varchar(20), b varchar(100), c char(39), d varchar(60));
