@@ -237,7 +237,7 @@ changing_ends(XactEvent event, void *arg pg_attribute_unused())
 			settle_altered();
 			break;
 		case XACT_EVENT_COMMIT:
-			demand_altered();	/* first: a demand outlives its slot */
+			demand_altered();
 			forget_dropped();
 			dropped = altered = databases = NIL;
 			break;
