@@ -33,6 +33,8 @@ OBJS = \
 	src/core/siv_x86.o \
 	src/core/wipe.o \
 	src/keyring/attempts.o \
+	src/keyring/audit.o \
+	src/keyring/audit_json.o \
 	src/keyring/cache.o \
 	src/keyring/count.o \
 	src/keyring/derived.o \
@@ -42,8 +44,10 @@ OBJS = \
 	src/keyring/json_escape.o \
 	src/keyring/json_tree.o \
 	src/keyring/keyring.o \
+	src/keyring/limits.o \
 	src/keyring/load.o \
 	src/keyring/options.o \
+	src/keyring/policy.o \
 	src/keyring/process.o \
 	src/keyring/provider.o \
 	src/keyring/provider_aws.o \
@@ -60,7 +64,9 @@ OBJS = \
 	src/keyring/stats.o \
 	src/keyring/warn.o \
 	src/functions/admin.o \
+	src/functions/admin_record.o \
 	src/functions/array.o \
+	src/functions/audit.o \
 	src/functions/bulk.o \
 	src/functions/bulk_progress.o \
 	src/functions/bulk_rows.o \
@@ -74,8 +80,10 @@ OBJS = \
 	src/functions/column.o \
 	src/functions/json.o \
 	src/functions/json_walk.o \
+	src/functions/limits.o \
 	src/functions/open.o \
 	src/functions/pseudonymize.o \
+	src/functions/record.o \
 	src/functions/reidentify.o \
 	src/functions/replica.o \
 	src/functions/repseudonymize.o \
@@ -92,7 +100,8 @@ OBJS = \
 	src/functions/unique_constraints.o \
 	src/functions/unique_entry.o \
 	src/functions/unique_keys.o \
-	src/functions/upsert.o
+	src/functions/upsert.o \
+	src/functions/watch.o
 
 REGRESS = setup pseudo service arguments malformed document options rights rotation batches large \
 	plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values citus bulk bulk_refused unique json_values objects teardown

@@ -380,6 +380,32 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pseudo_stats_reset()
 IS 'begins pseudo_stats again at 0, for the whole server';
 
+-- Who opened what, and how much may still be opened.
+
+CREATE FUNCTION pseudo_audit_records() RETURNS SETOF json
+AS 'MODULE_PATHNAME', 'pseudo_audit_records'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1000 COST 1000;
+COMMENT ON FUNCTION pseudo_audit_records()
+IS 'the audit records of the file pseudo.audit_file; for members of pg_read_all_stats';
+
+CREATE FUNCTION pseudo_limits_rows(
+	OUT role name,
+	OUT keyring name,
+	OUT operation text,
+	OUT quota text,
+	OUT used bigint,
+	OUT "left" bigint,
+	OUT until timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pseudo_limits_rows'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 20 COST 1000;
+COMMENT ON FUNCTION pseudo_limits_rows()
+IS 'what the view pseudo_limits shows';
+
+CREATE VIEW pseudo_limits AS SELECT * FROM pseudo_limits_rows();
+COMMENT ON VIEW pseudo_limits
+IS 'what roles have used of the limits of keyrings of this database; each role sees its own rows, pg_read_all_stats all';
+
 -- Bulk: whole tables, in batches with a COMMIT after each.
 
 CREATE TABLE pseudo_progress (
@@ -463,7 +489,7 @@ BEGIN
 END
 $$;
 
-GRANT SELECT ON pseudo_keyrings, pseudo_stats, pseudo_progress TO PUBLIC;
+GRANT SELECT ON pseudo_keyrings, pseudo_stats, pseudo_limits, pseudo_progress TO PUBLIC;
 GRANT EXECUTE ON FUNCTION try_reidentify, pseudonymize_array, reidentify_array, try_reidentify_array,
 	pseudonymize_as, reidentify_as, repseudonymize, pseudonyms_of, pseudonym_key_id,
 	pseudonymize_json(jsonb, text[], boolean, text, text), pseudonymize_json(json, text[], boolean, text, text),
@@ -472,5 +498,5 @@ GRANT EXECUTE ON FUNCTION try_reidentify, pseudonymize_array, reidentify_array, 
 	pseudo_pseudonymize_array_stable, pseudo_pseudonymize_json_stable(jsonb, text[], text, text),
 	pseudo_pseudonymize_json_stable(json, text[], text, text), pseudo_repseudonymize_stable, pseudonymize_trigger,
 	pseudo_create_key, pseudo_set_primary_key, pseudo_set_key_status, pseudo_refresh_keyring, pseudo_keyring_state,
-	pseudo_stats_rows TO PUBLIC;
+	pseudo_stats_rows, pseudo_limits_rows, pseudo_audit_records TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE pseudonymize_table, repseudonymize_table TO PUBLIC;

@@ -64,6 +64,13 @@ extern int no_such_variable
 #define pseudo_next_sorted(sort, value, isnull)	tuplesort_getdatum(sort, true, value, isnull, NULL)
 #endif
 
+/* 16: what makes query ids moved. */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/queryjumble.h"
+#else
+#include "utils/queryjumble.h"
+#endif
+
 /* 17: a lexer's memory may be the caller's. */
 #if PG_VERSION_NUM >= 170000
 #define pseudo_json_lexer(json, len)	makeJsonLexContextCstringLen(NULL, json, len, PG_UTF8, false)
@@ -76,6 +83,13 @@ extern int no_such_variable
 #define pseudo_lock_held(tag, mode)	LockHeldByMe(tag, mode, false)
 #else
 #define pseudo_lock_held(tag, mode)	LockHeldByMe(tag, mode)
+#endif
+
+/* 17: a logical message may be flushed; ours belong to no transaction. */
+#if PG_VERSION_NUM >= 170000
+#define pseudo_log_message(prefix, message, len)	LogLogicalMessage(prefix, message, len, false, false)
+#else
+#define pseudo_log_message(prefix, message, len)	LogLogicalMessage(prefix, message, len, false)
 #endif
 
 /* 18: a module says what it is; see pg_get_loaded_modules(). */

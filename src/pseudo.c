@@ -10,10 +10,14 @@
 #include "utils/guc.h"
 
 #include "compat.h"
+#include "functions/admin_record.h"
+#include "functions/record.h"
 #include "functions/upsert.h"
+#include "keyring/audit.h"
 #include "keyring/cache.h"
 #include "keyring/count.h"
 #include "keyring/dropped.h"
+#include "keyring/limits.h"
 #include "keyring/refresher.h"
 #include "keyring/shared.h"
 #include "keyring/stats.h"
@@ -33,6 +37,8 @@ request_memory(void)
 		next_request_hook();
 	pseudo_shared_request();
 	pseudo_stats_request();
+	pseudo_audit_request();
+	pseudo_limits_request();
 }
 
 /* Hook: make it. */
@@ -43,6 +49,8 @@ start_memory(void)
 		next_startup_hook();
 	pseudo_shared_startup();
 	pseudo_stats_startup();
+	pseudo_audit_startup();
+	pseudo_limits_startup();
 }
 
 /* What there is only where the library is preloaded. */
@@ -54,6 +62,7 @@ begin_server(void)
 	pseudo_refresher_init();
 	pseudo_stats_init();
 	pseudo_count_init();
+	pseudo_limits_init();
 	MarkGUCPrefixReserved("pseudo");
 	next_request_hook = shmem_request_hook;
 	shmem_request_hook = request_memory;
@@ -67,6 +76,9 @@ _PG_init(void)
 {
 	pseudo_cache_init();
 	pseudo_upsert_init();
+	pseudo_audit_init();
+	pseudo_record_init();
+	pseudo_admin_record_init();
 	if (process_shared_preload_libraries_in_progress)
 		begin_server();
 }

@@ -28,7 +28,9 @@
 #include "../keyring/document.h"
 #include "../keyring/secret.h"
 #include "../keyring/shared.h"
+#include "admin_record.h"
 #include "call.h"
+#include "record.h"
 
 #define NEW_KEY_LEN	32			/* bytes, of a new key and its nonce key each */
 
@@ -291,6 +293,7 @@ pseudo_create_key(PG_FUNCTION_ARGS)
 				 errmsg("invalid output prefix"),
 				 errhint("Valid values are \"tink\" and \"raw\".")));
 
+	pseudo_admin_record("pseudo_create_key", server, "");
 	material = pseudo_secret_alloc(2 * NEW_KEY_LEN);
 	PG_TRY();
 	{
@@ -317,7 +320,10 @@ pseudo_set_primary_key(PG_FUNCTION_ARGS)
 {
 	ForeignServer *server = own_keyring(fcinfo, 0);
 	Change		change = {.what = SET_PRIMARY, .id = key_id_argument(fcinfo, 1)};
+	char		more[PSEUDO_RECORD_MORE];
 
+	snprintf(more, sizeof(more), ",\"key_id\":%u", change.id);
+	pseudo_admin_record("pseudo_set_primary_key", server, more);
 	change_keyring(server, &change);
 	PG_RETURN_VOID();
 }
@@ -331,6 +337,7 @@ pseudo_set_key_status(PG_FUNCTION_ARGS)
 	ForeignServer *server = own_keyring(fcinfo, 0);
 	Change		change = {.what = SET_STATUS, .id = key_id_argument(fcinfo, 1)};
 	char	   *status = string_argument(fcinfo, 2, "status");
+	char		more[PSEUDO_RECORD_MORE];
 
 	for (change.status = PSEUDO_KEY_ENABLED; change.status < PSEUDO_KEY_UNUSABLE; change.status++)
 	{
@@ -342,6 +349,8 @@ pseudo_set_key_status(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid key status"),
 				 errhint("Valid values are \"enabled\", \"disabled\" and \"destroyed\".")));
+	snprintf(more, sizeof(more), ",\"key_id\":%u,\"status\":\"%s\"", change.id, status);
+	pseudo_admin_record("pseudo_set_key_status", server, more);
 	change_keyring(server, &change);
 	PG_RETURN_VOID();
 }
@@ -356,6 +365,7 @@ pseudo_refresh_keyring(PG_FUNCTION_ARGS)
 	uint32		hashvalue = GetSysCacheHashValue1(FOREIGNSERVEROID,
 												  ObjectIdGetDatum(server->serverid));
 
+	pseudo_admin_record("pseudo_refresh_keyring", server, "");
 	PG_TRY();
 	{
 		pseudo_cache_refresh_now(server);

@@ -23,6 +23,7 @@
 #include "bulk.h"
 #include "bulk_written.h"
 #include "reseal.h"
+#include "watch.h"
 
 #define MAX_BATCH_BYTES	(16 * 1024 * 1024)	/* of values; a batch ends when it
 											 * has more */
@@ -375,7 +376,12 @@ hash_keys(const PseudoCall *call)
 static void
 convert_values(Bulk *bulk, BulkTarget *target, Batch *batch)
 {
+	int			n = 0;
+
+	for (int i = 0; i < batch->rows.nrows * batch->rows.ncolumns; i++)
+		n += batch->converts[i];
 	pseudo_bulk_prepare_call(bulk);
+	pseudo_watch_use(&bulk->call, n);
 	if (bulk->operation == BULK_REPSEUDONYMIZE)
 		repseudonymize_values(bulk, target, batch);
 	else

@@ -17,6 +17,7 @@
 #include "utils/syscache.h"
 
 #include "call.h"
+#include "watch.h"
 
 /* See call.h. */
 void
@@ -132,6 +133,8 @@ set_context(PseudoCall *call, text *arg, MemoryContext mcxt)
 	call->context = (uint8 *) (utf8 ? utf8 : VARDATA_ANY(call->context_arg));
 	call->context_len = len;
 	forget(call);
+	if (call->watch)
+		pseudo_watch_end(call->watch);
 }
 
 /* The state of a call site that has none yet. */
@@ -211,6 +214,7 @@ look_up(PseudoCall *call, Oid called, PseudoRight right, Oid roleid, bool named,
 	call->count = pseudo_count_of(call->serverid, roleid);
 	call->userid = GetUserId();
 	call->statement = GetCurrentStatementStartTimestamp();
+	pseudo_watch_prepare(call, called, right, roleid, mcxt);
 	pseudo_call_renew(call);
 }
 

@@ -39,6 +39,9 @@ typedef struct PseudoLast
 	char		out[PSEUDO_LAST_LEN];
 } PseudoLast;
 
+/* What a keyring's owner asks of a call: see watch.h. */
+typedef struct PseudoWatch PseudoWatch;
+
 /*
  * What a call site has learned, kept in fn_extra.  Holds no key material: nonce keys of
  * contexts stay in the keyring's secret memory.
@@ -58,6 +61,7 @@ typedef struct PseudoCall
 	PseudoRole	role;			/* whose rights count; see role.h */
 	Oid			serverid;
 	PseudoCount *count;			/* for this keyring, and whose rights count */
+	PseudoWatch *watch;			/* NULL: nothing is recorded or limited */
 	PseudoKeyring *keyring;
 	char	   *context_utf8;	/* context_arg converted, where it has to be */
 	uint8	   *context;		/* in UTF-8: the AAD */

@@ -13,6 +13,7 @@
 
 #include "json_walk.h"
 #include "open.h"
+#include "watch.h"
 
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_jsonb);
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_json);
@@ -114,6 +115,7 @@ seal_scalar(PseudoJsonScalar *scalar, void *arg)
 				 errmsg("a boolean has no deterministic pseudonym"),
 				 errdetail("With two values, equal pseudonyms would tell which is which."),
 				 errhint("Pseudonymize the keys of booleans in a call of their own, without \"deterministic\".")));
+	pseudo_watch_use(seal->batches[PSEUDO_JSON_STRING].call, 1);
 	set_scalar(scalar, PSEUDO_JSON_STRING,
 			   pseudo_seal_later(&seal->batches[scalar->type], scalar->data, scalar->len));
 	seal->nscalars++;

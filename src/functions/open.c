@@ -9,6 +9,7 @@
 #include "utils/builtins.h"
 
 #include "open.h"
+#include "watch.h"
 
 /* Texts of up to this many characters are decoded on the stack. */
 #define SHORT_PSEUDONYM	1024
@@ -226,8 +227,10 @@ pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null
 	int			opener;
 	pseudo_status status;
 
+	pseudo_watch_open(calls[0], 1, &pseudonym);
 	if (pseudo_base64_decode(bytes, &len, in, in_len) != PSEUDO_OK || len < PSEUDO_OVERHEAD)
 	{
+		pseudo_watch_not_opened(calls[0], 1, 1);
 		if (!or_null)
 		{
 			pseudo_count(calls[0]->count, PSEUDO_COUNT_NOT_OPENED, 1);
@@ -240,8 +243,18 @@ pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null
 
 	opened->value = palloc(VARHDRSZ + len - PSEUDO_OVERHEAD);
 	status = open_first(calls, n, bytes, len, opened, &named, &opener);
-	if (status == PSEUDO_NOT_AUTHENTIC && renew_early(calls, n))
-		status = open_first(calls, n, bytes, len, opened, &named, &opener);
+	if (status == PSEUDO_NOT_AUTHENTIC)
+	{
+		pseudo_watch_not_opened(calls[0], 1, 1);
+		if (renew_early(calls, n))
+		{
+			pseudo_watch_open(calls[0], 1, &pseudonym);
+			pseudo_watch_not_opened(calls[0], 0, -1);
+			status = open_first(calls, n, bytes, len, opened, &named, &opener);
+			if (status == PSEUDO_NOT_AUTHENTIC)
+				pseudo_watch_not_opened(calls[0], 1, 1);
+		}
+	}
 	if (status == PSEUDO_CRYPTO_FAILURE)
 		report_crypto_failure();
 	if (bytes != short_bytes)
@@ -335,16 +348,36 @@ open_group(PseudoCall *call, PseudoOpenBatch *batch, PseudoKey *key)
 	}
 }
 
-/* See open.h. */
-void
-pseudo_open_flush(PseudoCall *call, PseudoOpenBatch *batch, bool or_null)
+/* Open those of a batch that are likely of a key, all of a key together. */
+static void
+open_likely(PseudoCall *call, PseudoOpenBatch *batch)
 {
-	CHECK_FOR_INTERRUPTS();
+	text	   *pseudonyms[PSEUDO_BATCH];
+	int			n = 0;
+	int			nopened = 0;
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		if (batch->keys[i])
+			pseudonyms[n++] = batch->pseudonyms[i];
+	}
+	pseudo_watch_open(call, n, pseudonyms);
 	for (int i = 0; i < batch->n; i++)
 	{
 		if (batch->keys[i])
 			open_group(call, batch, batch->keys[i]);
 	}
+	for (int i = 0; i < batch->n; i++)
+		nopened += batch->values[i] != NULL;
+	pseudo_watch_not_opened(call, n - nopened, 0);
+}
+
+/* See open.h. */
+void
+pseudo_open_flush(PseudoCall *call, PseudoOpenBatch *batch, bool or_null)
+{
+	CHECK_FOR_INTERRUPTS();
+	open_likely(call, batch);
 	for (int i = 0; i < batch->n; i++)
 	{
 		text	   *result;

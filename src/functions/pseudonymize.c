@@ -11,6 +11,7 @@
 
 #include "array.h"
 #include "seal.h"
+#include "watch.h"
 
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize);
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_as);
@@ -26,6 +27,7 @@ pseudonymize_one(FunctionCallInfo fcinfo, PseudoCall *call, int no)
 
 	if (PG_ARGISNULL(no))
 		PG_RETURN_NULL();
+	pseudo_watch_use(call, 1);
 	value = PG_GETARG_TEXT_PP(no);
 	result = pseudo_call_last(call, value);
 	if (result == NULL)
@@ -52,6 +54,7 @@ pseudo_pseudonymize(PG_FUNCTION_ARGS)
 		return pseudonymize_one(fcinfo, call, 0);
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
+	pseudo_watch_use(call, 1);
 	result = pseudo_seal_value(call, PG_GETARG_TEXT_PP(0), false);
 	pseudo_count(call->count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
 	PG_RETURN_TEXT_P(result);
@@ -101,6 +104,7 @@ seal_array(PseudoCall *call, ArrayType *array, bool is_deterministic)
 		nvalues++;
 	}
 
+	pseudo_watch_use(call, nvalues);
 	pseudo_array_begin(&new, array, data_len, false);
 	pseudo_seal_begin(&batch, call, is_deterministic);
 	for (int i = 0; i < n; i++)

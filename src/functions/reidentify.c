@@ -11,6 +11,7 @@
 
 #include "array.h"
 #include "open.h"
+#include "watch.h"
 
 PG_FUNCTION_INFO_V1(pseudo_reidentify);
 PG_FUNCTION_INFO_V1(pseudo_try_reidentify);
@@ -30,7 +31,9 @@ reidentify_one(FunctionCallInfo fcinfo, PseudoCall *call, int no, bool or_null)
 		PG_RETURN_NULL();
 	pseudonym = PG_GETARG_TEXT_PP(no);
 	result = pseudo_call_last(call, pseudonym);
-	if (result == NULL)
+	if (result != NULL)
+		pseudo_watch_open(call, 1, &pseudonym);
+	else
 	{
 		result = pseudo_open_value(call, pseudonym, or_null);
 		if (result == NULL)

@@ -10,6 +10,7 @@
 #include "utils/array.h"
 
 #include "reseal.h"
+#include "watch.h"
 
 PG_FUNCTION_INFO_V1(pseudo_repseudonymize);
 PG_FUNCTION_INFO_V1(pseudo_repseudonymize_stable);
@@ -26,6 +27,7 @@ repseudonymize_one(FunctionCallInfo fcinfo, PseudoCall *call, bool deterministic
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	pseudonym = PG_GETARG_TEXT_PP(0);
+	pseudo_watch_use(call, 1);
 	pseudo_open(call, pseudonym, false, &opened);
 	result = pseudo_reseal(call, pseudonym, &opened, deterministic);
 	pseudo_count(call->count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
@@ -71,6 +73,7 @@ pseudo_pseudonyms_of(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
+	pseudo_watch_use(call, 1);
 	value = pseudo_value_utf8(PG_GETARG_TEXT_PP(0), &len);
 	elements = palloc(keyring->nkeys * sizeof(Datum));
 	elements[n++] = PointerGetDatum(pseudo_seal_under(call, keyring->primary, value, len));

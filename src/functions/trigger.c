@@ -27,6 +27,7 @@
 #include "trigger_rows.h"
 #include "unique.h"
 #include "upsert.h"
+#include "watch.h"
 
 /* What a trigger knows in one run of the executor; in fn_extra. */
 typedef struct TriggerState
@@ -326,7 +327,8 @@ convert_new_value(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *co
 		return false;
 	if (unlikely(state->is_apply))
 		check_apply(data, column);
-	plain = pseudo_seal_value(get_call(fcinfo, state), plain, state->arguments.is_deterministic);
+	pseudo_watch_use(get_call(fcinfo, state), 1);
+	plain = pseudo_seal_value(&state->call, plain, state->arguments.is_deterministic);
 	pseudo_count(state->call.count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
 	if (state->key_id == 0)
 		state->key_id = state->call.keyring->primary->id;

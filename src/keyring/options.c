@@ -22,6 +22,7 @@
 
 #include "../compat.h"
 #include "options.h"
+#include "policy.h"
 
 #define DEFAULT_REFRESH_INTERVAL	3600	/* seconds */
 #define DEFAULT_STALE_LIMIT			86400	/* seconds */
@@ -104,6 +105,7 @@ report_unknown_option(const PseudoProvider *provider, const char *name)
 
 	initStringInfo(&valid);
 	append_names(&valid, common_options);
+	append_names(&valid, pseudo_policy_options);
 	append_names(&valid, provider->option_names);
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
@@ -164,6 +166,7 @@ pseudo_options_read(const char *server, List *list)
 		else if (strcmp(def->defname, "timeout") == 0)
 			read_time(def, &options->timeout, GUC_UNIT_MS, 100, MAX_TIMEOUT);
 		else if (!list_has(common_options, def->defname) &&
+				 !list_has(pseudo_policy_options, def->defname) &&
 				 !list_has(options->provider->option_names, def->defname))
 			report_unknown_option(options->provider, def->defname);
 	}
@@ -192,7 +195,8 @@ pseudo_options_identity(List *list)
 	{
 		DefElem    *def = lfirst_node(DefElem, cell);
 
-		if (!list_has(time_options, def->defname))
+		if (!list_has(time_options, def->defname) &&
+			!list_has(pseudo_policy_options, def->defname))
 			kept = lappend(kept, def);
 	}
 	list_sort(kept, compare_options);
@@ -239,8 +243,8 @@ pseudo_options_of_identity(const char *identity)
 
 /*
  * Returns true if the command that is running leaves a keyring as it is, but
- * for the times.  The owner may do that without the right to name a file,
- * secret or command.
+ * for the times and the policy.  The owner may do that without the right to
+ * name a file, secret or command.
  *
  * A validator learns what the options will be, not what they were, nor of
  * which server.  So the command itself is looked at: an ALTER SERVER that the
@@ -251,7 +255,7 @@ pseudo_options_of_identity(const char *identity)
  * for.
  */
 static bool
-only_times_change(List *list)
+keyring_stays(List *list)
 {
 	PlannedStmt *planned;
 	AlterForeignServerStmt *alter;
@@ -282,6 +286,7 @@ pseudo_fdw_validator(PG_FUNCTION_ARGS)
 	List	   *list = untransformRelOptions(PG_GETARG_DATUM(0));
 	Oid			catalog = PG_GETARG_OID(1);
 	PseudoOptions *options;
+	PseudoPolicy policy;
 
 	if (catalog != ForeignServerRelationId)
 	{
@@ -295,8 +300,9 @@ pseudo_fdw_validator(PG_FUNCTION_ARGS)
 	}
 
 	options = pseudo_options_read("", list);
-	if (!only_times_change(list))
+	if (!keyring_stays(list))
 		options->provider->check_set_right(options);
 	options->provider->validate(options);
+	pseudo_policy_read(&policy, list);
 	PG_RETURN_VOID();
 }

@@ -21,8 +21,8 @@ extern PseudoOptions *pseudo_options_read(const char *server, List *list);
 
 /*
  * The options that say which keyring it is, and not how long it serves, as
- * palloc'ed text to compare: all but refresh_interval, stale_limit and
- * timeout, in the order of their names.
+ * palloc'ed text to compare: all but refresh_interval, stale_limit, timeout and
+ * those of policy.h, in the order of their names.
  */
 extern char *pseudo_options_identity(List *list);
 
