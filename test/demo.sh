@@ -101,7 +101,7 @@ heading "Before we start"
 build_extension
 install_extension
 make_work_folder demo
-start_cluster
+PSEUDO_PRELOAD=1 start_cluster
 say <<END
 Built with $("$PG_CONFIG" --version) and installed with "make install" into its folders. A cluster
 of its own now runs as the user $server_user in $work; it listens on a
@@ -120,6 +120,7 @@ contexts
 analyst_view
 dictionary_attack
 support_desk
+who_opened_what
 live_table
 rotation
 event_log

@@ -142,6 +142,42 @@ support_desk() {
 		)" 100000
 }
 
+who_opened_what() {
+	chapter "Who opened what, and no more than so much"
+	say <<-'END'
+	The owner of the keyring asks three things of whoever opens its pseudonyms: a record, a purpose, and no more than ten an hour
+	by the desk. The server has preloaded the library for that. The desk opens the three who called, two values each, then wants to see them again and again.
+	END
+	echo
+	show_errors > "$build/audit.txt" <<-'END'
+	\set VERBOSITY terse
+	ALTER SERVER pseudo OPTIONS (ADD audit 'file', ADD purpose 'required',
+	    ADD reidentify_limits 'desk=10/h');
+	SET ROLE desk;
+	SELECT name FROM masked.desk WHERE id = 17;
+	\echo SQLSTATE :SQLSTATE
+	SET pseudo.purpose = 'ticket 4711';
+	SELECT * FROM masked.desk ORDER BY id;
+	\set VERBOSITY default
+	SELECT * FROM masked.desk ORDER BY id;
+	\echo SQLSTATE :SQLSTATE
+	RESET ROLE;
+	SELECT role, quota, used, "left" FROM pseudo.pseudo_limits;
+	SELECT r ->> 'event' AS event, r ->> 'current_user' AS "user", r ->> 'as_role' AS as_role,
+	    r ->> 'purpose' AS purpose, r ->> 'opened' AS opened, r ->> 'reason' AS reason
+	    FROM pseudo.pseudo_audit_records() r WHERE r ->> 'event' IN ('end', 'refused');
+	END
+	cat "$build/audit.txt"
+	check "without a purpose nothing opens, and beyond the limit neither: SQLSTATE 42501 and 53400" \
+		"$(grep -oE '^ *SQLSTATE [0-9]+' "$build/audit.txt" | awk '{ print $2 }' | xargs)" "42501 53400"
+	check "the desk has opened ten values, and the records say so" \
+		"$(ask "SELECT sum(n) FROM (SELECT coalesce(max((r ->> 'opened')::int), max((r ->> 'up_to')::int)) AS n
+			FROM pseudo.pseudo_audit_records() r WHERE r ->> 'event' IN ('begin', 'permit', 'end') GROUP BY r ->> 'call') calls")" 10
+	check "no record has a name or an address" \
+		"$(ask "SELECT count(*) FROM pseudo.pseudo_audit_records() r WHERE r::text LIKE '%@%'")" 0
+	run_psql -c "ALTER SERVER pseudo OPTIONS (DROP audit, DROP purpose, DROP reidentify_limits)"
+}
+
 # A shop's customers: each change of an address counts, so the right address of a row follows from id and changes.
 make_accounts() {
 	run_psql <<-'END'
