@@ -145,10 +145,12 @@ read_rows_from(int fd)
 
 		if (memcmp(&stored, &nothing, sizeof(stored)) == 0)
 			continue;			/* before one that was written first */
-		if (stored.magic != FILE_MAGIC || stored.crc != sum_of(&stored) || limits->used == limits_max)
+		if (stored.magic != FILE_MAGIC || stored.crc != sum_of(&stored))
 			return false;
 		if (is_over(stored.since, stored.key.seconds, now))
 			continue;
+		if (limits->used == limits_max)
+			return false;
 		limits->rows[limits->used++] = (Row)
 		{
 			.key = stored.key, .since = stored.since, .used = stored.used, .stored = stored.used

@@ -362,7 +362,13 @@ is(ask($s, "SELECT reidentify('$d', keyring => 'logged')"), 'secret value', 'log
 my $logged = slurp_file($node->logfile, $log);
 like($logged, qr/LOG:  pseudo audit: \{"v":1,[^\n]*"event":"begin"[^\n]*"up_to":1\}\n/, 'log: a record');
 unlike($logged, qr/pseudo audit: [^\n]*\n[^\n]*STATEMENT|pseudo audit: [^\n]*\Q$d/, 'log: without the statement');
+$log = -s $node->logfile;
+ask($s, "SELECT count(reidentify(p, keyring => 'logged') || 1 / (n - 3000)) FROM (SELECT * FROM many ORDER BY n) m; DO \$\$ BEGIN PERFORM count(reidentify(p, keyring => 'logged') || 1 / (n - 50)) FROM (SELECT * FROM many ORDER BY n) m; EXCEPTION WHEN division_by_zero THEN END \$\$");
+is(join(' ', slurp_file($node->logfile, $log) =~ /"opened":(\d+),"failed":0\}$/mg), '3000 50', 'log: errors end calls');
 ask($admin, q(SELECT pg_create_logical_replication_slot('audit', 'test_decoding')));
+ask($s, "SELECT count(reidentify(p, keyring => 'wal') || 1 / (n - 3000)) FROM (SELECT * FROM many ORDER BY n) m; DO \$\$ BEGIN PERFORM count(reidentify(p, keyring => 'wal') || 1 / (n - 50)) FROM (SELECT * FROM many ORDER BY n) m; EXCEPTION WHEN division_by_zero THEN END \$\$");
+$node->poll_query_until('postgres', q(SELECT count(*) = 2 FROM pg_logical_slot_peek_changes('audit', NULL, NULL) WHERE data LIKE '%"event":"end"%')) or die;
+is(join(' ', ask($admin, q(SELECT data FROM pg_logical_slot_get_changes('audit', NULL, NULL))) =~ /"opened":(\d+),"failed":0\}$/mg), '3000 50', 'wal: errors end calls');
 ask($s, "BEGIN; SELECT count(reidentify(p, keyring => 'wal')) FROM many; ROLLBACK");
 $node->poll_query_until('postgres', q(SELECT count(*) > 0 FROM pg_logical_slot_peek_changes('audit', NULL, NULL) WHERE data LIKE '%"event":"end"%')) or die;
 my $messages = ask($admin, q(SELECT data FROM pg_logical_slot_get_changes('audit', NULL, NULL) WHERE data LIKE 'message:%'));

@@ -183,6 +183,15 @@ ask($admin, "SET SESSION AUTHORIZATION free; SELECT reidentify('$d', keyring => 
 is(ask($admin, "SELECT reidentify('$d', keyring => '$k')") =~ /^53400: role "\Q$superuser"/, 1, 'SET SESSION AUTHORIZATION is charged to who logged in');
 ask($admin, 'RESET SESSION AUTHORIZATION; SET search_path = public, pseudo');
 
+# A pool logs in as a role without a limit.
+ask($admin, 'CREATE ROLE pool LOGIN; GRANT analyst TO pool; GRANT USAGE ON SCHEMA pseudo TO pool');
+$k = keyring(reidentify_limit => '3/h', reidentify_limits => 'pool=off, officer=off');
+my $pool = session_of('pool');
+ask($pool, 'SET ROLE analyst');
+is(can_open($pool, $k, 5, sub { "definer('$d', '$_[0]')" }), 3, 'a pool: SET ROLE, and SECURITY DEFINER of a role without a limit');
+is(ask($admin, "SELECT string_agg(role, ',') FROM pseudo_limits WHERE keyring = '$k'"), 'analyst', '... charged to the role that was set');
+leave($pool);
+
 # The same secret in a second server, and in a second database.
 $k = keyring(reidentify_limit => '4/h');
 $analyst = session_of('analyst');
@@ -295,6 +304,15 @@ $node->stop;
 unlink "$folder/pseudo_limits";
 
 # The table is full; the file cannot be written.
+$node->start;
+my $short = 'short';
+add_keyring($node, $short, $keys, reidentify_limit => '3/s');
+$node->safe_psql('postgres', "GRANT USAGE ON FOREIGN SERVER $short TO analyst");
+$analyst = session_of('analyst');
+is(can_open($analyst, $k, 1) + can_open($analyst, $short, 1), 2, 'two rows, of which one is soon over');
+ask($analyst, 'SELECT pg_sleep(1.1)');
+leave($analyst);
+$node->stop;
 $node->append_conf('postgresql.conf', 'pseudo.limits_max = 1');
 $node->start;
 $analyst = session_of('analyst');
