@@ -189,7 +189,9 @@ typedef enum PseudoWait
 								 * writing to it */
 	PSEUDO_WAIT_BULK_RETRY,		/* the next attempt at a batch of rows */
 	PSEUDO_WAIT_KEYRING,		/* another session, which loads the keyring */
-	PSEUDO_WAIT_REFRESHER		/* the refresher has nothing to do */
+	PSEUDO_WAIT_REFRESHER,		/* the refresher has nothing to do */
+	PSEUDO_WAIT_AUDIT			/* an audit record, or what was used of a
+								 * limit, to be on disk */
 } PseudoWait;
 
 /* The wait event to show in pg_stat_activity; since 17 each has a name of its own. */
@@ -199,7 +201,7 @@ pseudo_wait_event(PseudoWait wait)
 #if PG_VERSION_NUM >= 170000
 	static const char *const names[] = {
 		"PseudoCommand", "PseudoHttp", "PseudoRetry", "PseudoFile", "PseudoBulkRetry",
-		"PseudoKeyring", "PseudoRefresher"
+		"PseudoKeyring", "PseudoRefresher", "PseudoAudit"
 	};
 	static uint32 events[lengthof(names)];
 

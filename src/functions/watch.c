@@ -17,7 +17,6 @@
 
 #include "miscadmin.h"
 #include "utils/acl.h"
-#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -33,10 +32,12 @@
 #define LATER_STEPS		8		/* times as many */
 #define RECORDED_MAX	2097152
 
+#define KNOWN_MAX		16		/* keyrings that a session remembers */
+
 /* What a keyring's owner asks for; it holds while pseudo_generation stays. */
 typedef struct Known
 {
-	Oid			serverid;		/* hash key */
+	Oid			serverid;
 	uint64		generation;		/* 0: nothing is known */
 	MemoryContext mcxt;			/* of what follows, or NULL */
 	PseudoPolicy policy;
@@ -46,7 +47,7 @@ typedef struct Known
 	char	   *keyring;
 } Known;
 
-static HTAB *known_policies = NULL;
+static Known known_policies[KNOWN_MAX];
 
 /* ---- What a keyring asks for ---- */
 
@@ -55,10 +56,11 @@ static void
 read_known(Known *known)
 {
 	uint64		generation = pseudo_generation;
-	ForeignServer *server = GetForeignServer(known->serverid);
+	ForeignServer *server;
 	MemoryContext caller;
 
-	known->generation = 0;
+	known->generation = 0;		/* until all is done */
+	server = GetForeignServer(known->serverid);
 	if (known->mcxt)
 		MemoryContextDelete(known->mcxt);
 	known->mcxt = NULL;
@@ -82,29 +84,30 @@ read_known(Known *known)
 	known->generation = generation;
 }
 
-/* What a keyring asks for. */
+/* What a keyring asks for; good until this is called again. */
 static Known *
 get_known(Oid serverid)
 {
-	static Known *last = NULL;
-	bool		found;
+	static Known *last = &known_policies[0];
+	static int	next = 0;
 
-	if (likely(last != NULL && last->serverid == serverid && last->generation == pseudo_generation))
+	if (likely(last->serverid == serverid && last->generation == pseudo_generation))
 		return last;
-	if (known_policies == NULL)
+	for (int i = 0; i < KNOWN_MAX; i++)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Known)};
-
-		known_policies = hash_create("pseudo policies", 8, &ctl, HASH_ELEM | HASH_BLOBS);
+		if (known_policies[i].serverid == serverid)
+		{
+			last = &known_policies[i];
+			if (last->generation != pseudo_generation)
+				read_known(last);
+			return last;
+		}
 	}
-	last = hash_search(known_policies, &serverid, HASH_ENTER, &found);
-	if (!found)
-	{
-		last->generation = 0;
-		last->mcxt = NULL;
-	}
-	if (last->generation != pseudo_generation)
-		read_known(last);
+	last = &known_policies[next];
+	next = (next + 1) % KNOWN_MAX;
+	last->generation = 0;
+	last->serverid = serverid;
+	read_known(last);
 	return last;
 }
 

@@ -187,6 +187,7 @@ flush_file(int fd, uint64 number)
 	FileFault	fault = {0};
 	struct stat st;
 	bool		is_new;
+	uint32		event = pseudo_wait_event(PSEUDO_WAIT_AUDIT);
 
 	if (fstat(fd, &st) != 0)
 		return fault_of("stat");
@@ -198,6 +199,7 @@ flush_file(int fd, uint64 number)
 
 		wait_for_writers();
 		written = pg_atomic_read_u64(&shared->written);
+		pgstat_report_wait_start(event);
 		if (pg_fdatasync(fd) != 0 || (is_new && flush_folder() != 0))
 			fault = fault_of("fsync");
 		else
@@ -206,6 +208,7 @@ flush_file(int fd, uint64 number)
 			shared->device = st.st_dev;
 			shared->inode = st.st_ino;
 		}
+		pgstat_report_wait_end();
 	}
 	LWLockRelease(shared->flush_lock);
 	return fault;

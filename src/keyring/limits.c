@@ -25,6 +25,7 @@
 #include "storage/shmem.h"
 #include "utils/guc.h"
 
+#include "../compat.h"
 #include "limits.h"
 
 #define MEMORY_NAME		"pseudo_limits"
@@ -115,10 +116,12 @@ raise_stored(int i, int64 used)
 
 	if (fd < 0)
 		return false;
+	pgstat_report_wait_start(pseudo_wait_event(PSEUDO_WAIT_AUDIT));
 	is_done = fstat(fd, &st) == 0 && store_row(fd, i, &limits->rows[i], used) && pg_fdatasync(fd) == 0;
 	if (is_done && st.st_size == 0) /* it is new */
 		is_done = fsync_fname_ext(".", true, false, LOG) == 0;
 	error = errno;
+	pgstat_report_wait_end();
 	close(fd);
 	errno = error;
 	return is_done;
