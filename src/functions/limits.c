@@ -58,7 +58,7 @@ put_limit(ReturnSetInfo *rsinfo, const ForeignServer *server, const PseudoLimitR
 
 /* Add the rows of a keyring that the current user may see. */
 static void
-put_limits_of(ReturnSetInfo *rsinfo, ForeignServer *server, const PseudoLimitRow *rows, int nrows, bool is_all)
+put_limits_of(ReturnSetInfo *rsinfo, const ForeignServer *server, const PseudoLimitRow *rows, int nrows, bool is_all)
 {
 	PseudoPolicy policy;
 	uint8		digest[PSEUDO_SHARED_DIGEST];
@@ -106,10 +106,12 @@ pseudo_limits_rows(PG_FUNCTION_ARGS)
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
+		Oid			serverid = ((Form_pg_foreign_server) GETSTRUCT(tuple))->oid;
+		ForeignServer *server = GetForeignServerExtended(serverid, FSV_MISSING_OK);
 
-		if (strcmp(GetForeignDataWrapper(form->srvfdw)->fdwname, PSEUDO_WRAPPER) == 0)
-			put_limits_of((ReturnSetInfo *) fcinfo->resultinfo, GetForeignServer(form->oid), rows, nrows, is_all);
+		/* Another session may have dropped it by now. */
+		if (server && strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, PSEUDO_WRAPPER) == 0)
+			put_limits_of((ReturnSetInfo *) fcinfo->resultinfo, server, rows, nrows, is_all);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);

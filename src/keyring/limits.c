@@ -156,7 +156,7 @@ read_rows_from(int fd)
 			return false;
 		limits->rows[limits->used++] = (Row)
 		{
-			.key = stored.key, .since = stored.since, .used = stored.used, .stored = stored.used
+			.key = stored.key, .since = Min(stored.since, now), .used = stored.used, .stored = stored.used
 		};
 	}
 	return len == 0;
@@ -276,14 +276,17 @@ place_of(const PseudoBudget *budget, TimestampTz now)
 	return unused;
 }
 
-/* Begin a row's time where it has none that is not over. */
+/* Begin a row's time where it has none that is not over.  Where the clock has gone back, it begins now, used as it is. */
 static void
 begin_unit(int i, const PseudoLimitKey *key, TimestampTz now)
 {
 	Row		   *row = &limits->rows[i];
 
 	if (is_row_of(i, key) && !is_over(row->since, key->seconds, now))
+	{
+		row->since = Min(row->since, now);
 		return;
+	}
 	row->key = *key;
 	row->since = now;
 	row->used = row->stored = 0;
@@ -328,6 +331,19 @@ store_share(const PseudoBudget *budgets, int n, int64 share)
 	return true;
 }
 
+/* Take a share of a budget.  What was taken before its unit began is not the unit's. */
+static void
+take_share(PseudoBudget *budget, int64 share)
+{
+	Row		   *row = &limits->rows[budget->row];
+
+	row->used += share;
+	if (budget->since != row->since)
+		budget->taken = 0;
+	budget->since = row->since;
+	budget->taken += share;
+}
+
 /* ---- What others do with them ---- */
 
 /* Report that nothing can be counted; the lock is not held any more. */
@@ -356,13 +372,14 @@ int64
 pseudo_limits_take(PseudoBudget *budgets, int n, int64 need, int64 want,
 				   int *short_of, TimestampTz *until)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now;
 	bool		is_damaged;
 	bool		has_room = true;
 	int			error = 0;
 	int64		share = 0;
 
 	LWLockAcquire(limits->lock, LW_EXCLUSIVE);
+	now = GetCurrentTimestamp();	/* not before another one's */
 	is_damaged = limits->is_damaged;
 	for (int i = 0; i < n && has_room; i++)
 	{
@@ -376,10 +393,7 @@ pseudo_limits_take(PseudoBudget *budgets, int n, int64 need, int64 want,
 	if (share > 0 && !store_share(budgets, n, share))
 		error = errno;
 	for (int i = 0; i < n && share > 0 && error == 0; i++)
-	{
-		limits->rows[budgets[i].row].used += share;
-		budgets[i].since = limits->rows[budgets[i].row].since;
-	}
+		take_share(&budgets[i], share);
 	if (has_room && share == 0 && !is_damaged)
 		*until = limits->rows[budgets[*short_of].row].since +
 			(int64) budgets[*short_of].key.seconds * USECS_PER_SEC;
@@ -401,7 +415,7 @@ pseudo_limits_give_back(const PseudoBudget *budgets, int n, int64 count)
 		Row		   *row = &limits->rows[budgets[i].row];
 
 		if (is_row_of(budgets[i].row, &budgets[i].key) && row->since == budgets[i].since)
-			row->used -= count;
+			row->used -= Min(count, budgets[i].taken);
 	}
 	LWLockRelease(limits->lock);
 }

@@ -30,7 +30,8 @@ typedef struct PseudoBudget
 	int64		max;
 	int			row;			/* where it was found, or -1 */
 	TimestampTz since;			/* the beginning of the unit in which was
-								 * taken what can be given back */
+								 * taken what can be given back ... */
+	int64		taken;			/* ... which is no more than this */
 } PseudoBudget;
 
 /* A row, as it is shown. */
