@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <sys/stat.h>
+
 #include "catalog/pg_authid.h"
 #include "common/jsonapi.h"
 #include "common/string.h"
@@ -70,6 +72,28 @@ check_may_read(void)
 				 errhint("Members of pg_read_all_stats can, and so those of pg_monitor.")));
 }
 
+/* Open the file; NULL where there is none. */
+static FILE *
+open_records(void)
+{
+	struct stat st;
+	FILE	   *file = NULL;
+	bool		is_there = stat(pseudo_audit_file, &st) == 0;
+
+	/* To open a pipe waits, and to read a device may have no end. */
+	if (is_there && !S_ISREG(st.st_mode))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a regular file", pseudo_audit_file)));
+	if (is_there)
+		file = AllocateFile(pseudo_audit_file, PG_BINARY_R);
+	if (file == NULL && errno != ENOENT)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", pseudo_audit_file)));
+	return file;
+}
+
 /*
  * pseudo_audit_records(): the records of the file pseudo.audit_file
  */
@@ -82,13 +106,9 @@ pseudo_audit_records(PG_FUNCTION_ARGS)
 
 	check_may_read();
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	file = AllocateFile(pseudo_audit_file, PG_BINARY_R);
-	if (file == NULL && errno == ENOENT)
-		PG_RETURN_NULL();
+	file = open_records();
 	if (file == NULL)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", pseudo_audit_file)));
+		PG_RETURN_NULL();
 	initStringInfo(&line);
 	while (pg_get_line_buf(file, &line))
 	{

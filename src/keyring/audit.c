@@ -216,12 +216,12 @@ flush_file(int fd, uint64 number)
 
 /*
  * Append a line to the file, which is made where there is none: it may have
- * been renamed since the last one.
+ * been renamed since the last one.  O_NONBLOCK: nobody waits for the reader of a pipe, with a lock held.
  */
 static FileFault
 write_to_file(const char *line, size_t len, bool flush)
 {
-	int			fd = BasicOpenFilePerm(pseudo_audit_file, O_RDWR | O_CREAT | O_APPEND | PG_BINARY, FILE_MODE);
+	int			fd = BasicOpenFilePerm(pseudo_audit_file, O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | PG_BINARY, FILE_MODE);
 	FileFault	fault;
 	uint64		number = 0;
 

@@ -114,8 +114,9 @@ read_role(const char **s)
 			(*s)++;
 		*end++ = **s;
 	}
-	if (*(*s)++ != '"' || end == name)
+	if (**s != '"' || end == name)
 		return NULL;
+	(*s)++;
 	*end = '\0';
 	return name;
 }
