@@ -62,6 +62,8 @@ typedef struct PseudoCall
 	Oid			serverid;
 	PseudoCount *count;			/* for this keyring, and whose rights count */
 	PseudoWatch *watch;			/* NULL: nothing is recorded or limited */
+	PseudoWatch *kept_watch;	/* the same, or one for when something is
+								 * again */
 	PseudoKeyring *keyring;
 	char	   *context_utf8;	/* context_arg converted, where it has to be */
 	uint8	   *context;		/* in UTF-8: the AAD */

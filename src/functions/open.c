@@ -227,9 +227,11 @@ pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null
 	int			opener;
 	pseudo_status status;
 
-	pseudo_watch_open(calls[0], 1, &pseudonym);
 	if (pseudo_base64_decode(bytes, &len, in, in_len) != PSEUDO_OK || len < PSEUDO_OVERHEAD)
 	{
+		text	   *none = NULL;
+
+		pseudo_watch_open(calls[0], 1, &none);
 		pseudo_watch_not_opened(calls[0], 1, 1);
 		if (!or_null)
 		{
@@ -241,6 +243,7 @@ pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null
 		return -1;
 	}
 
+	pseudo_watch_open(calls[0], 1, &pseudonym);
 	opened->value = palloc(VARHDRSZ + len - PSEUDO_OVERHEAD);
 	status = open_first(calls, n, bytes, len, opened, &named, &opener);
 	if (status == PSEUDO_NOT_AUTHENTIC)
@@ -359,7 +362,7 @@ open_likely(PseudoCall *call, PseudoOpenBatch *batch)
 	for (int i = 0; i < batch->n; i++)
 	{
 		if (batch->keys[i])
-			pseudonyms[n++] = batch->pseudonyms[i];
+			pseudonyms[n++] = batch->lens[i] < PSEUDO_OVERHEAD ? NULL : batch->pseudonyms[i];
 	}
 	pseudo_watch_open(call, n, pseudonyms);
 	for (int i = 0; i < batch->n; i++)

@@ -22,16 +22,27 @@
 
 #define PURPOSE_MAX	200			/* characters */
 
+uint64		pseudo_purpose_generation = 0;
+
 static char *purpose = NULL;
 
-/* Check hook. */
+/* Check hook.  What a connection asks for has not been checked to be text. */
 static bool
 check_purpose(char **value, void **extra pg_attribute_unused(), GucSource source pg_attribute_unused())
 {
-	if (pg_mbstrlen(*value) <= PURPOSE_MAX)
+	int			len = pg_verify_mbstr_len(GetDatabaseEncoding(), *value, strlen(*value), true);
+
+	if (len >= 0 && len <= PURPOSE_MAX)
 		return true;
-	GUC_check_errdetail("A purpose has at most %d characters.", PURPOSE_MAX);
+	GUC_check_errdetail("A purpose is text of at most %d characters.", PURPOSE_MAX);
 	return false;
+}
+
+/* Assign hook: what was permitted for another purpose is over. */
+static void
+assign_purpose(const char *value pg_attribute_unused(), void *extra pg_attribute_unused())
+{
+	pseudo_purpose_generation++;
 }
 
 /* See record.h. */
@@ -41,7 +52,7 @@ pseudo_record_init(void)
 	DefineCustomStringVariable("pseudo.purpose",
 							   "Why pseudonyms are opened, for the audit records: a ticket, for example.",
 							   NULL, &purpose, "", PGC_USERSET, 0,
-							   check_purpose, NULL, NULL);
+							   check_purpose, assign_purpose, NULL);
 }
 
 /* See record.h. */
@@ -140,6 +151,7 @@ pseudo_record_middle(const PseudoSubject *subject)
 	add_text(&middle, "database", get_database_name(MyDatabaseId));
 	add_role(&middle, "authenticated_user", GetAuthenticatedUserId());
 	add_role(&middle, "session_user", GetSessionUserId());
+	add_role(&middle, "role", GetOuterUserId());
 	add_role(&middle, "current_user", GetUserId());
 	add_role(&middle, "as_role", subject->as_role);
 	add_text(&middle, "application_name", application_name);

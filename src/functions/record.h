@@ -24,6 +24,9 @@ typedef struct PseudoSubject
 #define PSEUDO_RECORD_ROOM	192
 #define PSEUDO_RECORD_MORE	128
 
+/* Another one whenever pseudo.purpose has been set. */
+extern uint64 pseudo_purpose_generation;
+
 /* Define pseudo.purpose; wherever the library is loaded. */
 extern void pseudo_record_init(void);
 

@@ -6,7 +6,8 @@
  * A watch begins with a value.  It asks for permission, to use one value at first and then
  * more at a time: by a record of how many may be opened up to now, and by
  * taking that many from what limits leave.  It ends with its call: when the next
- * statement begins, or the memory of the call goes, however that comes about.  Then it
+ * statement begins, somebody else asks (SET ROLE within a statement), or the memory of the call goes, however that
+ * comes about.  Then it
  * gives back what was taken and not used, and records how many were opened.
  *
  * A value is charged to every role that could have got it in another way: to the one that
@@ -23,7 +24,6 @@
 
 #include "../keyring/audit_json.h"
 #include "../keyring/shared.h"
-#include "record.h"
 #include "watch.h"
 
 /* Values that are permitted at once: 1, 64, 4,096, and more where they are only recorded. */
@@ -132,7 +132,7 @@ pseudo_watch_prepare(PseudoCall *call, Oid called, PseudoRight right, Oid role, 
 	Known	   *known = get_known(call->serverid);
 	PseudoUse	use = use_of(right);
 	bool		opens = use == PSEUDO_USE_REIDENTIFY;
-	PseudoWatch *watch = call->watch;
+	PseudoWatch *watch = call->kept_watch;
 
 	if (watch)
 		pseudo_watch_end(watch);
@@ -146,6 +146,7 @@ pseudo_watch_prepare(PseudoCall *call, Oid called, PseudoRight right, Oid role, 
 		watch->callback.func = call_ends;
 		watch->callback.arg = watch;
 		MemoryContextRegisterResetCallback(mcxt, &watch->callback);
+		call->kept_watch = watch;
 	}
 	watch->call = call;
 	watch->called = called;
@@ -286,6 +287,9 @@ begin_watch(PseudoWatch *watch)
 {
 	Known	   *known = get_known(watch->call->serverid);
 
+	watch->session = GetSessionUserId();
+	watch->outer = GetOuterUserId();
+	watch->purpose = pseudo_purpose_generation;
 	check_possible(watch, known);
 	if (watch->audit != PSEUDO_AUDIT_OFF)
 		make_middle(watch, known);
@@ -330,11 +334,12 @@ take_values(PseudoWatch *watch, int64 used)
 	watch->taken += taken;
 }
 
-/* The JSON of pseudonyms that are about to be opened. */
+/* The JSON of pseudonyms that are about to be opened; null for NULL. */
 static char *
 list_pseudonyms(int n, text *const *pseudonyms, int64 upto)
 {
 	StringInfoData json;
+	bool		is_whole = true;
 
 	initStringInfo(&json);
 	appendStringInfo(&json, ",\"up_to\":" INT64_FORMAT ",\"pseudonyms\":[", upto);
@@ -342,9 +347,12 @@ list_pseudonyms(int n, text *const *pseudonyms, int64 upto)
 	{
 		if (i > 0)
 			appendStringInfoChar(&json, ',');
-		pseudo_audit_json_utf8(&json, VARDATA_ANY(pseudonyms[i]), VARSIZE_ANY_EXHDR(pseudonyms[i]));
+		if (pseudonyms[i])
+			is_whole &= pseudo_audit_json_utf8(&json, VARDATA_ANY(pseudonyms[i]), VARSIZE_ANY_EXHDR(pseudonyms[i]));
+		else
+			appendStringInfoString(&json, "null");
 	}
-	appendStringInfoChar(&json, ']');
+	appendStringInfoString(&json, is_whole ? "]" : "],\"pseudonyms_truncated\":true");
 	return json.data;
 }
 

@@ -12,6 +12,7 @@
 #include "../keyring/audit.h"
 #include "../keyring/limits.h"
 #include "call.h"
+#include "record.h"
 
 /* The roles that matter: see watch.c. */
 #define PSEUDO_WATCH_ROLES	5
@@ -27,6 +28,10 @@ struct PseudoWatch
 	PseudoCall *call;
 	Oid			called;			/* the function */
 	Oid			role;			/* whose rights count */
+	Oid			session;		/* who asks; while a SECURITY DEFINER function
+								 * runs ... */
+	Oid			outer;			/* ... they are not the current user */
+	uint64		purpose;		/* pseudo_purpose_generation */
 	MemoryContext mcxt;
 	MemoryContextCallback callback;
 
@@ -63,26 +68,36 @@ extern PseudoRate pseudo_watch_rate(const PseudoLimits *limits, Oid role);
  */
 extern void pseudo_watch_permit(PseudoWatch *watch, int n, text *const *pseudonyms);
 
+/* Take n of what is permitted; returns true if more has to be asked for, or somebody else asks, or for another purpose. */
+static inline bool
+pseudo_watch_needs_more(PseudoWatch *watch, int n)
+{
+	if (unlikely(watch->session != GetSessionUserId() || watch->outer != GetOuterUserId() ||
+				 watch->purpose != pseudo_purpose_generation))
+		pseudo_watch_end(watch);
+	return (watch->left -= n) < 0;
+}
+
 /* Ask for permission to use n values. */
 static inline void
 pseudo_watch_use(PseudoCall *call, int n)
 {
 	PseudoWatch *watch = call->watch;
 
-	if (unlikely(watch != NULL) && unlikely((watch->left -= n) < 0))
+	if (unlikely(watch != NULL) && unlikely(pseudo_watch_needs_more(watch, n)))
 		pseudo_watch_permit(watch, n, NULL);
 }
 
 /*
- * Ask for permission to open n pseudonyms and show their values: before they are opened.  Nothing in calls that
- * open them and show nothing.
+ * Ask for permission to open n pseudonyms and show their values: before they are opened.  NULL stands for one that has
+ * not the form, since it may be a value and is not recorded.  Nothing in calls that open them and show nothing.
  */
 static inline void
 pseudo_watch_open(PseudoCall *call, int n, text *const *pseudonyms)
 {
 	PseudoWatch *watch = call->watch;
 
-	if (unlikely(watch != NULL) && watch->opens && unlikely((watch->left -= n) < 0))
+	if (unlikely(watch != NULL) && watch->opens && unlikely(pseudo_watch_needs_more(watch, n)))
 		pseudo_watch_permit(watch, n, pseudonyms);
 }
 

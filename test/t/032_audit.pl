@@ -100,11 +100,11 @@ is(events(@records), 'begin', 'one value: one record');
 my %first = %{ $records[0] };
 is_deeply(
 	[ sort keys %first ],
-	[ sort qw(v at event call database authenticated_user session_user current_user as_role application_name client pid leader_pid statement_at query_id keyring fingerprint context function purpose truncated up_to) ],
+	[ sort qw(v at event call database authenticated_user session_user role current_user as_role application_name client pid leader_pid statement_at query_id keyring fingerprint context function purpose truncated up_to) ],
 	'its fields');
 is_deeply(
-	[ @first{qw(v database session_user current_user as_role application_name client leader_pid keyring context function purpose up_to)} ],
-	[ 1, 'postgres', $first{authenticated_user}, 'officer', undef, 'desk', '[local]', undef, 'pseudo', '', 'reidentify', 'ticket 4711', 1 ],
+	[ @first{qw(v database session_user role current_user as_role application_name client leader_pid keyring context function purpose up_to)} ],
+	[ 1, 'postgres', $first{authenticated_user}, 'officer', 'officer', undef, 'desk', '[local]', undef, 'pseudo', '', 'reidentify', 'ticket 4711', 1 ],
 	'what they say');
 is($first{pid}, ask($s, 'SELECT pg_backend_pid()'), 'the process');
 is($first{fingerprint}, ask($s, q(SELECT fingerprints[2] FROM pseudo_keyrings WHERE name = 'pseudo')), 'the fingerprint of the primary key');
@@ -187,6 +187,11 @@ ask($analyst, 'SET SESSION AUTHORIZATION analyst; SET search_path = public, pseu
 is(join(' ', map { "$_->{event} $_->{authenticated_user} $_->{session_user} $_->{current_user}" } @records), "begin $first{authenticated_user} analyst officer", 'SECURITY DEFINER: who calls it, and whose rights it has');
 @records = recorded($analyst, 'SELECT v FROM shown LIMIT 1');
 is(join(' ', map { "$_->{event} $_->{session_user} $_->{current_user} $_->{as_role} $_->{function}" } @records), 'begin analyst analyst officer reidentify_as', 'a view: who reads it, and whose rights it has');
+
+# Another role, or another purpose, in the middle of a statement: whose rights the function has stays, who asks does not.
+@records = recorded($admin, "DO \$\$ DECLARE x text; BEGIN SET ROLE officer; x := definer('$d'); SET ROLE analyst; x := definer('$d'); PERFORM set_config('pseudo.purpose', 'second', true); x := definer('$d'); END \$\$; RESET ROLE");
+is(join(', ', map { "$_->{event} $_->{role} $_->{current_user} " . ($_->{purpose} // '') } @records), 'begin officer officer , begin analyst officer , begin analyst officer second', 'SET ROLE and pseudo.purpose within a statement: each has its record');
+is(summed(@records), '3|0', '... and is counted');
 unlink $file;
 like(ask($analyst, 'SELECT count(*) FROM pseudo_audit_records()'), qr/^42501: permission denied to read audit records/, 'who may not read the records');
 like(ask($analyst, "SET pseudo.audit = off"), qr/^55P02/, 'who may not set what is recorded');
@@ -250,6 +255,13 @@ for my $sql (qq(reidentify('$d', keyring => 'why')), qq(try_reidentify('$d', key
 like(ask($s, "SET pseudo.purpose = ' \t'; SELECT reidentify('$d', keyring => 'why')"), qr/^42501: keyring "why"/, 'white space is no purpose');
 is(ask($s, "SET pseudo.purpose = 'ticket 1'; SELECT reidentify('$d', keyring => 'why')"), 'secret value', 'with one');
 is(ask($s, "SELECT pseudonymize('a', true, keyring => 'why') IS NOT NULL"), 't', 'pseudonymize needs none');
+like(ask($s, "SELECT reidentify('$d', keyring => 'why') || set_config('pseudo.purpose', '', false) FROM generate_series(1, 2)"), qr/^42501: keyring "why"/, 'one that goes in the middle of a statement');
+for my $bytes ("\xf0", 'x' x 199 . "\xe2")
+{
+	local $ENV{PGOPTIONS} = "-c pseudo.purpose=$bytes";
+	my (undef, undef, $said) = $node->psql('postgres', 'SELECT 1');
+	like($said, qr/FATAL:  invalid value for parameter "pseudo\.purpose"/, 'one that is no text, which a connection asks for');
+}
 like(ask($s, "SET pseudo.purpose = '" . 'x' x 201 . "'"), qr/^22023: invalid value for parameter "pseudo.purpose"/, 'one that is too long');
 is(ask($s, "SET pseudo.purpose = '" . "\xc3\xbc" x 200 . "'; SELECT reidentify('$d', keyring => 'why')"), 'secret value', '200 characters');
 ask($s, 'RESET pseudo.purpose');
@@ -262,8 +274,13 @@ is(join(' ', map { "$_->{event} " . join(',', @{ $_->{pseudonyms} // [] }) } @re
 is(summed(@records), '2|0', 'audit_pseudonyms: the count');
 @records = recorded($s, "SELECT try_reidentify_array('{$d,none,$other}', keyring => 'named')");
 is(summed(@records), '1|2', 'audit_pseudonyms: an array');
-my %seen = map { $_ => 1 } map { @{ $_->{pseudonyms} // [] } } @records;
-is_deeply([ sort keys %seen ], [ sort $d, 'none', $other ], 'audit_pseudonyms: all of an array');
+my %seen = map { $_ // 'null' => 1 } map { @{ $_->{pseudonyms} // [] } } @records;
+is_deeply([ sort keys %seen ], [ sort $d, 'null', $other ], 'audit_pseudonyms: all of an array');
+@records = recorded($s, "SELECT try_reidentify('a value among pseudonyms', keyring => 'named'), try_reidentify_array('{another value,ANYvalue,$d}', keyring => 'named'), try_reidentify(repeat('A', 1028), keyring => 'named')");
+unlike(slurp_file($file), qr/value/, 'audit_pseudonyms: what has not the form of a pseudonym may be a value, and is not recorded');
+my ($long) = grep { ($_->{pseudonyms}[0] // '') =~ /^AAAAAA/ } @records;
+is(length($long->{pseudonyms}[0]) . $long->{pseudonyms_truncated}, '10241', 'audit_pseudonyms: one that was cut, and it says so');
+is(scalar(grep { $_->{pseudonyms_truncated} && $_->{pseudonyms}[0] !~ /^AAAAAA/ } @records), 0, '... and others do not');
 
 #
 # Nothing can be forged: one line, valid JSON, cut where it says so.
@@ -346,6 +363,15 @@ my $log = -s $node->logfile;
 unlike(filled_at_hold('SELECT reidentify(p) || hold(n - 3) FROM many WHERE n <= 4 ORDER BY n'), qr/ERROR/, 'a full disk at the end: what was permitted is shown');
 is(events(records()), 'begin permit', '... what was permitted before is recorded');
 like(slurp_file($node->logfile, $log), qr/LOG:  could not write file "\Q$file\E": No space left on device\n.*DETAIL:.*\n.*LOG:  pseudo audit: \{"v":1,.*"event":"end",.*"opened":4,"failed":0\}/, '... and the end is in the log');
+unlink $file;
+ask($admin, q(ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf()));
+$node->poll_query_until('postgres', q(SELECT current_setting('fsync') = 'on')) or die;
+system('mkfifo', '-m', '600', $file) == 0 or die;
+like(ask($s, "SET statement_timeout = '20s'; SELECT count(try_reidentify('$d', repeat('x', n))) FROM generate_series(1, 500) n"), qr/^\w{5}: could not (write|fsync) file/, 'a pipe that nobody reads: nothing opens, and nobody waits');
+like(ask($admin, "SET statement_timeout = '20s'; SELECT count(*) FROM pseudo_audit_records()"), qr/^42809: "\Q$file\E" is not a regular file$/, '... and it is not read');
+ask($_, 'RESET statement_timeout') for $s, $admin;
+ask($admin, q(ALTER SYSTEM RESET fsync; SELECT pg_reload_conf()));
+unlink $file;
 mkdir "$folder/shut";
 chmod 0000, "$folder/shut";
 $node->safe_psql('postgres', "ALTER SYSTEM SET pseudo.audit_file = '$folder/gone/audit'; SELECT pg_reload_conf()");
@@ -374,6 +400,14 @@ $node->poll_query_until('postgres', q(SELECT count(*) > 0 FROM pg_logical_slot_p
 my $messages = ask($admin, q(SELECT data FROM pg_logical_slot_get_changes('audit', NULL, NULL) WHERE data LIKE 'message:%'));
 is(join(' ', $messages =~ /"event":"(\w+)"/g), 'begin permit permit permit end', 'wal: the records, though it was rolled back');
 like($messages, qr/transactional: 0 prefix: pseudo\.audit, sz: \d+ content:\{"v":1,.*"opened":20000,"failed":0\}/, 'wal: as logical messages');
+
+# Who may write lines like these: what tells them apart, and what can be done.
+$log = -s $node->logfile;
+ask($analyst, q(DO $$ BEGIN RAISE LOG 'pseudo audit: {}'; END $$));
+like(slurp_file($node->logfile, $log), qr/LOG:  pseudo audit: \{\}\n[^\n]*CONTEXT:  PL/, 'log: a line of RAISE LOG has a context');
+ask($admin, q(DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE proname = 'pg_logical_emit_message' LOOP EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f); END LOOP; END $$));
+like(ask($analyst, q(SELECT pg_logical_emit_message(false, 'pseudo.audit', '{}'))), qr/^42501: permission denied for function pg_logical_emit_message/, 'wal: who may not emit messages');
+is(ask($s, "SELECT reidentify('$d', keyring => 'wal')"), 'secret value', '... and records are written nevertheless');
 
 # The least level.
 ask($admin, q(ALTER SYSTEM SET pseudo.audit = 'file'; SELECT pg_reload_conf()));

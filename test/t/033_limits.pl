@@ -131,6 +131,14 @@ $k = keyring(reidentify_limit => '3/s');
 is(can_open($analyst, $k, 3), 3, 'a second');
 ask($analyst, 'SELECT pg_sleep(1.1)');
 is(can_open($analyst, $k, 1), 1, '... and the next one');
+$k = keyring(reidentify_limit => '200/s');
+my $bad = "array_fill(overlay('$d' placing 'AAAA' from 13), ARRAY[64])";
+ask($analyst, "SELECT try_reidentify_array($bad, keyring => '$k')");
+for (1 .. 3)
+{
+	is(ask($analyst, "SELECT array_length(try_reidentify_array(CASE WHEN n = 2 THEN '{$d}' WHEN n = 3 AND pg_sleep(1.1) IS NULL THEN NULL ELSE $bad END, keyring => '$k'), 1) FROM generate_series(1, 3) n"), "64\n1\n64", 'what does not open, when a second is over');
+	is(ask($admin, 'SELECT count(*) FROM pseudo_limits WHERE used < 0'), '0', '... gives nothing back to the next one');
+}
 $k = keyring(reidentify_limit => '10/h');
 ask($analyst, "BEGIN; SELECT count(reidentify(p, keyring => '$k')) FROM many WHERE n <= 4; ROLLBACK");
 is(can_open($analyst, $k, 20), 6, 'ROLLBACK gives nothing back');
@@ -140,6 +148,16 @@ is(can_open($analyst, $k, 20), 4, 'a cursor, and what was prepared');
 $k = keyring(reidentify_limit => '640/h');
 ask($analyst, "SELECT count(reidentify(p, keyring => '$k') || 1 / (n - 100)) FROM many");
 is(ask($admin, "SELECT used FROM pseudo_limits WHERE keyring = '$k'"), '100', 'an error gives back what was not used');
+
+# Two keyrings by turns, of which one asks for nothing: a call site needs no more memory for each change.
+$k = keyring(reidentify_limit => '1000000/h');
+my $plain = keyring();
+ask($admin, 'GRANT EXECUTE ON FUNCTION pg_get_backend_memory_contexts TO analyst; GRANT SELECT ON pg_backend_memory_contexts TO analyst');
+ask($analyst, "SELECT reidentify('$d', keyring => '$k'); BEGIN; DECLARE c CURSOR FOR SELECT reidentify('$d', '', CASE WHEN n % 2 = 0 THEN '$k' ELSE '$plain' END) FROM generate_series(1, 100000) n; MOVE 10 FROM c");
+my $bytes = ask($analyst, 'SELECT sum(used_bytes) FROM pg_backend_memory_contexts');
+is(ask($analyst, 'MOVE 50000 FROM c; FETCH c'), '1', 'two keyrings by turns');
+cmp_ok(ask($analyst, 'SELECT sum(used_bytes) FROM pg_backend_memory_contexts') - $bytes, '<', 4000000, '... need no more memory for each turn');
+ask($analyst, 'COMMIT');
 
 #
 # Nobody gets one more by being another.
@@ -190,6 +208,10 @@ my $pool = session_of('pool');
 ask($pool, 'SET ROLE analyst');
 is(can_open($pool, $k, 5, sub { "definer('$d', '$_[0]')" }), 3, 'a pool: SET ROLE, and SECURITY DEFINER of a role without a limit');
 is(ask($admin, "SELECT string_agg(role, ',') FROM pseudo_limits WHERE keyring = '$k'"), 'analyst', '... charged to the role that was set');
+$k = keyring(reidentify_limit => '3/h', reidentify_limits => 'pool=off, officer=off');
+ask($admin, 'GRANT second TO pool');
+is(ask($pool, "DO \$\$ DECLARE x text; BEGIN SET ROLE second; x := definer('$d', '$k'); SET ROLE analyst; FOR i IN 1 .. 4 LOOP x := definer('$d', '$k'); END LOOP; END \$\$"), qq(53400: role "analyst" has reached the limit of keyring "$k"), 'a pool: SET ROLE in the middle of a statement');
+is(ask($admin, "SELECT string_agg(role || ' ' || used, ', ' ORDER BY role) FROM pseudo_limits WHERE keyring = '$k'"), 'analyst 3, second 1', '... each is charged for what it asked for');
 leave($pool);
 
 # The same secret in a second server, and in a second database.
@@ -286,6 +308,45 @@ $node->poll_query_until('postgres', 'SELECT 1', '1');
 is($node->safe_psql('postgres', "SELECT used FROM pseudo.pseudo_limits WHERE keyring = '$k'"), '320', 'a crash: what was used is used');
 $node->restart;
 is($node->safe_psql('postgres', "SELECT used FROM pseudo.pseudo_limits WHERE keyring = '$k'"), '320', 'a restart');
+
+# A clock that goes back: a limit begins anew a unit later, and not when the clock was wrong.
+SKIP:
+{
+	my $why = no_shims();
+	skip $why, 3 if $why;
+	my $clock = compile_shim(PostgreSQL::Test::Utils::tempdir(), 'clock', <<'C');
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+int gettimeofday(struct timeval *restrict tv, void *restrict tz)
+{
+	struct timespec now;
+	(void) tz;
+	clock_gettime(CLOCK_REALTIME, &now);
+	tv->tv_sec = now.tv_sec + 864000;
+	tv->tv_usec = now.tv_nsec / 1000;
+	return 0;
+}
+C
+	add_keyring($node, 'later', $keys, reidentify_limit => '3/s');
+	$node->safe_psql('postgres', 'GRANT USAGE ON FOREIGN SERVER later TO analyst');
+	$node->stop;
+	{
+		local $ENV{LD_PRELOAD} = $clock;
+		$node->start;
+		$analyst = session_of('analyst');
+		is(ask($analyst, "SELECT count(reidentify(p, keyring => 'later')) FROM many WHERE n <= 3"), '3', 'ten days ahead');
+		leave($analyst);
+		$node->stop;
+	}
+	$node->start;
+	$analyst = session_of('analyst');
+	like(ask($analyst, "SELECT reidentify('$d', keyring => 'later')") . '|' . ask($analyst, "SELECT until < now() + interval '1min' FROM pseudo_limits WHERE keyring = 'later'"), qr/^(53400.*\|t|1\|t)$/, '... and back: at most a unit');
+	ask($analyst, 'SELECT pg_sleep(1.1)');
+	is(ask($analyst, "SELECT reidentify('$d', keyring => 'later')"), '1', '... after which it begins anew');
+	leave($analyst);
+}
 
 # A file that is damaged: nothing opens.
 $node->stop;
