@@ -23,11 +23,14 @@ clean_environment("$folder/home");
 mkdir $keys;
 chmod 0700, $keys;
 my $endpoint = Endpoint->new;
-my $node = start_server('faults', "jit = off\nlog_min_messages = panic\nautovacuum = off\n");
-$node->safe_psql('postgres', <<SQL);
+my $conf = "jit = off\nlog_min_messages = panic\nautovacuum = off\nshared_preload_libraries = ''\n";
+my $hands = <<SQL;
 UPDATE pg_proc SET probin = '$modules/pseudo' WHERE probin = '\$libdir/pseudo';
 CREATE FUNCTION arm(integer, boolean) RETURNS void AS '$modules/pseudo', 'pseudo_fault_arm' LANGUAGE c STRICT;
 CREATE FUNCTION disarm() RETURNS text AS '$modules/pseudo', 'pseudo_fault_end' LANGUAGE c;
+SQL
+my $node = start_server('faults', $conf);
+$node->safe_psql('postgres', $hands . <<SQL);
 CREATE TABLE people (id integer PRIMARY KEY, name text);
 CREATE TABLE old (id integer PRIMARY KEY, name text);
 CREATE TRIGGER pseudonymize BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('name');
@@ -182,4 +185,33 @@ run_faults($_, prepare => sub { }, sql => $values{$_}, limit => 1000, check => s
 
 leave($_) for $session, $witness;
 unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal/, 'nobody fell');
+$node->stop;
+
+# With the library preloaded: the server's keyrings; records in a file, and limits, of which nothing is opened more than is counted.
+$node = start_server('shared', $conf);
+$node->safe_psql('postgres', $hands);
+put_old('k.json');
+add_keyring($node, 'pseudo', undef, path => "$keys/k.json");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = '$modules/pseudo'");
+$node->restart;
+$session = session($node);
+$witness = session($node);
+$pid = ask($session, 'SELECT pg_backend_pid()');
+for my $on (0, 1)
+{
+	run_faults($on ? 'a shared load, all fails' : 'a shared load', on => $on, prepare => $load, sql => "SELECT pseudo.pseudonymize('x', true)", limit => 1000, check => sub { '' }, settle => $works);
+}
+ask($session, "ALTER SERVER pseudo OPTIONS (SET path '$keys/k.json')");
+run_faults('a shared keyring that is changed', prepare => $restore, sql => q{SELECT pseudo.pseudo_set_primary_key('pseudo', 2)}, limit => 1000, check => $primary,
+	settle => sub { return ask($session, q{SELECT pseudo.pseudo_set_primary_key('pseudo', 2)}) || $works->() });
+for my $audit ('file', 'wal', 'log')
+{
+	ask($session, "ALTER SERVER pseudo OPTIONS (ADD audit '$audit', ADD audit_pseudonyms 'true', ADD reidentify_limit '100000/d')");
+	run_faults("a recorded array, $audit", prepare => sub { }, sql => "SELECT pseudo.reidentify_array(ARRAY['$pseudonym', '$pseudonym', '$pseudonym'])", limit => 1000, check => sub { '' }, settle => $works);
+	run_faults("recorded values, $audit", prepare => sub { }, sql => "SELECT count(pseudo.reidentify('$pseudonym')) FROM generate_series(1, 10)", limit => 3000, check => sub { '' }, settle => $works);
+	ask($session, 'ALTER SERVER pseudo OPTIONS (DROP audit, DROP audit_pseudonyms, DROP reidentify_limit)');
+}
+
+leave($_) for $session, $witness;
+unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal/, 'nobody fell, preloaded');
 done_testing();
