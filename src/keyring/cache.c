@@ -340,13 +340,17 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	entry->doubtful = false;
 	wipe_after(entry, now + ((int64) options->refresh_interval + options->stale_limit) * 1000);
 
-	/* Sending a WARNING can fail: the old keys must not outlive that. */
+	/*
+	 * Sending a WARNING can fail: the old keys must not outlive that.  A parallel
+	 * worker leaves it to its leader to log, unless it has loaded the keyring for
+	 * all.
+	 */
 	PG_TRY();
 	{
 		if (same_options && old && elevel != 0)
 			pseudo_warn_of_lost(elevel, server->servername, old, old_version, keyring, version);
 		if (elevel == WARNING ||
-			(elevel != 0 && !IsParallelWorker() &&
+			(elevel != 0 && !(IsParallelWorker() && entry->shared.stamp == NULL) &&
 			 !(same_options && old_version && strcmp(old_version, version) == 0)))
 			pseudo_warn_of_keys(elevel, server->servername, keyring);
 	}
