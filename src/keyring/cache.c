@@ -341,9 +341,9 @@ put_keyring(CacheEntry *entry, ForeignServer *server, const PseudoOptions *optio
 	wipe_after(entry, now + ((int64) options->refresh_interval + options->stale_limit) * 1000);
 
 	/*
-	 * Sending a WARNING can fail: the old keys must not outlive that.  A parallel
-	 * worker leaves it to its leader to log, unless it has loaded the keyring for
-	 * all.
+	 * Sending a WARNING can fail: the old keys must not outlive that.  A
+	 * parallel worker leaves it to its leader to log, unless it has loaded
+	 * the keyring for all.
 	 */
 	PG_TRY();
 	{
