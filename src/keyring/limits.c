@@ -41,10 +41,10 @@ typedef struct Stored
 {
 	uint32		magic;
 	pg_crc32c	crc;			/* of what follows */
-	PseudoLimitKey key;
 	int64		since;			/* microseconds, as TimestampTz */
 	int64		used;
-	char		padding[8];		/* so that rows do not cross a sector */
+	PseudoLimitKey key;
+	char		padding[12];	/* so that rows do not cross a sector */
 } Stored;
 
 StaticAssertDecl(512 % sizeof(Stored) == 0, "a row of the file crosses a sector");
@@ -77,7 +77,7 @@ static pg_crc32c
 sum_of(const Stored *stored)
 {
 	pg_crc32c	crc;
-	size_t		start = offsetof(Stored, key);
+	size_t		start = offsetof(Stored, since);
 
 	INIT_CRC32C(crc);
 	COMP_CRC32C(crc, (const char *) stored + start, sizeof(Stored) - start);
