@@ -72,7 +72,10 @@ extern void pseudo_watch_permit(PseudoWatch *watch, int n, text *const *pseudony
 static inline bool
 pseudo_watch_needs_more(PseudoWatch *watch, int n)
 {
-	/* Outside of a SECURITY DEFINER function another role is another current user, which ends the watch, too. */
+	/*
+	 * Outside of a SECURITY DEFINER function another role is another current
+	 * user, which ends the watch, too.
+	 */
 	if (unlikely(watch->purpose != pseudo_purpose_generation) ||
 		(unlikely(InLocalUserIdChange()) &&
 		 (watch->session != GetSessionUserId() || watch->outer != GetOuterUserId())))
