@@ -57,8 +57,6 @@ put_line(ReturnSetInfo *rsinfo, const StringInfo line)
 	}
 	value = PointerGetDatum(cstring_to_text_with_len(json.data, json.len));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &isnull);
-	pfree(DatumGetPointer(value));
-	pfree(json.data);
 }
 
 /* Check that the current user may read what others did. */
@@ -101,6 +99,8 @@ Datum
 pseudo_audit_records(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext mcxt;			/* of a line */
 	StringInfoData line;
 	FILE	   *file;
 
@@ -109,14 +109,19 @@ pseudo_audit_records(PG_FUNCTION_ARGS)
 	file = open_records();
 	if (file == NULL)
 		PG_RETURN_NULL();
+	mcxt = AllocSetContextCreate(caller, "pseudo audit record", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&line);
 	while (pg_get_line_buf(file, &line))
 	{
 		CHECK_FOR_INTERRUPTS();
 		while (line.len > 0 && line.data[line.len - 1] == '\n')
 			line.data[--line.len] = '\0';
-		if (line.len > 0)
-			put_line(rsinfo, &line);
+		if (line.len == 0)
+			continue;
+		MemoryContextSwitchTo(mcxt);
+		put_line(rsinfo, &line);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(mcxt);
 	}
 	if (ferror(file))
 		ereport(ERROR,
