@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "functions/admin_record.h"
+#include "functions/label.h"
 #include "functions/record.h"
 #include "functions/upsert.h"
 #include "keyring/audit.h"
@@ -76,6 +77,7 @@ _PG_init(void)
 {
 	pseudo_cache_init();
 	pseudo_upsert_init();
+	pseudo_label_init();
 	pseudo_audit_init();
 	pseudo_record_init();
 	pseudo_admin_record_init();

@@ -177,25 +177,15 @@ pseudo_bulk_open(Bulk *bulk, Oid relid, BulkTarget *target)
 static void
 check_unique(const BulkTarget *target)
 {
-	Bitmapset  *columns = column_set(target);
-	ListCell   *cell;
-
-	foreach(cell, RelationGetIndexList(target->rel))
+	for (int i = 0; i < target->ncolumns; i++)
 	{
-		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
-		Form_pg_index form = index->rd_index;
-		Bitmapset  *used = NULL;
+		char	   *index = pseudo_column_unique_index(&target->columns[i], target->rel);
 
-		for (int i = 0; i < form->indnkeyatts; i++)
-			used = bms_add_member(used, form->indkey.values[i] - FirstLowInvalidHeapAttributeNumber);
-		pull_varattnos((Node *) RelationGetIndexExpressions(index), 1, &used);
-		if ((form->indisunique || form->indisexclusion) && bms_overlap(used, columns))
+		if (index)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("index \"%s\" makes a column unique, and random pseudonyms of equal values differ",
-							RelationGetRelationName(index)),
+					 errmsg("index \"%s\" makes a column unique, and random pseudonyms of equal values differ", index),
 					 errhint("Use deterministic => true, or drop the index.")));
-		index_close(index, NoLock);
 	}
 }
 

@@ -281,6 +281,29 @@ is_wide_index(const PseudoColumn *column, Relation index)
 
 /* See column.h. */
 char *
+pseudo_column_unique_index(const PseudoColumn *column, Relation rel)
+{
+	char	   *found = NULL;
+	ListCell   *cell;
+
+	foreach(cell, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+		Bitmapset  *used = NULL;
+
+		for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+			used = bms_add_member(used, index->rd_index->indkey.values[i] - FirstLowInvalidHeapAttributeNumber);
+		pull_varattnos((Node *) RelationGetIndexExpressions(index), 1, &used);
+		if (found == NULL && (index->rd_index->indisunique || index->rd_index->indisexclusion) &&
+			bms_is_member(column->attno - FirstLowInvalidHeapAttributeNumber, used))
+			found = pstrdup(RelationGetRelationName(index));
+		index_close(index, NoLock);
+	}
+	return found;
+}
+
+/* See column.h. */
+char *
 pseudo_column_wide_equality(const PseudoColumn *column, Relation rel)
 {
 	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), column->attno - 1);

@@ -31,6 +31,9 @@ typedef struct PseudoColumn
  */
 extern void pseudo_columns_find(PseudoColumn *columns, Relation rel, List *names);
 
+/* The name of an index that keeps a column's values, or an expression of them, unique, palloc'ed; or NULL. */
+extern char *pseudo_column_unique_index(const PseudoColumn *column, Relation rel);
+
 /*
  * What calls values of a column equal that differ in bytes, and so get different
  * deterministic pseudonyms: its type, its collation, or an index that keeps values unique.  A few words

@@ -10,14 +10,7 @@
 #include "nodes/pg_list.h"
 #include "utils/rel.h"
 
-/* What to do with a value that is shaped like a pseudonym. */
-typedef enum PseudoExisting
-{
-	PSEUDO_EXISTING_ERROR,
-	PSEUDO_EXISTING_KEEP,		/* an authentic one stays, where the owner
-								 * writes */
-	PSEUDO_EXISTING_VALUE		/* it is a value like any other */
-} PseudoExisting;
+#include "label.h"
 
 /* The arguments of a trigger. */
 typedef struct PseudoTriggerArguments
