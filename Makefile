@@ -78,6 +78,7 @@ OBJS = \
 	src/functions/call.o \
 	src/functions/citus.o \
 	src/functions/column.o \
+	src/functions/is_pseudonym.o \
 	src/functions/json.o \
 	src/functions/json_walk.o \
 	src/functions/label.o \

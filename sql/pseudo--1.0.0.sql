@@ -160,6 +160,16 @@ LANGUAGE C STABLE PARALLEL SAFE COST 25;
 COMMENT ON FUNCTION pseudonyms_of(text, text, text)
 IS 'the deterministic pseudonyms of a value under every enabled key, the primary key''s first';
 
+CREATE FUNCTION is_pseudonym(
+	value text,
+	context text DEFAULT '',
+	keyring text DEFAULT 'pseudo')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pseudo_is_pseudonym'
+LANGUAGE C STABLE PARALLEL SAFE COST 6;
+COMMENT ON FUNCTION is_pseudonym(text, text, text)
+IS 'does a text authenticate under an enabled key; the value is not shown';
+
 CREATE FUNCTION pseudonymize_array(
 	elements text[],
 	deterministic boolean DEFAULT false,
@@ -491,7 +501,7 @@ $$;
 
 GRANT SELECT ON pseudo_keyrings, pseudo_stats, pseudo_limits, pseudo_progress TO PUBLIC;
 GRANT EXECUTE ON FUNCTION try_reidentify, pseudonymize_array, reidentify_array, try_reidentify_array,
-	pseudonymize_as, reidentify_as, repseudonymize, pseudonyms_of, pseudonym_key_id,
+	pseudonymize_as, reidentify_as, repseudonymize, pseudonyms_of, is_pseudonym, pseudonym_key_id,
 	pseudonymize_json(jsonb, text[], boolean, text, text), pseudonymize_json(json, text[], boolean, text, text),
 	pseudonymize_json(text, text[], boolean, text, text), reidentify_json(jsonb, text[], text, text),
 	reidentify_json(json, text[], text, text), reidentify_json(text, text[], text, text),

@@ -213,31 +213,30 @@ pseudo_looks_like_pseudonym(const text *value)
 	return result;
 }
 
-/* See open.h. */
-int
-pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null,
-				  PseudoOpened *opened)
+/*
+ * Open a text with the first of n calls that can.  Returns which one that is, or -1; *named is then the tink
+ * key that the prefix names, or NULL, and *malformed says that the text has not the form.
+ */
+static int
+open_text(PseudoCall *const *calls, int n, text *pseudonym, PseudoOpened *opened, PseudoKey **named,
+		  bool *malformed)
 {
 	const char *in = VARDATA_ANY(pseudonym);
 	size_t		in_len = VARSIZE_ANY_EXHDR(pseudonym);
 	uint8		short_bytes[PSEUDO_BASE64_BYTES(SHORT_PSEUDONYM)];
 	uint8	   *bytes = in_len <= SHORT_PSEUDONYM ? short_bytes : palloc(PSEUDO_BASE64_BYTES(in_len));
 	size_t		len;
-	PseudoKey  *named;
 	int			opener;
 	pseudo_status status;
 
-	if (pseudo_base64_decode(bytes, &len, in, in_len) != PSEUDO_OK || len < PSEUDO_OVERHEAD)
+	*named = NULL;
+	*malformed = pseudo_base64_decode(bytes, &len, in, in_len) != PSEUDO_OK || len < PSEUDO_OVERHEAD;
+	if (*malformed)
 	{
 		text	   *none = NULL;
 
 		pseudo_watch_open(calls[0], 1, &none);
 		pseudo_watch_not_opened(calls[0], 1, 1);
-		if (!or_null)
-		{
-			pseudo_count(calls[0]->count, PSEUDO_COUNT_NOT_OPENED, 1);
-			pseudo_report_malformed();
-		}
 		if (bytes != short_bytes)
 			pfree(bytes);
 		return -1;
@@ -245,7 +244,7 @@ pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null
 
 	pseudo_watch_open(calls[0], 1, &pseudonym);
 	opened->value = palloc(VARHDRSZ + len - PSEUDO_OVERHEAD);
-	status = open_first(calls, n, bytes, len, opened, &named, &opener);
+	status = open_first(calls, n, bytes, len, opened, named, &opener);
 	if (status == PSEUDO_NOT_AUTHENTIC)
 	{
 		pseudo_watch_not_opened(calls[0], 1, 1);
@@ -253,7 +252,7 @@ pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null
 		{
 			pseudo_watch_open(calls[0], 1, &pseudonym);
 			pseudo_watch_not_opened(calls[0], 0, -1);
-			status = open_first(calls, n, bytes, len, opened, &named, &opener);
+			status = open_first(calls, n, bytes, len, opened, named, &opener);
 			if (status == PSEUDO_NOT_AUTHENTIC)
 				pseudo_watch_not_opened(calls[0], 1, 1);
 		}
@@ -264,9 +263,39 @@ pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null
 		pfree(bytes);
 	if (status == PSEUDO_OK)
 		return opener;
-	report_not_opened(calls[0], named, or_null);
 	pfree(opened->value);
 	return -1;
+}
+
+/* See open.h. */
+int
+pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null,
+				  PseudoOpened *opened)
+{
+	PseudoKey  *named;
+	bool		malformed;
+	int			opener = open_text(calls, n, pseudonym, opened, &named, &malformed);
+
+	if (opener >= 0)
+		return opener;
+	if (!malformed)
+		report_not_opened(calls[0], named, or_null);
+	else if (!or_null)
+	{
+		pseudo_count(calls[0]->count, PSEUDO_COUNT_NOT_OPENED, 1);
+		pseudo_report_malformed();
+	}
+	return -1;
+}
+
+/* See open.h. */
+bool
+pseudo_try_open(PseudoCall *call, text *pseudonym, PseudoOpened *opened)
+{
+	PseudoKey  *named;
+	bool		malformed;
+
+	return open_text(&call, 1, pseudonym, opened, &named, &malformed) >= 0;
 }
 
 /* See open.h. */

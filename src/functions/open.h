@@ -28,8 +28,11 @@ typedef struct PseudoOpened
  */
 extern bool pseudo_open(PseudoCall *call, text *pseudonym, bool or_null, PseudoOpened *opened);
 
+/* The same where nothing is an error: returns false for what opens under no enabled key, whatever the reason. */
+extern bool pseudo_try_open(PseudoCall *call, text *pseudonym, PseudoOpened *opened);
+
 /*
- * The same for a pseudonym that was made in one of several contexts: n calls that differ in
+ * The same as pseudo_open() for a pseudonym that was made in one of several contexts: n calls that differ in
  * nothing else.  Returns which one opened it, or -1.
  */
 extern int	pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null,

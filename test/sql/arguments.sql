@@ -11,6 +11,7 @@ SELECT t.keyring('b', '{"encodedSecretKey": "TMApD/ahUoDXbgTmY7Zv/jiDbnWs8nAIzzs
 SELECT pseudonymize(NULL), pseudonymize(NULL, true), pseudonymize(NULL, true, 'crm', 'b');
 SELECT reidentify(NULL), reidentify(NULL, 'crm'), reidentify(NULL, 'crm', 'b');
 SELECT try_reidentify(NULL), try_reidentify(NULL, 'crm'), try_reidentify(NULL, 'crm', 'b');
+SELECT is_pseudonym(NULL), is_pseudonym(NULL, 'crm'), is_pseudonym(NULL, 'crm', 'b');
 SELECT pseudonymize_array(NULL), reidentify_array(NULL), try_reidentify_array(NULL);
 SELECT pseudonym_key_id(NULL);
 -- A NULL deterministic, context or keyring is an error, also where the value is NULL.
@@ -28,6 +29,10 @@ SELECT t.err($$SELECT try_reidentify('x', NULL)$$);
 SELECT t.err($$SELECT try_reidentify('x', '', NULL)$$);
 SELECT t.err($$SELECT try_reidentify(NULL, NULL)$$);
 SELECT t.err($$SELECT try_reidentify(NULL, '', NULL)$$);
+SELECT t.err($$SELECT is_pseudonym('x', NULL)$$);
+SELECT t.err($$SELECT is_pseudonym('x', '', NULL)$$);
+SELECT t.err($$SELECT is_pseudonym(NULL, NULL)$$);
+SELECT t.err($$SELECT is_pseudonym(NULL, '', NULL)$$);
 SELECT t.err($$SELECT pseudonymize_array('{x}', NULL)$$);
 SELECT t.err($$SELECT pseudonymize_array('{x}', true, NULL)$$);
 SELECT t.err($$SELECT pseudonymize_array('{x}', true, '', NULL)$$);

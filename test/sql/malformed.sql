@@ -6,16 +6,19 @@
 \pset null <NULL>
 SET client_encoding = 'UTF8';
 SET search_path = pseudo, public;
--- what reidentify says of a pseudonym, in one line, and what try_reidentify gives
+-- what reidentify says of a pseudonym, in one line, and what try_reidentify gives; is_pseudonym is true where it opens, also
+-- where its value is no text, and fails for none
 CREATE FUNCTION t.both(pseudonym text, context text = '', keyring text = 'pseudo') RETURNS text LANGUAGE sql AS
 $$ SELECT split_part(t.err(format('SELECT pseudo.reidentify(%L, %L, %L)', pseudonym, context, keyring)), E'\n', 1)
        || CASE t.err(format('SELECT pseudo.try_reidentify(%L, %L, %L)', pseudonym, context, keyring))
-          WHEN 'no error' THEN ' / ' || coalesce(pseudo.try_reidentify(pseudonym, context, keyring), 'NULL') ELSE ' / error' END $$;
+          WHEN 'no error' THEN ' / ' || coalesce(pseudo.try_reidentify(pseudonym, context, keyring), 'NULL') ELSE ' / error' END
+       || CASE WHEN pseudo.is_pseudonym(pseudonym, context, keyring) <> (t.err(format('SELECT pseudo.reidentify(%L, %L, %L)', pseudonym, context, keyring)) ~ '^(no error|22021)') THEN ' / is_pseudonym differs' ELSE '' END $$;
 -- Whole.
 SELECT t.both('ZmU3MDE3ZTc4MzAzQJZSd3ukMDGB1gnHn9H8A6SEsq1M6ktc03VEq2JSxGPW');
 SELECT t.both('ZGE4YzVjM2M2ODc23LaftwrXOIPrTH8e2tiHtg==');
 SELECT t.both('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=');
 SELECT t.both('Nzg2ZWUyMjhmOTcxEmwD2ekJn2CCCntjzWIaLSNT');
+SELECT is_pseudonym('ZmU3MDE3ZTc4MzAzQJZSd3ukMDGB1gnHn9H8A6SEsq1M6ktc03VEq2JSxGPW'), is_pseudonym('ZmU3MDE3ZTc4MzAzQJZSd3ukMDGB1gnHn9H8A6SEsq1M6ktc03VEq2JSxGPW', 'crm'), is_pseudonym('ZmU3MDE3ZTc4MzAzQJZSd3ukMDGB1gnHn9H8A6SEsq1M6ktc03VEq2JSxGPW ');
 -- All that is said.
 SELECT t.err($q$SELECT reidentify('bad')$q$);
 SELECT t.err($q$SELECT reidentify('Mzc0NGQ5ZmU4YjRiaAlL3vt64VvSdzCKdbtXF9E=')$q$);
@@ -96,6 +99,7 @@ SELECT t.both('Njg2MjI5YWFhMzYwdEA9obPjaBedwn39qIasvepNnkKjMIer', '', 'multi');
 SELECT t.err($$SELECT try_reidentify('AQAAAAMzZTA3M2NmMmUwNTHDbvb7LPch1azzjPyqZeUua6H/juDCics=', '', 'multi')$$);
 SELECT t.err($$SELECT try_reidentify('AQAAAAQ2MGNiOTJmZmNjZDL6xNEC2hRPTdOeeLpMsF5IyyWABepa6q8=', '', 'multi')$$);
 SELECT t.err($$SELECT try_reidentify_array('{AQAAAAIxY2U3Nzk3YjE5OTYT3RE1JkBiSwR6HGi5L0zvTuD/xflclYY=,AQAAAAMzZTA3M2NmMmUwNTHDbvb7LPch1azzjPyqZeUua6H/juDCics=}', '', 'multi')$$);
+SELECT is_pseudonym('AQAAAAMzZTA3M2NmMmUwNTHDbvb7LPch1azzjPyqZeUua6H/juDCics=', '', 'multi') AS disabled, is_pseudonym('AQAAAAQ2MGNiOTJmZmNjZDL6xNEC2hRPTdOeeLpMsF5IyyWABepa6q8=', '', 'multi') AS destroyed, is_pseudonym('NDE3NDE4ZDIxODJkyqDtfnXcBdaSa8aB/HZUtjxUuDM5c951', '', 'multi') AS raw;
 -- A prefix that names a raw key names no tink key.
 SELECT t.both('AQAAAAFkZWIzY2M0N2VkNTdGZFgbwtkfgyCx/gYTTW1vdA==', '', 'multi');
 -- Key id 0, which is none.

@@ -18,7 +18,7 @@ SELECT f || ' -> ' || t.err('SELECT pseudo.' || f) FROM unnest(ARRAY[
   $q$pseudonymize('x', true)$q$, $q$pseudonymize('x')$q$, $q$pseudonymize_array('{x}')$q$,
   $q$reidentify('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=')$q$, $q$try_reidentify('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=')$q$,
   $q$reidentify_array('{NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=}')$q$, $q$try_reidentify_array('{NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=}')$q$,
-  $q$pseudonym_key_id('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=')$q$]) WITH ORDINALITY AS s (f, n) ORDER BY n
+  $q$is_pseudonym('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=')$q$, $q$pseudonym_key_id('NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=')$q$]) WITH ORDINALITY AS s (f, n) ORDER BY n
 $$;
 -- Nobody has a right by default.
 SET ROLE regress_pseudo_none;
