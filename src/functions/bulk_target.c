@@ -345,12 +345,14 @@ check_trigger(Bulk *bulk, const BulkTarget *target, const Trigger *trigger)
 	for (int i = 0; i < target->ncolumns; i++)
 	{
 		const char *name = target->columns[i].name;
+		const PseudoLabel *label = pseudo_trigger_label(&arguments, name);
 
-		if (!pseudo_trigger_has_column(&arguments, name))
+		if (label == NULL)
 			continue;
-		if (strcmp(arguments.context, text_to_cstring(bulk->context)) == 0 &&
-			strcmp(arguments.keyring, text_to_cstring(bulk->keyring)) == 0 &&
-			(bulk->operation == BULK_REPSEUDONYMIZE || arguments.is_deterministic == bulk->is_deterministic))
+		if (strcmp(label->context, text_to_cstring(bulk->context)) == 0 &&
+			strcmp(label->keyring, text_to_cstring(bulk->keyring)) == 0 &&
+			(bulk->operation == BULK_REPSEUDONYMIZE ||
+			 (label->mode == PSEUDO_MODE_DETERMINISTIC) == bulk->is_deterministic))
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

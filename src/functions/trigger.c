@@ -12,6 +12,7 @@
 
 #include "access/htup_details.h"
 #include "commands/trigger.h"
+#include "nodes/value.h"
 #include "replication/logicalworker.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -33,6 +34,7 @@
 typedef struct TriggerState
 {
 	PseudoTriggerArguments arguments;
+	PseudoLabel *label;
 	text	   *context;
 	text	   *keyring;
 	PseudoCall	call;
@@ -73,11 +75,11 @@ check_event(FunctionCallInfo fcinfo)
 
 /* Refuse random pseudonyms where each node makes its own: Citus's copies of a row would differ. */
 static void
-check_citus(const TriggerData *data, const PseudoTriggerArguments *arguments)
+check_citus(const TriggerData *data, const PseudoLabel *label)
 {
 	PseudoCitus citus;
 
-	if (arguments->is_deterministic)
+	if (label->mode == PSEUDO_MODE_DETERMINISTIC)
 		return;
 	pseudo_citus_find(&citus, data->tg_relation);
 	if (citus.kind == PSEUDO_CITUS_REFERENCE)
@@ -123,7 +125,7 @@ check_quiet_faults(const TriggerData *data, const TriggerState *state)
 
 	if (list_member_oid(checked_triggers, data->tg_trigger->tgoid))
 		return;
-	for (int i = 0; state->arguments.is_deterministic && i < state->ncolumns; i++)
+	for (int i = 0; (state->label->mode == PSEUDO_MODE_DETERMINISTIC) && i < state->ncolumns; i++)
 		pseudo_column_warn_equality(&state->columns[i], data->tg_relation);
 	if (!state->is_apply)
 		warn_of_subscription(data, state);
@@ -140,6 +142,8 @@ get_state(FunctionCallInfo fcinfo)
 	MemoryContext mcxt = fcinfo->flinfo->fn_mcxt;
 	MemoryContext caller;
 	PseudoTriggerArguments arguments;
+	List	   *names = NIL;
+	ListCell   *cell;
 	TriggerState *state = fcinfo->flinfo->fn_extra;
 
 	if (likely(state != NULL))
@@ -150,11 +154,23 @@ get_state(FunctionCallInfo fcinfo)
 	state = palloc0(offsetof(TriggerState, columns) +
 					list_length(arguments.columns) * sizeof(PseudoColumn));
 	state->arguments = arguments;
-	state->context = cstring_to_text(arguments.context);
-	state->keyring = cstring_to_text(arguments.keyring);
+	state->label = &((PseudoTriggerColumn *) linitial(arguments.columns))->label;
+	state->context = cstring_to_text(state->label->context);
+	state->keyring = cstring_to_text(state->label->keyring);
 	state->ncolumns = list_length(arguments.columns);
-	pseudo_columns_find(state->columns, data->tg_relation, arguments.columns);
-	check_citus(data, &arguments);
+	foreach(cell, arguments.columns)
+	{
+		PseudoTriggerColumn *column = lfirst(cell);
+
+		names = lappend(names, makeString(column->name));
+		if (column->label.into || !pseudo_trigger_agrees(&arguments, column->name, state->label))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("trigger \"%s\" has columns with different labels, which is not built yet",
+							data->tg_trigger->tgname)));
+	}
+	pseudo_columns_find(state->columns, data->tg_relation, names);
+	check_citus(data, state->label);
 	state->is_apply = IsLogicalWorker() && pseudo_replica_is_subscribed(data->tg_relation);
 	check_quiet_faults(data, state);
 	pseudo_rows_begin(&state->rows, data, &state->arguments, state->columns, state->ncolumns, mcxt);
@@ -221,7 +237,7 @@ hint_existing(const TriggerState *state)
 	if (state->is_apply)
 		return errhint("A subscription that brings pseudonyms, or rows that have them already, needs existing=keep in the trigger, or one that it does not fire: ALTER TABLE ... ENABLE TRIGGER. "
 					   "Until then it tries again; ALTER SUBSCRIPTION ... DISABLE stops it.");
-	if (state->arguments.existing == PSEUDO_EXISTING_KEEP)
+	if (state->label->existing == PSEUDO_EXISTING_KEEP)
 		return errhint("With existing=keep, only a role with the privileges of the table's owner may write pseudonyms.");
 	return errhint("Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.");
 }
@@ -269,7 +285,7 @@ is_bulk(TriggerData *data, const TriggerState *state, const PseudoColumn *column
 	return pseudo_written_has(RelationGetRelid(data->tg_relation), &data->tg_trigtuple->t_self,
 							  column->attno, value) ||
 		(!isnull && pseudo_written_replaces(pseudo_column_get(column, old), value,
-											state->arguments.context, state->arguments.keyring));
+											state->label->context, state->label->keyring));
 }
 
 /*
@@ -294,9 +310,9 @@ stays(FunctionCallInfo fcinfo, TriggerState *state, const PseudoColumn *column,
 		*moved = true;
 		return true;
 	}
-	if (state->arguments.existing == PSEUDO_EXISTING_VALUE)
+	if (state->label->existing == PSEUDO_EXISTING_VALUE)
 		return false;
-	if (state->arguments.existing == PSEUDO_EXISTING_ERROR ||
+	if (state->label->existing == PSEUDO_EXISTING_ERROR ||
 		!pseudo_looks_like_pseudonym(pseudonym) ||
 		!has_privs_of_role(GetUserId(), data->tg_relation->rd_rel->relowner))
 		report_existing(data, state, column, pseudonym);
@@ -328,7 +344,7 @@ convert_new_value(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *co
 	if (unlikely(state->is_apply))
 		check_apply(data, column);
 	pseudo_watch_use(get_call(fcinfo, state), 1);
-	plain = pseudo_seal_value(&state->call, plain, state->arguments.is_deterministic);
+	plain = pseudo_seal_value(&state->call, plain, (state->label->mode == PSEUDO_MODE_DETERMINISTIC));
 	pseudo_count(state->call.count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
 	if (state->key_id == 0)
 		state->key_id = state->call.keyring->primary->id;
@@ -362,7 +378,7 @@ settle(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, const int *a
 	Relation	rel = data->tg_relation;
 	HeapTuple	old = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_trigtuple : NULL;
 
-	if (!state->arguments.is_deterministic || (n == 0 && old == NULL) ||
+	if (state->label->mode != PSEUDO_MODE_DETERMINISTIC || (n == 0 && old == NULL) ||
 		(n == 0 && !pseudo_unique_is_moved(get_unique(fcinfo, state), rel, new, old)))
 		return new;
 	while (!pseudo_unique_prepare(get_unique(fcinfo, state), get_call(fcinfo, state), rel, true))

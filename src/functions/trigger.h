@@ -12,32 +12,48 @@
 
 #include "label.h"
 
-/* The arguments of a trigger. */
+/* A column that a trigger pseudonymizes. */
+typedef struct PseudoTriggerColumn
+{
+	char	   *name;			/* the source, where the label has "into" */
+	PseudoLabel label;			/* of mode DETERMINISTIC or RANDOM */
+} PseudoTriggerColumn;
+
+/*
+ * The arguments of a trigger: either names of columns and options for all of them, as in 'email', 'name',
+ * 'deterministic=true', 'context=crm'; or columns with a label each, as in 'email IS deterministic, context=crm',
+ * '"Name" IS random'.
+ */
 typedef struct PseudoTriggerArguments
 {
-	List	   *columns;		/* of String */
-	bool		is_deterministic;
-	char	   *context;
-	char	   *keyring;
-	PseudoExisting existing;
+	List	   *columns;		/* of PseudoTriggerColumn *, in the arguments'
+								 * order */
 } PseudoTriggerArguments;
 
 /* ---- trigger_arguments.c ---- */
 
-/* Read a trigger's arguments.  Errors: 22023. */
+/* Read a trigger's arguments, palloc'ing what they say.  Errors: 22023. */
 extern void pseudo_trigger_arguments(PseudoTriggerArguments *arguments, const Trigger *trigger);
 
-/* Returns true if the trigger pseudonymizes this column. */
-extern bool pseudo_trigger_has_column(const PseudoTriggerArguments *arguments, const char *name);
+/* What the trigger is told of the column of this name, or NULL if it does not have it as a source. */
+extern PseudoLabel *pseudo_trigger_label(const PseudoTriggerArguments *arguments, const char *name);
 
-/* Returns true if each of two triggers can read the other's pseudonyms: context and keyring are the same. */
-extern bool pseudo_trigger_same_pseudonyms(const PseudoTriggerArguments *a,
-										   const PseudoTriggerArguments *b);
+/*
+ * Returns true if a trigger does with the column of this name what a label says: the same mode, context, keyring,
+ * existing and into.  A label that asks for no pseudonyms, NONE, KEEP, HIDE or TARGET, says that the trigger does not
+ * have the column as a source.
+ */
+extern bool pseudo_trigger_agrees(const PseudoTriggerArguments *arguments, const char *name,
+								  const PseudoLabel *label);
+
+/* An argument "COLUMN IS LABEL" as pseudo_trigger_arguments() reads it, palloc'ed; the label is DETERMINISTIC or RANDOM. */
+extern char *pseudo_trigger_argument(const char *name, const PseudoLabel *label);
 
 /*
  * Returns true if triggers of a table that call this function, pseudonymize_trigger(), fire for each INSERT
- * and UPDATE of usual sessions that may write to a column.  One with WHEN does not count; one with UPDATE OF counts
- * where it names the column and no other trigger fires before it, which could write to the column unseen.
+ * and UPDATE of usual sessions that may write to a column, which they have as a source, or to the one that gets its
+ * pseudonyms.  One with WHEN does not count; one with UPDATE OF counts where it names both and no other trigger fires
+ * before it, which could write to them unseen.
  */
 extern bool pseudo_trigger_sees_all(Relation rel, Oid function, const char *column, AttrNumber attno);
 

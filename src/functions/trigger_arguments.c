@@ -6,12 +6,25 @@
 
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
+#include "lib/stringinfo.h"
 #include "nodes/value.h"
+#include "parser/scansup.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "trigger.h"
 
 /* ---- Arguments ---- */
+
+/* What reading a trigger's arguments knows. */
+typedef struct Reading
+{
+	const Trigger *trigger;
+	PseudoTriggerArguments *arguments;
+	PseudoLabel common;			/* what the options say of all columns */
+	bool		has_common;		/* a column without a label, or an option */
+	bool		has_labels;		/* a column with a label */
+} Reading;
 
 /* Report arguments that are wrong. */
 static void
@@ -21,7 +34,8 @@ report_arguments(const char *message)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg_internal("%s", message),
-			 errhint("Valid arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=error, existing=keep or existing=value.")));
+			 errhint("Valid arguments are names of columns, and deterministic=true, context=..., keyring=..., existing=error, existing=keep or existing=value; "
+					 "or columns with a label each, such as 'email IS deterministic, context=crm'.")));
 }
 
 /* Report a value that an option does not take. */
@@ -41,31 +55,35 @@ option_value(const char *argument, const char *name)
 	return strncmp(argument, name, len) == 0 && argument[len] == '=' ? argument + len + 1 : NULL;
 }
 
-/* Take an argument that is an option.  Returns false if it is not one. */
+/* Take an argument that is an option for all columns.  Returns false if it is not one. */
 static bool
-read_option(PseudoTriggerArguments *arguments, const Trigger *trigger, const char *argument)
+take_option(Reading *reading, const char *argument)
 {
+	PseudoLabel *common = &reading->common;
 	const char *value;
 
 	if ((value = option_value(argument, "deterministic")) != NULL)
 	{
-		if (!parse_bool(value, &arguments->is_deterministic))
-			report_value(trigger, "deterministic");
+		bool		is_deterministic;
+
+		if (!parse_bool(value, &is_deterministic))
+			report_value(reading->trigger, "deterministic");
+		common->mode = is_deterministic ? PSEUDO_MODE_DETERMINISTIC : PSEUDO_MODE_RANDOM;
 	}
 	else if ((value = option_value(argument, "context")) != NULL)
-		arguments->context = pstrdup(value);
+		common->context = pstrdup(value);
 	else if ((value = option_value(argument, "keyring")) != NULL)
-		arguments->keyring = pstrdup(value);
+		common->keyring = pstrdup(value);
 	else if ((value = option_value(argument, "existing")) != NULL)
 	{
 		if (strcmp(value, "keep") == 0)
-			arguments->existing = PSEUDO_EXISTING_KEEP;
+			common->existing = PSEUDO_EXISTING_KEEP;
 		else if (strcmp(value, "value") == 0)
-			arguments->existing = PSEUDO_EXISTING_VALUE;
+			common->existing = PSEUDO_EXISTING_VALUE;
 		else if (strcmp(value, "error") == 0)
-			arguments->existing = PSEUDO_EXISTING_ERROR;
+			common->existing = PSEUDO_EXISTING_ERROR;
 		else
-			report_value(trigger, "existing");
+			report_value(reading->trigger, "existing");
 	}
 	else
 		return false;
@@ -88,37 +106,157 @@ is_repeated(const Trigger *trigger, int no)
 	return false;
 }
 
+/* The identifier that an argument begins with, as SQL reads it; NULL if there is none.  Moves *s behind it. */
+static char *
+take_identifier(const char **s)
+{
+	const char *c = *s;
+	StringInfoData name;
+
+	initStringInfo(&name);
+	if (*c == '"')
+	{
+		for (c++; *c && (*c != '"' || *++c == '"'); c++)
+			appendStringInfoChar(&name, *c);
+		if (c[-1] != '"' || name.len == 0)
+			return NULL;
+		*s = c;
+		return name.data;
+	}
+	while (isalpha((unsigned char) *c) || IS_HIGHBIT_SET(*c) || *c == '_' ||
+		   (c > *s && (isdigit((unsigned char) *c) || *c == '$')))
+		c++;
+	if (c == *s)
+		return NULL;
+	appendBinaryStringInfo(&name, *s, c - *s);
+	*s = c;
+	return downcase_identifier(name.data, name.len, false, false);
+}
+
+/* Take an argument "COLUMN IS LABEL".  Returns false if it is not one. */
+static bool
+take_label(Reading *reading, const char *argument)
+{
+	const char *s = argument;
+	char	   *name = take_identifier(&s);
+	size_t		space = strspn(s, " \t\r\n");
+	PseudoTriggerColumn *column;
+
+	if (name == NULL || space == 0 || pg_strncasecmp(s + space, "is", 2) != 0 ||
+		!isspace((unsigned char) s[space + 2]))
+		return false;
+	column = palloc(sizeof(PseudoTriggerColumn));
+	column->name = name;
+	pseudo_label_parse(&column->label, s + space + 2);
+	if (!pseudo_label_pseudonymizes(&column->label))
+		report_arguments(psprintf("the label of column \"%s\" in trigger \"%s\" is neither \"deterministic\" nor \"random\"",
+								  name, reading->trigger->tgname));
+	reading->arguments->columns = lappend(reading->arguments->columns, column);
+	return true;
+}
+
+/* Take one argument, number no. */
+static void
+take_argument(Reading *reading, int no)
+{
+	const Trigger *trigger = reading->trigger;
+	const char *argument = trigger->tgargs[no];
+	PseudoTriggerColumn *column;
+
+	if (take_label(reading, argument))
+	{
+		reading->has_labels = true;
+		return;
+	}
+	reading->has_common = true;
+	if (is_repeated(trigger, no))
+		report_arguments(psprintf("argument \"%.*s\" of trigger \"%s\" specified more than once",
+								  (int) strcspn(argument, "="), argument, trigger->tgname));
+	if (take_option(reading, argument))
+		return;
+	column = palloc(sizeof(PseudoTriggerColumn));
+	column->name = pstrdup(argument);
+	reading->arguments->columns = lappend(reading->arguments->columns, column);
+}
+
+/* Refuse to write a column twice. */
+static void
+check_repeated(const Reading *reading)
+{
+	List	   *written = NIL;
+	ListCell   *cell;
+
+	foreach(cell, reading->arguments->columns)
+	{
+		PseudoTriggerColumn *column = lfirst(cell);
+		String	   *into = column->label.into ? makeString(column->label.into) : NULL;
+
+		if (list_member(written, makeString(column->name)) || (into && list_member(written, into)) ||
+			(into && strcmp(column->label.into, column->name) == 0))
+			report_arguments(psprintf("the labels in trigger \"%s\" name column \"%s\" more than once", reading->trigger->tgname,
+									  into && !list_member(written, makeString(column->name)) ? column->label.into : column->name));
+		written = lappend(written, makeString(column->name));
+		if (into)
+			written = lappend(written, into);
+	}
+}
+
 /* See trigger.h. */
 void
 pseudo_trigger_arguments(PseudoTriggerArguments *arguments, const Trigger *trigger)
 {
+	Reading		reading = {.trigger = trigger, .arguments = arguments};
+	ListCell   *cell;
+
 	memset(arguments, 0, sizeof(PseudoTriggerArguments));
-	arguments->context = "";
-	arguments->keyring = "pseudo";
+	pseudo_label_begin(&reading.common, PSEUDO_MODE_RANDOM);
 	for (int i = 0; i < trigger->tgnargs; i++)
-	{
-		if (is_repeated(trigger, i))
-			report_arguments(psprintf("argument \"%.*s\" of trigger \"%s\" specified more than once",
-									  (int) strcspn(trigger->tgargs[i], "="), trigger->tgargs[i], trigger->tgname));
-		if (!read_option(arguments, trigger, trigger->tgargs[i]))
-			arguments->columns = lappend(arguments->columns, makeString(pstrdup(trigger->tgargs[i])));
-	}
+		take_argument(&reading, i);
+	if (reading.has_labels && reading.has_common)
+		report_arguments(psprintf("trigger \"%s\" has columns with labels and arguments for all columns", trigger->tgname));
 	if (arguments->columns == NIL)
 		report_arguments(psprintf("trigger \"%s\" names no columns", trigger->tgname));
+	if (reading.has_labels)
+		check_repeated(&reading);
+	foreach(cell, reading.has_common ? arguments->columns : NIL)
+		((PseudoTriggerColumn *) lfirst(cell))->label = reading.common;
+}
+
+/* See trigger.h. */
+PseudoLabel *
+pseudo_trigger_label(const PseudoTriggerArguments *arguments, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, arguments->columns)
+	{
+		PseudoTriggerColumn *column = lfirst(cell);
+
+		if (strcmp(column->name, name) == 0)
+			return &column->label;
+	}
+	return NULL;
 }
 
 /* See trigger.h. */
 bool
-pseudo_trigger_has_column(const PseudoTriggerArguments *arguments, const char *name)
+pseudo_trigger_agrees(const PseudoTriggerArguments *arguments, const char *name, const PseudoLabel *label)
 {
-	return list_member(arguments->columns, makeString(unconstify(char *, name)));
+	const PseudoLabel *own = pseudo_trigger_label(arguments, name);
+
+	if (own == NULL || !pseudo_label_pseudonymizes(label))
+		return own == NULL && !pseudo_label_pseudonymizes(label);
+	return own->mode == label->mode && own->existing == label->existing &&
+		pseudo_label_same_pseudonyms(own, label) &&
+		(own->into == NULL) == (label->into == NULL) &&
+		(own->into == NULL || strcmp(own->into, label->into) == 0);
 }
 
 /* See trigger.h. */
-bool
-pseudo_trigger_same_pseudonyms(const PseudoTriggerArguments *a, const PseudoTriggerArguments *b)
+char *
+pseudo_trigger_argument(const char *name, const PseudoLabel *label)
 {
-	return strcmp(a->context, b->context) == 0 && strcmp(a->keyring, b->keyring) == 0;
+	return psprintf("%s IS %s", quote_identifier(name), pseudo_label_string(label));
 }
 
 /* ---- Writes ---- */
@@ -179,14 +317,17 @@ pseudo_trigger_sees_all(Relation rel, Oid function, const char *column, AttrNumb
 	{
 		const Trigger *trigger = &desc->triggers[i];
 		PseudoTriggerArguments arguments;
+		PseudoLabel *label;
 
 		if (trigger->tgfoid != function || !is_unconditional(trigger))
 			continue;
 		pseudo_trigger_arguments(&arguments, trigger);
-		if (!pseudo_trigger_has_column(&arguments, column))
+		label = pseudo_trigger_label(&arguments, column);
+		if (label == NULL)
 			continue;
 		inserts |= TRIGGER_FOR_INSERT(trigger->tgtype);
-		updates |= sees_updates(desc, i, attno);
+		updates |= sees_updates(desc, i, attno) &&
+			(label->into == NULL || sees_updates(desc, i, get_attnum(RelationGetRelid(rel), label->into)));
 	}
 	return inserts && updates;
 }

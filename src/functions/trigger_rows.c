@@ -113,17 +113,19 @@ pseudo_rows_begin(PseudoRows *rows, const TriggerData *data,
 	rows->ncolumns = ncolumns;
 }
 
-/* The number of a column in the relation, if its trigger makes the same pseudonyms of it; or 0. */
+/* The number of a column in the other relation, if its trigger makes the same pseudonyms of it; or 0. */
 static AttrNumber
-find_same_column(const PseudoRows *rows, const PseudoTriggerArguments *arguments,
-				 const PseudoColumn *column)
+find_same_column(const PseudoRows *other, const PseudoRows *rows, const PseudoColumn *column)
 {
-	if (!pseudo_trigger_same_pseudonyms(rows->arguments, arguments))
+	const PseudoLabel *label = pseudo_trigger_label(rows->arguments, column->name);
+	const PseudoLabel *others = pseudo_trigger_label(other->arguments, column->name);
+
+	if (!label || !others || !pseudo_label_same_pseudonyms(label, others))
 		return 0;
-	for (int i = 0; i < rows->ncolumns; i++)
+	for (int i = 0; i < other->ncolumns; i++)
 	{
-		if (strcmp(rows->columns[i].name, column->name) == 0)
-			return rows->columns[i].attno;
+		if (strcmp(other->columns[i].name, column->name) == 0)
+			return other->columns[i].attno;
 	}
 	return 0;
 }
@@ -145,7 +147,7 @@ pseudo_rows_excluded(PseudoRows *rows, const TriggerData *data, const PseudoColu
 	for (PseudoRows *other = rows->run->live; other; other = other->next)
 	{
 		if (other->inserted && other->relid == rows->relid &&
-			find_same_column(other, rows->arguments, column) == column->attno &&
+			find_same_column(other, rows, column) == column->attno &&
 			tuple_has(other->inserted, data->tg_relation, column->attno, value))
 			return true;
 	}
@@ -251,7 +253,7 @@ pseudo_rows_moved(PseudoRows *rows, const TriggerData *data, const PseudoColumn 
 		AttrNumber	attno;
 
 		if (other->updated && other->root == rows->root && other->relid != rows->relid &&
-			(attno = find_same_column(other, rows->arguments, column)) > 0 &&
+			(attno = find_same_column(other, rows, column)) > 0 &&
 			is_moved_from(other, rows, data, attno, value))
 			return true;
 	}
@@ -290,7 +292,7 @@ take_updated(PseudoRows *rows)
 		for (int i = 0; other->updated && i < rows->ncolumns; i++)
 		{
 			if (other->root == rows->root &&
-				find_same_column(other, rows->arguments, &rows->columns[i]) > 0)
+				find_same_column(other, rows, &rows->columns[i]) > 0)
 				other->updated = NULL;
 		}
 	}
