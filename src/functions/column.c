@@ -187,9 +187,9 @@ report_faults(Relation rel, List *faults)
 			 hints.len > 0 ? errhint("%s", hints.data) : 0));
 }
 
-/* See column.h. */
-void
-pseudo_columns_find(PseudoColumn *columns, Relation rel, List *names)
+/* Find columns; stay: their values stay as they are. */
+static void
+find_columns(PseudoColumn *columns, Relation rel, List *names, bool stay)
 {
 	List	   *faults = NIL;
 	PseudoCitus citus;
@@ -201,15 +201,29 @@ pseudo_columns_find(PseudoColumn *columns, Relation rel, List *names)
 		PseudoColumn *column = &columns[foreach_current_index(cell)];
 		Fault	   *fault = find_column(column, rel, strVal(lfirst(cell)));
 
-		if (fault == NULL)
+		if (fault == NULL && !stay)
 			fault = find_partition_key(column, rel);
-		if (fault == NULL)
+		if (fault == NULL && !stay)
 			fault = find_distribution(column, rel, &citus);
 		if (fault)
 			faults = lappend(faults, fault);
 	}
 	if (faults != NIL)
 		report_faults(rel, faults);
+}
+
+/* See column.h. */
+void
+pseudo_columns_find(PseudoColumn *columns, Relation rel, List *names)
+{
+	find_columns(columns, rel, names, false);
+}
+
+/* See column.h. */
+void
+pseudo_columns_find_sources(PseudoColumn *columns, Relation rel, List *names)
+{
+	find_columns(columns, rel, names, true);
 }
 
 /* ---- Equality ---- */

@@ -31,6 +31,9 @@ typedef struct PseudoColumn
  */
 extern void pseudo_columns_find(PseudoColumn *columns, Relation rel, List *names);
 
+/* The same for columns whose pseudonyms others get: they stay as they are, and may decide where a row is. */
+extern void pseudo_columns_find_sources(PseudoColumn *columns, Relation rel, List *names);
+
 /* The name of an index that keeps a column's values, or an expression of them, unique, palloc'ed; or NULL. */
 extern char *pseudo_column_unique_index(const PseudoColumn *column, Relation rel);
 

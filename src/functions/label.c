@@ -391,7 +391,7 @@ check_target(Relation rel, char *name, const PseudoLabel *label, const PseudoLab
 	if (strcmp(label->into, name) == 0)
 		report_column(psprintf("column \"%s\" cannot get its own pseudonyms by into=", name),
 					  "Leave \"into\" out: then the column itself holds them.");
-	pseudo_columns_find(&source, rel, list_make1(makeString(name)));
+	pseudo_columns_find_sources(&source, rel, list_make1(makeString(name)));
 	check_holder(rel, label->into, label->mode);
 	attno = get_attnum(RelationGetRelid(rel), label->into);
 	if (others[attno - 1].mode == PSEUDO_MODE_TARGET && strcmp(others[attno - 1].source, name) != 0)
