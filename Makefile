@@ -83,6 +83,7 @@ OBJS = \
 	src/functions/json_walk.o \
 	src/functions/label.o \
 	src/functions/limits.o \
+	src/functions/lookup.o \
 	src/functions/open.o \
 	src/functions/pseudonymize.o \
 	src/functions/record.o \
@@ -106,7 +107,7 @@ OBJS = \
 	src/functions/watch.o
 
 REGRESS = setup pseudo service arguments malformed document options rights rotation batches large \
-	labels plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values citus bulk bulk_refused unique json_values objects teardown
+	labels plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values citus lookup bulk bulk_refused unique json_values objects teardown
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1

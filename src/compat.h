@@ -92,6 +92,13 @@ extern int no_such_variable
 #define pseudo_log_message(prefix, message, len)	LogLogicalMessage(prefix, message, len, false)
 #endif
 
+/* 17: a backend's virtual transaction id is a struct. */
+#if PG_VERSION_NUM >= 170000
+#define pseudo_local_transaction()	(MyProc->vxid.lxid)
+#else
+#define pseudo_local_transaction()	(MyProc->lxid)
+#endif
+
 /* 18: a module says what it is; see pg_get_loaded_modules(). */
 #if PG_VERSION_NUM >= 180000
 #define PSEUDO_MODULE_MAGIC(module)	PG_MODULE_MAGIC_EXT(.name = module, .version = PSEUDO_VERSION)
@@ -128,6 +135,17 @@ extern int no_such_variable
 #define PseudoJsonbBuilder	struct { JsonbParseState *state; JsonbValue *result; }
 #define pseudo_push_jsonb(builder, token, value) \
 	((void) ((builder)->result = pushJsonbValue(&(builder)->state, token, value)))
+#endif
+
+/* 19: planning may be part of EXPLAIN. */
+#if PG_VERSION_NUM >= 190000
+#define PSEUDO_PLANNER_PARAMETERS \
+	Query *parse, const char *query_string, int cursorOptions, ParamListInfo boundParams, ExplainState *es
+#define PSEUDO_PLANNER_ARGUMENTS	parse, query_string, cursorOptions, boundParams, es
+#else
+#define PSEUDO_PLANNER_PARAMETERS \
+	Query *parse, const char *query_string, int cursorOptions, ParamListInfo boundParams
+#define PSEUDO_PLANNER_ARGUMENTS	parse, query_string, cursorOptions, boundParams
 #endif
 
 /* 18: columns that are generated when they are read, constraints that are not enforced. */

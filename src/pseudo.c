@@ -12,6 +12,7 @@
 #include "compat.h"
 #include "functions/admin_record.h"
 #include "functions/label.h"
+#include "functions/lookup.h"
 #include "functions/record.h"
 #include "functions/upsert.h"
 #include "keyring/audit.h"
@@ -75,6 +76,7 @@ begin_server(void)
 void
 _PG_init(void)
 {
+	pseudo_lookup_init();
 	pseudo_cache_init();
 	pseudo_upsert_init();
 	pseudo_label_init();

@@ -190,6 +190,16 @@ pseudo_citus_find(PseudoCitus *citus, Relation rel)
 }
 
 /* See citus.h. */
+bool
+pseudo_citus_knows(Oid relid)
+{
+	PseudoCitus citus = {0};
+
+	find_table(&citus, relid);
+	return citus.kind != PSEUDO_CITUS_NONE;
+}
+
+/* See citus.h. */
 const char *
 pseudo_citus_kind_name(PseudoCitusKind kind)
 {

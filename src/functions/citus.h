@@ -32,6 +32,9 @@ typedef struct PseudoCitus
 /* Look up a table or a shard. */
 extern void pseudo_citus_find(PseudoCitus *citus, Relation rel);
 
+/* Returns true if Citus distributes, or manages, the table of this OID. */
+extern bool pseudo_citus_knows(Oid relid);
+
 /* "distributed table" and its like, for messages; not for PSEUDO_CITUS_NONE. */
 extern const char *pseudo_citus_kind_name(PseudoCitusKind kind);
 

@@ -1,0 +1,621 @@
+/*
+ * lookup.c
+ *		Pseudonyms of what a query looks up on other servers: made here.
+ *
+ * Citus and postgres_fdw take a call of ours for one that may give something else for each row.  Citus sends it to
+ * every shard, with the value in it, and postgres_fdw fetches all rows.  So, in a query that reads their tables, a
+ * call that makes deterministic pseudonyms of constants and of the query's parameters is replaced by one more
+ * parameter, before anybody plans the query.
+ *
+ * What that parameter is must not outlive the execution: keys rotate, rights are revoked.
+ *
+ *	- A plan for given parameters (or for none) is made with its value.  It is used once: that is so of custom
+ *	  plans, and a plan without parameters, which PostgreSQL keeps, is declared invalid when it begins to run.
+ *	- A generic plan is made without it, and gets it at the start of each execution.
+ *
+ * A plan keeps the calls in a subplan that nothing refers to and that never runs.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/plannodes.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/planner.h"
+#include "partitioning/partdesc.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "../compat.h"
+#include "citus.h"
+#include "lookup.h"
+
+/* The node id of the subplan that keeps calls, and what makes a plan invalid that has the values of constants. */
+#define KEEPER		(-0x50534555)
+#define KEPT_HASH	0x50534555
+
+/* What is replaced in a query. */
+typedef struct Lookup
+{
+	int			base;			/* parameters that the query has */
+	List	   *calls;			/* parameter base + 1, ...: FuncExpr */
+	List	   *values;			/* Const, or NIL: not known yet */
+	Bitmapset  *hidden;			/* parameters that only the calls refer to */
+} Lookup;
+
+/* The values that were made for a plan that has not begun to run: it need not make them again. */
+static struct
+{
+	int64		serial;
+	Oid			userid;
+	LocalTransactionId transaction;
+}			fresh;
+
+static planner_hook_type next_planner = NULL;
+static ExecutorStart_hook_type next_executor = NULL;
+
+/* ---- Which calls ---- */
+
+extern Datum pseudo_pseudonymize_as(PG_FUNCTION_ARGS);
+extern Datum pseudo_pseudonymize_array_stable(PG_FUNCTION_ARGS);
+extern Datum pseudo_pseudonymize_jsonb_stable(PG_FUNCTION_ARGS);
+extern Datum pseudo_pseudonymize_json_stable(PG_FUNCTION_ARGS);
+extern Datum pseudo_repseudonymize_stable(PG_FUNCTION_ARGS);
+extern Datum pseudo_pseudonyms_of(PG_FUNCTION_ARGS);
+
+/* Returns true if a function may be one of ours that makes pseudonyms, to judge by its name. */
+static bool
+has_our_name(Oid funcid)
+{
+	static const char *const names[] = {
+		"pseudonymize", "pseudonymize_as", "pseudonymize_array", "pseudonymize_json",
+		"repseudonymize", "pseudonyms_of"
+	};
+	char	   *name = funcid < FirstNormalObjectId ? NULL : get_func_name(funcid);
+
+	for (int i = 0; name && i < (int) lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Returns true if a function is written in C. */
+static bool
+is_in_c(Oid funcid)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	bool		in_c = HeapTupleIsValid(tuple) && ((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return in_c;
+}
+
+/*
+ * Returns true if a call, as the planner has simplified it, makes deterministic pseudonyms with the rights of the
+ * current user.
+ */
+static bool
+is_deterministic_call(Node *node)
+{
+	FuncExpr   *call = (FuncExpr *) node;
+	Const	   *role;
+	FmgrInfo	info;
+
+	if (!IsA(node, FuncExpr) || !is_in_c(call->funcid))
+		return false;
+	fmgr_info(call->funcid, &info);
+	if (info.fn_addr == pseudo_pseudonymize_as)
+	{
+		role = linitial(call->args);
+		return IsA(role, Const) && !role->constisnull && !OidIsValid(DatumGetObjectId(role->constvalue));
+	}
+	return info.fn_addr == pseudo_pseudonymize_array_stable || info.fn_addr == pseudo_pseudonymize_jsonb_stable ||
+		info.fn_addr == pseudo_pseudonymize_json_stable || info.fn_addr == pseudo_repseudonymize_stable ||
+		info.fn_addr == pseudo_pseudonyms_of;
+}
+
+/* Walker: returns true if an expression cannot be evaluated before the query runs. */
+static bool
+needs_row(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Var:
+		case T_Aggref:
+		case T_GroupingFunc:
+		case T_WindowFunc:
+		case T_SubLink:
+		case T_SubPlan:
+		case T_AlternativeSubPlan:
+		case T_CaseTestExpr:
+		case T_CoerceToDomainValue:
+		case T_SetToDefault:
+		case T_CurrentOfExpr:
+		case T_NextValueExpr:
+		case T_PlaceHolderVar:
+		case T_Query:
+			return true;
+		case T_Param:
+			return ((Param *) node)->paramkind != PARAM_EXTERN;
+		default:
+			return expression_tree_walker(node, needs_row, context);
+	}
+}
+
+/* The call that makes the pseudonym of something that is the same for all rows, or NULL. */
+static Node *
+make_lookup(FuncExpr *call)
+{
+	Node	   *simple;
+
+	if (call->funcretset || !has_our_name(call->funcid) || needs_row((Node *) call->args, NULL))
+		return NULL;
+	simple = eval_const_expressions(NULL, copyObject((Node *) call));
+	if (!is_deterministic_call(simple) || needs_row(simple, NULL) || expression_returns_set(simple) ||
+		contain_volatile_functions(simple))
+		return NULL;
+	return simple;
+}
+
+/* ---- Which queries ---- */
+
+/* Returns true if a partitioned table has a foreign table among its partitions. */
+static bool
+has_foreign_partition(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	PartitionDesc partitions = RelationGetPartitionDesc(rel, true);
+	bool		found = false;
+
+	for (int i = 0; !found && i < partitions->nparts; i++)
+	{
+		char		kind = get_rel_relkind(partitions->oids[i]);
+
+		found = kind == RELKIND_FOREIGN_TABLE ||
+			(kind == RELKIND_PARTITIONED_TABLE && has_foreign_partition(partitions->oids[i]));
+	}
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/* Walker: returns true if a query reads or writes what is on other servers. */
+static bool
+is_distant(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		return rte->rtekind == RTE_RELATION &&
+			(rte->relkind == RELKIND_FOREIGN_TABLE ||
+			 (rte->relkind == RELKIND_PARTITIONED_TABLE && has_foreign_partition(rte->relid)) ||
+			 pseudo_citus_knows(rte->relid));
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, is_distant, context, QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, is_distant, context);
+}
+
+/* Walker: returns true if there is a call to replace. */
+static bool
+has_calls(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, has_calls, context, 0);
+	return (IsA(node, FuncExpr) && make_lookup((FuncExpr *) node) != NULL) ||
+		expression_tree_walker(node, has_calls, context);
+}
+
+/* Walker: add the numbers of parameters to *context, a Bitmapset. */
+static bool
+find_params(Node *node, void *context)
+{
+	Bitmapset **found = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, find_params, context, 0);
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
+		*found = bms_add_member(*found, ((Param *) node)->paramid);
+	return expression_tree_walker(node, find_params, context);
+}
+
+/* The parameter for a call. */
+static Node *
+make_param(Lookup *lookup, Node *simple, const FuncExpr *call)
+{
+	Param	   *param = makeNode(Param);
+	int			no = 0;
+	ListCell   *cell;
+
+	foreach(cell, lookup->calls)
+	{
+		if (equal(lfirst(cell), simple))
+			break;
+		no++;
+	}
+	if (no == list_length(lookup->calls))
+		lookup->calls = lappend(lookup->calls, simple);
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = lookup->base + no + 1;
+	param->paramtype = exprType((const Node *) call);
+	param->paramtypmod = -1;
+	param->paramcollid = exprCollation((const Node *) call);
+	param->location = call->location;
+	return (Node *) param;
+}
+
+/* Mutator: replace the calls. */
+static Node *
+replace_calls(Node *node, void *context)
+{
+	Node	   *simple;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Query))
+		return (Node *) query_tree_mutator((Query *) node, replace_calls, context, 0);
+	if (IsA(node, FuncExpr) && (simple = make_lookup((FuncExpr *) node)) != NULL)
+		return make_param(context, simple, (FuncExpr *) node);
+	return expression_tree_mutator(node, replace_calls, context);
+}
+
+/* ---- Values ---- */
+
+/* What a call gives now, as a constant in the current memory context. */
+static Const *
+evaluate_call(Node *call, ParamListInfo params)
+{
+	EState	   *estate = CreateExecutorState();
+	MemoryContext caller = MemoryContextSwitchTo(estate->es_query_cxt);
+	Oid			type = exprType(call);
+	int16		len;
+	bool		by_value;
+	bool		isnull;
+	Datum		value;
+
+	estate->es_param_list_info = params;
+	value = ExecEvalExprSwitchContext(ExecPrepareExpr((Expr *) call, estate),
+									  GetPerTupleExprContext(estate), &isnull);
+	MemoryContextSwitchTo(caller);
+	get_typlenbyval(type, &len, &by_value);
+	if (isnull)
+		value = (Datum) 0;
+	else if (len == -1)
+		value = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+	else
+		value = datumCopy(value, by_value, len);
+	FreeExecutorState(estate);
+	return makeConst(type, -1, exprCollation(call), len, value, isnull, by_value);
+}
+
+/* What all calls give now. */
+static List *
+evaluate_calls(List *calls, ParamListInfo params)
+{
+	List	   *values = NIL;
+	ListCell   *cell;
+
+	foreach(cell, calls)
+		values = lappend(values, evaluate_call(lfirst(cell), params));
+	return values;
+}
+
+/* A query's parameters without the hidden ones, and the values of calls as those behind number base. */
+static ParamListInfo
+extend_params(ParamListInfo params, const Lookup *lookup)
+{
+	int			n = params ? params->numParams : 0;
+	ParamListInfo all = makeParamList(Max(n, lookup->base + list_length(lookup->values)));
+	ParamListInfo copy = n > 0 ? copyParamList(params) : NULL;
+	ListCell   *cell;
+
+	memset(all->params, 0, all->numParams * sizeof(ParamExternData));
+	for (int i = 0; i < n; i++)
+	{
+		/* Citus may send others also those that no shard needs. */
+		if (!bms_is_member(i + 1, lookup->hidden))
+			all->params[i] = copy->params[i];
+	}
+	foreach(cell, lookup->values)
+	{
+		Const	   *value = lfirst(cell);
+		ParamExternData *param = &all->params[lookup->base + foreach_current_index(cell)];
+
+		param->value = value->constvalue;
+		param->isnull = value->constisnull;
+		param->pflags = PARAM_FLAG_CONST;
+		param->ptype = value->consttype;
+	}
+	return all;
+}
+
+/* Walker: returns true if a parameter has no value among *context. */
+static bool
+lacks_value(Node *node, void *context)
+{
+	ParamListInfo params = context;
+	int			id;
+	ParamExternData room;
+	ParamExternData *param;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Param))
+		return expression_tree_walker(node, lacks_value, context);
+	id = ((Param *) node)->paramid;
+	if (params == NULL || id > params->numParams)
+		return true;
+	param = params->paramFetch ? params->paramFetch(params, id, true, &room) : &params->params[id - 1];
+	return !OidIsValid(param->ptype);
+}
+
+/* ---- Planning ---- */
+
+/* Replace the calls of a query in lookup; returns the query to plan. */
+static Query *
+replace_lookups(Query *query, Lookup *lookup, ParamListInfo params)
+{
+	Bitmapset  *before = NULL;
+	Bitmapset  *after = NULL;
+
+	if (query->commandType == CMD_UTILITY || !has_calls((Node *) query, NULL) || !is_distant((Node *) query, NULL))
+		return query;
+	(void) find_params((Node *) query, &before);
+	lookup->base = Max(bms_prev_member(before, -1), params ? params->numParams : 0);
+	lookup->base = Max(lookup->base, 0);
+	query = (Query *) replace_calls((Node *) query, lookup);
+	(void) find_params((Node *) query, &after);
+	lookup->hidden = bms_difference(before, after);
+	return query;
+}
+
+/* Add an expression to what is kept. */
+static List *
+keep_expr(List *kept, void *expr)
+{
+	return lappend(kept, makeTargetEntry((Expr *) expr, (AttrNumber) (list_length(kept) + 1), NULL, false));
+}
+
+/* Add a number to what is kept. */
+static List *
+keep_number(List *kept, int64 number)
+{
+	return keep_expr(kept, makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(number),
+									 false, FLOAT8PASSBYVAL));
+}
+
+/*
+ * Keep what a plan's executions need: base; the serial number of its values, or 0; how many parameters are hidden,
+ * and those; all calls, each with its value, if the plan has values.
+ */
+static void
+keep_lookup(PlannedStmt *plan, const Lookup *lookup)
+{
+	Result	   *keeper = makeNode(Result);
+	List	   *kept = keep_number(NIL, lookup->base);
+	int			hidden = -1;
+	ListCell   *cell;
+
+	kept = keep_number(kept, lookup->values ? fresh.serial : 0);
+	kept = keep_number(kept, bms_num_members(lookup->hidden));
+	while ((hidden = bms_next_member(lookup->hidden, hidden)) >= 0)
+		kept = keep_number(kept, hidden);
+	foreach(cell, lookup->calls)
+	{
+		fix_opfuncids(lfirst(cell));
+		kept = keep_expr(kept, lfirst(cell));
+		if (lookup->values)
+			kept = keep_expr(kept, list_nth(lookup->values, foreach_current_index(cell)));
+	}
+	keeper->plan.targetlist = kept;
+	keeper->plan.plan_node_id = KEEPER;
+	plan->subplans = lappend(plan->subplans, keeper);
+	if (lookup->values && lookup->base == 0)
+	{
+		PlanInvalItem *item = makeNode(PlanInvalItem);
+
+		item->cacheId = PROCOID;
+		item->hashValue = KEPT_HASH;
+		plan->invalItems = lappend(plan->invalItems, item);
+	}
+}
+
+/* Plan a query whose calls have been replaced. */
+static PlannedStmt *
+plan_lookups(PSEUDO_PLANNER_PARAMETERS, Lookup *lookup)
+{
+	PlannedStmt *plan;
+
+	if (!lacks_value((Node *) lookup->calls, boundParams))
+	{
+		lookup->values = evaluate_calls(lookup->calls, boundParams);
+		boundParams = extend_params(boundParams, lookup);
+	}
+	plan = next_planner ? next_planner(PSEUDO_PLANNER_ARGUMENTS) : standard_planner(PSEUDO_PLANNER_ARGUMENTS);
+	if (lookup->values)
+	{
+		fresh.serial++;
+		fresh.userid = GetUserId();
+		fresh.transaction = pseudo_local_transaction();
+	}
+	keep_lookup(plan, lookup);
+	return plan;
+}
+
+/* Hook: a query is planned. */
+static PlannedStmt *
+plan_query(PSEUDO_PLANNER_PARAMETERS)
+{
+	Lookup		lookup = {0};
+
+	parse = replace_lookups(parse, &lookup, boundParams);
+	if (lookup.calls != NIL)
+		return plan_lookups(PSEUDO_PLANNER_ARGUMENTS, &lookup);
+	return next_planner ? next_planner(PSEUDO_PLANNER_ARGUMENTS) : standard_planner(PSEUDO_PLANNER_ARGUMENTS);
+}
+
+/* ---- Execution ---- */
+
+/* The subplan of a plan that keeps its calls, or NULL. */
+static Result *
+find_keeper(const PlannedStmt *plan)
+{
+	Result	   *last = plan->subplans ? llast(plan->subplans) : NULL;
+
+	return last && IsA(last, Result) && last->plan.plan_node_id == KEEPER ? last : NULL;
+}
+
+/* An expression that it keeps. */
+static void *
+kept_expr(const Result *keeper, int no)
+{
+	return list_nth_node(TargetEntry, keeper->plan.targetlist, no)->expr;
+}
+
+/* A number that it keeps. */
+static int64
+kept_number(const Result *keeper, int no)
+{
+	return DatumGetInt64(((Const *) kept_expr(keeper, no))->constvalue);
+}
+
+/* Read what it keeps; returns the serial number of the values. */
+static int64
+read_lookup(const Result *keeper, Lookup *lookup)
+{
+	int64		serial = kept_number(keeper, 1);
+	int			no = 3 + (int) kept_number(keeper, 2);
+
+	memset(lookup, 0, sizeof(Lookup));
+	lookup->base = (int) kept_number(keeper, 0);
+	for (int i = 3; i < no; i++)
+		lookup->hidden = bms_add_member(lookup->hidden, (int) kept_number(keeper, i));
+	while (no < list_length(keeper->plan.targetlist))
+	{
+		lookup->calls = lappend(lookup->calls, kept_expr(keeper, no++));
+		if (serial != 0)
+			lookup->values = lappend(lookup->values, kept_expr(keeper, no++));
+	}
+	return serial;
+}
+
+/* Were these values made just now? */
+static bool
+is_fresh(int64 serial)
+{
+	bool		result = serial == fresh.serial && fresh.userid == GetUserId() &&
+		fresh.transaction == pseudo_local_transaction();
+
+	/* Once: for what is executed again they are made again. */
+	fresh.userid = InvalidOid;
+	return result;
+}
+
+/*
+ * Check that the values in a plan are those of now: an execution follows the planning, but by a message of the
+ * protocol later it may be.
+ */
+static void
+check_values(const Lookup *lookup, ParamListInfo params)
+{
+	if (!equal(lookup->values, evaluate_calls(lookup->calls, params)))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not use a plan because its pseudonyms are other ones by now"),
+				 errdetail("The keyring has changed since the statement was planned."),
+				 errhint("Run the statement again.")));
+}
+
+/* Give an execution the values of its calls. */
+static void
+add_values(QueryDesc *query, const Result *keeper)
+{
+	Lookup		lookup;
+	int64		serial = read_lookup(keeper, &lookup);
+
+	/*
+	 * PostgreSQL may keep a plan of a query without parameters: not beyond
+	 * this.
+	 */
+	if (serial != 0 && lookup.base == 0)
+		CallSyscacheCallbacks(PROCOID, KEPT_HASH);
+	if (serial == 0)
+		lookup.values = evaluate_calls(lookup.calls, query->params);
+	else if (!is_fresh(serial))
+		check_values(&lookup, query->params);
+	query->params = extend_params(query->params, &lookup);
+}
+
+/* Returns true if a generic plan is only shown. */
+static bool
+only_shows(const QueryDesc *query, const Result *keeper, int eflags)
+{
+	return (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 && query->params == NULL && kept_number(keeper, 1) == 0;
+}
+
+/* Hook: a plan is about to be executed. */
+static void
+start_plan(QueryDesc *query, int eflags)
+{
+	Result	   *keeper = find_keeper(query->plannedstmt);
+
+	if (keeper != NULL && !only_shows(query, keeper, eflags))
+		add_values(query, keeper);
+	if (next_executor)
+		next_executor(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
+}
+
+/*
+ * Refuse to be loaded in the middle of a statement where Citus is: that one has been planned without us, and its
+ * values would be sent to other nodes.
+ */
+static void
+check_time(void)
+{
+	if (process_shared_preload_libraries_in_progress || debug_query_string == NULL ||
+		GetConfigOption("citus.shard_count", true, false) == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("pseudo must be preloaded where Citus is"),
+			 errhint("On each node, set shared_preload_libraries = 'citus, pseudo' and restart.")));
+}
+
+/* See lookup.h. */
+void
+pseudo_lookup_init(void)
+{
+	check_time();
+	next_planner = planner_hook;
+	planner_hook = plan_query;
+	next_executor = ExecutorStart_hook;
+	ExecutorStart_hook = start_plan;
+}

@@ -1,0 +1,144 @@
+--
+-- What a query looks up in foreign tables: the pseudonym is made here, and the other server is asked for it.
+--
+\pset format unaligned
+\pset tuples_only on
+SET client_min_messages = warning;
+SET search_path = pseudo, public;
+CREATE SCHEMA lk;
+CREATE EXTENSION postgres_fdw SCHEMA lk;
+SELECT t.keyring('lookup');
+SELECT pseudo_create_key('lookup');
+CREATE FUNCTION lk.p(value text) RETURNS text LANGUAGE sql AS $$ SELECT pseudonymize(value, true, keyring => 'lookup') $$;
+CREATE TABLE lk.people (id int, email text, more text);
+INSERT INTO lk.people SELECT n, lk.p(n || '@example.com') FROM generate_series(1, 9) n;
+DO $$
+BEGIN
+  EXECUTE format('CREATE SERVER loopback FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host %L, port %L, dbname %L)',
+                 split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database());
+END
+$$;
+CREATE USER MAPPING FOR CURRENT_USER SERVER loopback;
+CREATE FOREIGN TABLE lk.there (id int, email text, more text) SERVER loopback OPTIONS (schema_name 'lk', table_name 'people');
+CREATE TABLE lk.parted (id int, email text, more text) PARTITION BY RANGE (id);
+CREATE TABLE lk.here PARTITION OF lk.parted FOR VALUES FROM (100) TO (200);
+CREATE TABLE lk.deeper PARTITION OF lk.parted FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (id);
+CREATE FOREIGN TABLE lk.part PARTITION OF lk.deeper FOR VALUES FROM (0) TO (50) SERVER loopback OPTIONS (schema_name 'lk', table_name 'people');
+-- what a plan asks the other server, and what it filters here, with names for pseudonyms
+CREATE FUNCTION lk.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS
+$$
+DECLARE
+  line text;
+BEGIN
+  FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
+    CONTINUE WHEN line !~ '(Remote SQL|Filter): ';
+    FOR n IN 1 .. 9 LOOP
+      line := replace(line, lk.p(n || '@example.com'), '<' || n || '>');
+    END LOOP;
+    RETURN NEXT regexp_replace(ltrim(line), '\$0|\(InitPlan 1\)\.col1', 'InitPlan');
+  END LOOP;
+END
+$$;
+-- The place of a call does not matter, nor the way its arguments are given.
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = pseudonymize('1@example.com', true, '', 'lookup')$$);
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = pseudonymize(keyring => 'lookup', value => lower('2@EXAMPLE.com'), deterministic => true)$$);
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = pseudonymize_as('current_user', '2@example.com', keyring => 'lookup')$$);
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = ANY (pseudonyms_of('3@example.com', keyring => 'lookup'))$$);
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = ANY (pseudonymize_array('{3@example.com,4@example.com}', true, keyring => 'lookup'))$$);
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = pseudonymize_json('{"e": "3@example.com"}', '{e}', true, keyring => 'lookup') ->> 'e'$$);
+SELECT lk.plan($$WITH c AS MATERIALIZED (SELECT id FROM lk.there WHERE email = pseudonymize('5@example.com', true, '', 'lookup')) SELECT * FROM c$$);
+SELECT lk.plan($$SELECT (SELECT id FROM lk.there WHERE email = pseudonymize('5@example.com', true, '', 'lookup') AND id > 0)$$);
+SELECT lk.plan($$SELECT id FROM lk.parted WHERE email = pseudonymize('5@example.com', true, '', 'lookup') AND id < 50$$);
+SELECT id FROM lk.there WHERE email = pseudonymize('6@example.com', true, '', 'lookup');
+SELECT id FROM lk.parted WHERE email IN (pseudonymize('6@example.com', true, '', 'lookup'), pseudonymize('7@example.com', true, '', 'lookup')) ORDER BY id;
+SELECT id FROM lk.there WHERE email = pseudonymize(NULL, true, '', 'lookup');
+SELECT count(*), pseudonymize('6@example.com', true, '', 'lookup') = lk.p('6@example.com') FROM lk.there GROUP BY 2;
+-- Statements that write.
+SELECT lk.plan($$UPDATE lk.there SET more = pseudonymize('8@example.com', true, '', 'lookup') WHERE email = pseudonymize('1@example.com', true, '', 'lookup')$$);
+UPDATE lk.there SET more = pseudonymize('8@example.com', true, '', 'lookup') WHERE email = pseudonymize('1@example.com', true, '', 'lookup');
+SELECT id, reidentify(more, keyring => 'lookup') FROM lk.people WHERE more IS NOT NULL;
+SELECT lk.plan($$DELETE FROM lk.there WHERE email = pseudonymize('1@example.com', true, '', 'lookup')$$);
+-- Left alone: tables of this server; what depends on a row; random mode; a role's rights.
+SELECT lk.plan($$SELECT id FROM lk.people WHERE email = pseudonymize('1@example.com', true, '', 'lookup')$$);
+SELECT lk.plan($$SELECT id FROM lk.here WHERE email = pseudonymize('1@example.com', true, '', 'lookup')$$);
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = pseudonymize(id::text, true, '', 'lookup')$$);
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = pseudonymize((SELECT id::text FROM lk.people LIMIT 1), true, '', 'lookup')$$);
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = pseudonymize('1@example.com', id > 0, '', 'lookup')$$);
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = pseudonymize('1@example.com', false, '', 'lookup')$$);
+CREATE FUNCTION lk.pseudonymize(text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN $1; END $$;
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = lk.pseudonymize('x')$$);
+-- Prepared: plans for their parameters, and one for all.
+PREPARE find(text, int) AS SELECT id, $2 AS n FROM lk.there WHERE email = pseudonymize($1, true, '', 'lookup') AND id > $2;
+EXECUTE find('2@example.com', 0);
+SELECT lk.plan($$EXECUTE find('2@example.com', 0)$$);
+SET plan_cache_mode = force_generic_plan;
+EXECUTE find('2@example.com', 0);
+EXECUTE find('3@example.com', 1);
+EXECUTE find('3@example.com', 4);
+EXECUTE find(NULL, 1);
+SELECT lk.plan($$EXECUTE find('2@example.com', 0)$$);
+RESET plan_cache_mode;
+-- A parameter that is asked for by itself, too, is still there.
+PREPARE twice(text) AS SELECT id, $1 FROM lk.there WHERE email = pseudonymize($1, true, '', 'lookup');
+EXECUTE twice('4@example.com');
+SET plan_cache_mode = force_generic_plan;
+EXECUTE twice('5@example.com');
+RESET plan_cache_mode;
+-- What has no parameters is planned for each execution: keys and rights are those of now.
+PREPARE one AS SELECT id FROM lk.there WHERE email = pseudonymize('7@example.com', true, '', 'lookup');
+EXECUTE one;
+EXECUTE one;
+SELECT pseudo_create_key('lookup', make_primary => true);
+EXECUTE one;
+EXECUTE find('7@example.com', 0);
+SELECT id FROM lk.there WHERE email = ANY (pseudonyms_of('7@example.com', keyring => 'lookup'));
+SELECT pseudo_set_primary_key('lookup', (SELECT key_ids[1] FROM pseudo_keyrings WHERE name = 'lookup'));
+EXECUTE one;
+SET plan_cache_mode = force_generic_plan;
+EXECUTE one;
+EXECUTE find('7@example.com', 0);
+CREATE ROLE lookup_reader;
+GRANT USAGE ON SCHEMA pseudo, lk TO lookup_reader;
+GRANT SELECT ON lk.there TO lookup_reader;
+GRANT USAGE ON FOREIGN SERVER lookup TO lookup_reader;
+SET ROLE lookup_reader;
+SELECT t.err('EXECUTE one');
+SELECT t.err($$EXECUTE find('7@example.com', 0)$$);
+SELECT t.err($$SELECT id FROM lk.there WHERE email = pseudonymize('7@example.com', true, '', 'lookup')$$);
+RESET ROLE;
+RESET plan_cache_mode;
+-- Cursors, COPY, CREATE TABLE AS.
+BEGIN;
+DECLARE c CURSOR FOR SELECT id FROM lk.there WHERE email = pseudonymize('7@example.com', true, '', 'lookup');
+FETCH ALL c;
+COMMIT;
+COPY (SELECT id FROM lk.there WHERE email = pseudonymize('7@example.com', true, '', 'lookup')) TO STDOUT;
+CREATE TABLE lk.made AS EXECUTE find('7@example.com', 0);
+TABLE lk.made;
+-- PL/pgSQL: variables are parameters.
+CREATE FUNCTION lk.find(value text) RETURNS int LANGUAGE plpgsql AS
+$$
+DECLARE
+  found int;
+  unused record;
+BEGIN
+  SELECT id INTO found FROM lk.there WHERE email = pseudonymize(value, true, '', 'lookup');
+  RETURN found;
+END
+$$;
+SELECT lk.find(n || '@example.com') FROM generate_series(1, 9) n;
+-- A plan of an SQL function may live longer than its pseudonym: it is not used.
+CREATE FUNCTION lk.seven() RETURNS int LANGUAGE sql AS $$ SELECT id FROM lk.there WHERE email = pseudonymize('7@example.com', true, '', 'lookup') $$;
+CREATE FUNCTION lk.rotate(n int) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN CASE n WHEN 2 THEN pseudo_create_key('lookup', make_primary => true) END; END $$;
+SELECT array_agg(lk.seven()) FROM generate_series(1, 3);
+-- (since PostgreSQL 18 it is planned again)
+SELECT t.err('SELECT lk.seven(), lk.rotate(n) FROM generate_series(1, 3) n')
+  = CASE WHEN current_setting('server_version_num')::int < 180000 THEN '40001: could not use a plan because its pseudonyms are other ones by now
+  detail: The keyring has changed since the statement was planned.
+  hint: Run the statement again.' ELSE 'no error' END;
+DROP OWNED BY lookup_reader;
+DROP ROLE lookup_reader;
+DROP SERVER loopback CASCADE;
+DROP SERVER lookup;
+SELECT t.run(format('rm -f %s', t.path('lookup')));
+DROP SCHEMA lk CASCADE;
