@@ -9,11 +9,11 @@ copy_tree() {
 		--exclude='*.o' --exclude='*.bc' --exclude='*.so' -cf - . | tar -C "$work/tree" --no-same-owner -xf -
 	mkdir -p "$work/tree/tmp_check"
 	chown -R "$server_user" "$work/tree"
-	# A file of another user, for 004, in a folder that root alone can write to.
+	# A file and a folder of another user, for 004, in a folder that root alone can write to.
 	if [ "$(id -u)" -eq 0 ]; then
-		mkdir -m 755 "$work/strange"
+		mkdir -m 755 "$work/strange" "$work/strange/folder"
 		echo '{}' > "$work/strange/keyring.json"
-		chown nobody "$work/strange/keyring.json"
+		chown daemon "$work"/strange/*
 	fi
 }
 
