@@ -26,6 +26,7 @@ need_test_tools() {
 	have s390x-linux-gnu-gcc || missing+=(gcc-s390x-linux-gnu libc6-dev-s390x-cross)
 	have i686-linux-gnu-gcc || missing+=(gcc-i686-linux-gnu libc6-dev-i386-cross)
 	have qemu-aarch64-static || have qemu-aarch64 || missing+=(qemu-user-static)
+	have git || missing+=(git)
 	have mmdebstrap || missing+=(mmdebstrap)
 	have patchelf || missing+=(patchelf)
 	[ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}" || true
