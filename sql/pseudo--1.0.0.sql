@@ -465,6 +465,172 @@ LANGUAGE C;
 COMMENT ON PROCEDURE repseudonymize_table(regclass, text[], text, text, integer, boolean)
 IS 'moves the pseudonyms in columns of a table to the primary key, in batches; dry_run counts them';
 
+-- More than one node: Citus creates the extension and the keyrings on all of them, and knows nothing of the rights on
+-- what an extension has made.
+
+CREATE FUNCTION pseudo_grants(
+	OUT kind text,
+	OUT object text,
+	OUT grantee text,
+	OUT privilege text,
+	OUT grantable boolean)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH member AS (
+	SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON d.refclassid = e.tableoid AND d.refobjid = e.oid
+	WHERE e.extname = 'pseudo' AND d.deptype = 'e'),
+object (kind, classid, objid, owner, acl) AS (
+	SELECT 'ROUTINE', tableoid, oid, proowner, coalesce(proacl, acldefault('f', proowner)) FROM pg_proc
+	UNION ALL SELECT 'TYPE', tableoid, oid, typowner, coalesce(typacl, acldefault('T', typowner)) FROM pg_type
+		WHERE typrelid = 0 AND typelem = 0
+	UNION ALL SELECT 'TABLE', tableoid, oid, relowner, coalesce(relacl, acldefault('r', relowner)) FROM pg_class
+		WHERE relkind IN ('r', 'v')
+	UNION ALL SELECT 'FOREIGN DATA WRAPPER', tableoid, oid, fdwowner, coalesce(fdwacl, acldefault('F', fdwowner))
+		FROM pg_foreign_data_wrapper)
+SELECT o.kind, (pg_identify_object(o.classid, o.objid, 0)).identity,
+	CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+	a.privilege_type, bool_or(a.is_grantable)
+FROM (SELECT object.* FROM object JOIN member USING (classid, objid)
+	UNION ALL SELECT 'FOREIGN SERVER', s.tableoid, s.oid, s.srvowner, coalesce(s.srvacl, acldefault('S', s.srvowner))
+		FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+			JOIN member ON classid = w.tableoid AND objid = w.oid) o
+	CROSS JOIN LATERAL aclexplode(o.acl) a
+WHERE a.grantee <> o.owner
+GROUP BY 1, 2, 3, 4
+$$;
+COMMENT ON FUNCTION pseudo_grants()
+IS 'the rights on keyrings and on what the extension made, on this node, without those of owners';
+
+CREATE FUNCTION pseudo_take_grants(wanted jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	command text;
+BEGIN
+	FOR command IN
+		WITH old AS (SELECT * FROM @extschema@.pseudo_grants()),
+		new AS (SELECT * FROM jsonb_to_recordset(wanted)
+			AS w (kind text, object text, grantee text, privilege text, grantable boolean))
+		SELECT c FROM (
+			SELECT 1, format('REVOKE %s ON %s %s FROM %s CASCADE', privilege, kind, object, grantee)
+				FROM (TABLE old EXCEPT TABLE new) r
+			UNION ALL SELECT 2, format('GRANT %s ON %s %s TO %s', privilege, kind, object, grantee)
+					|| CASE WHEN grantable THEN ' WITH GRANT OPTION' ELSE '' END
+				FROM (TABLE new EXCEPT TABLE old) g) AS commands (no, c)
+		ORDER BY no, c
+	LOOP
+		EXECUTE command;
+	END LOOP;
+	-- What a role has from another one than the owner is not revoked so.
+	IF EXISTS ((SELECT * FROM @extschema@.pseudo_grants()) EXCEPT SELECT * FROM jsonb_to_recordset(wanted)
+			AS w (kind text, object text, grantee text, privilege text, grantable boolean)) THEN
+		RAISE EXCEPTION 'could not revoke all rights that the coordinator does not grant'
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'Revoke on this node what others than the owner have granted.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION pseudo_take_grants(jsonb)
+IS 'makes the rights that pseudo_grants shows these: what pseudo_sync_grants calls on other nodes';
+
+CREATE FUNCTION pseudo_run_on_other_nodes(command text) RETURNS void
+AS 'MODULE_PATHNAME', 'pseudo_run_on_other_nodes'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION pseudo_run_on_other_nodes(text)
+IS 'runs a command on all other nodes of Citus, in this transaction; for superusers';
+
+CREATE FUNCTION pseudo_sync_grants() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM @extschema@.pseudo_run_on_other_nodes(format('SELECT %s.pseudo_take_grants(%L)', '@extschema@',
+		(SELECT coalesce(jsonb_agg(g), '[]') FROM @extschema@.pseudo_grants() g)));
+END
+$$;
+COMMENT ON FUNCTION pseudo_sync_grants()
+IS 'gives all nodes of Citus the rights on keyrings and on what the extension made that this one has, the coordinator';
+
+CREATE FUNCTION pseudo_grants_changed() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	is_coordinator boolean;
+BEGIN
+	-- An extension's script runs on each node by itself.
+	IF to_regprocedure('pg_catalog.citus_is_coordinator()') IS NULL
+		OR EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE in_extension) THEN
+		RETURN;
+	END IF;
+	EXECUTE 'SELECT pg_catalog.citus_is_coordinator()' INTO is_coordinator;
+	-- Rows that this transaction wrote; or others since it began, which costs a synchronization.
+	IF is_coordinator AND EXISTS (
+		SELECT FROM pg_depend d JOIN pg_extension e ON d.refclassid = e.tableoid AND d.refobjid = e.oid
+			JOIN (SELECT tableoid, oid, xmin FROM pg_proc UNION ALL SELECT tableoid, oid, xmin FROM pg_type
+				UNION ALL SELECT tableoid, oid, xmin FROM pg_class
+				UNION ALL SELECT tableoid, oid, xmin FROM pg_foreign_data_wrapper
+				UNION ALL SELECT w.tableoid, w.oid, s.xmin FROM pg_foreign_data_wrapper w
+					JOIN pg_foreign_server s ON s.srvfdw = w.oid) o
+				ON d.classid = o.tableoid AND d.objid = o.oid
+		WHERE e.extname = 'pseudo' AND d.deptype = 'e' AND age(o.xmin) <= age(pg_current_xact_id()::xid))
+	THEN
+		PERFORM @extschema@.pseudo_sync_grants();
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION pseudo_grants_changed()
+IS 'what the event trigger pseudo_grants calls: pseudo_sync_grants() on the coordinator of Citus';
+
+CREATE EVENT TRIGGER pseudo_grants ON ddl_command_end WHEN TAG IN ('GRANT', 'REVOKE', 'DROP OWNED')
+	EXECUTE FUNCTION pseudo_grants_changed();
+COMMENT ON EVENT TRIGGER pseudo_grants
+IS 'keeps the rights on pseudonyms alike on all nodes of Citus';
+
+CREATE FUNCTION pseudo_node_differences(
+	OUT node text,
+	OUT difference text)
+RETURNS SETOF record
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	ask CONSTANT text := $query$
+		SELECT jsonb_build_object('version', extversion,
+			'grants', (SELECT coalesce(jsonb_agg(format('%s on %s %s to %s', privilege
+					|| CASE WHEN grantable THEN ' with grant option' ELSE '' END, lower(kind), object, grantee)), '[]')
+				FROM @extschema@.pseudo_grants()),
+			'keys', (SELECT coalesce(jsonb_object_agg(name, coalesce(error,
+					format('%s %s %s', primary_key_id, statuses, fingerprints))), '{}') FROM @extschema@.pseudo_keyrings))
+		FROM pg_catalog.pg_extension WHERE extname = 'pseudo' $query$;
+	here jsonb;
+BEGIN
+	IF to_regprocedure('pg_catalog.run_command_on_workers(text,boolean)') IS NULL THEN
+		RETURN;
+	END IF;
+	EXECUTE ask INTO STRICT here;
+	RETURN QUERY EXECUTE $query$
+		WITH answer AS (SELECT format('%s:%s', nodename, nodeport) AS node, success, result
+			FROM pg_catalog.run_command_on_workers($2)),
+		there AS (SELECT a.node, a.result::jsonb AS has FROM answer a WHERE success AND result <> '')
+		SELECT a.node, coalesce(nullif(result, ''), 'the extension is missing') FROM answer a WHERE NOT success OR result = ''
+		UNION ALL SELECT t.node, format('version %s of the extension', has ->> 'version') FROM there t
+			WHERE has -> 'version' <> $1 -> 'version'
+		UNION ALL SELECT t.node, 'more: ' || g FROM there t, jsonb_array_elements_text(has -> 'grants') g
+			WHERE NOT $1 -> 'grants' ? g
+		UNION ALL SELECT t.node, 'missing: ' || g FROM there t, jsonb_array_elements_text($1 -> 'grants') g
+			WHERE NOT has -> 'grants' ? g
+		UNION ALL SELECT t.node, format('keyring "%s": other keys', k) FROM there t, jsonb_object_keys($1 -> 'keys' || has -> 'keys') k
+			WHERE $1 -> 'keys' -> k IS DISTINCT FROM has -> 'keys' -> k
+		ORDER BY 1, 2 $query$ USING here, ask;
+END
+$$;
+COMMENT ON FUNCTION pseudo_node_differences()
+IS 'what differs from this node on other nodes of Citus: rights, keys, version; no row where all is alike';
+
 -- Rights.  Default privileges may have given some to others, or taken some from PUBLIC: nothing of that stays.
 -- Nobody but the owner has what PostgreSQL itself calls, the type, the two functions that are the rights, and
 -- pseudo_stats_reset.

@@ -110,6 +110,9 @@ section_memcheck() {
 	count "memcheck of the server" $((bad == 0)) "$bad" "$build/memcheck.log"
 }
 
+# What no registry has: a test that skips for want of it is named, and is no failure in CI.  Who has built it runs the test.
+may_be_missing='Citus is not installed beside this PostgreSQL'
+
 # TAP tests: the suite's name, a setting for their environment, the files.
 run_tap() {
 	local suite_log=$build/${1//[^A-Za-z0-9_]/-}.log status pgxs_src name clean=()
@@ -136,7 +139,9 @@ run_tap() {
 		"$(grep -E '^not ok [0-9]' "$suite_log" | grep -cv '# TODO')" "$suite_log"
 	if grep -qiE '^(ok .*|1\.\.0 .*)# skip' "$suite_log"; then
 		grep -iE '^(ok .*|1\.\.0 .*)# skip' "$suite_log" | sed 's/^/skipped: /'
-		[ "${CI:-}" != true ] || count "$1, skipped in CI" 0 1
+		if [ "${CI:-}" = true ] && grep -iE '^(ok .*|1\.\.0 .*)# skip' "$suite_log" | grep -qv "$may_be_missing"; then
+			count "$1, skipped in CI" 0 1
+		fi
 	fi
 	if [ $status -ne 0 ]; then
 		grep -A 9 -E '^# +Failed test' "$suite_log" | head -n 100

@@ -9,11 +9,15 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
+#include "../compat.h"
 #include "citus.h"
+
+PG_FUNCTION_INFO_V1(pseudo_run_on_other_nodes);
 
 /* Open a table of Citus's by its name, or NULL. */
 static Relation
@@ -214,4 +218,32 @@ pseudo_citus_kind_name(PseudoCitusKind kind)
 		default:
 			return "table";
 	}
+}
+
+/*
+ * pseudo_run_on_other_nodes(command text)
+ *
+ * By a function of Citus's library that SQL cannot call: what it runs is committed, or rolled back, with this
+ * transaction.
+ */
+Datum
+pseudo_run_on_other_nodes(PG_FUNCTION_ARGS)
+{
+	PGFunction	run = NULL;
+
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be superuser to run commands on other nodes"),
+				 errhint("Ask a superuser.")));
+	if (OidIsValid(get_relname_relid("pg_dist_node", PG_CATALOG_NAMESPACE)))
+		run = load_external_function("$libdir/citus", "execute_command_on_remote_nodes_as_user", false, NULL);
+	if (run == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this database has no other nodes that commands can be run on"),
+				 errhint("This needs Citus 13 or later.")));
+	DirectFunctionCall2(run, PG_GETARG_DATUM(0),
+						CStringGetTextDatum(GetUserNameFromId(GetUserId(), false)));
+	PG_RETURN_VOID();
 }

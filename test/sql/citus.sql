@@ -70,3 +70,35 @@ DROP SCHEMA ci CASCADE;
 SET allow_system_table_mods = on;
 DROP TABLE pg_catalog.pg_dist_partition, pg_catalog.pg_dist_shard;
 RESET allow_system_table_mods;
+-- Rights on other nodes: here there is none; and what another node does.
+SELECT t.err('SELECT pseudo_sync_grants()');
+SELECT * FROM pseudo_node_differences();
+CREATE ROLE citus_a;
+CREATE ROLE "citus b";
+GRANT USAGE ON SCHEMA pseudo TO citus_a, "citus b";
+SELECT jsonb_agg(g) AS before FROM pseudo_grants() g \gset
+GRANT EXECUTE ON FUNCTION reidentify TO "citus b" WITH GRANT OPTION;
+GRANT EXECUTE ON PROCEDURE pseudonymize_table TO citus_a;
+GRANT USAGE ON TYPE pseudo_role TO citus_a;
+GRANT SELECT, DELETE ON pseudo_progress TO citus_a;
+GRANT USAGE ON FOREIGN SERVER pseudo TO citus_a;
+REVOKE EXECUTE ON FUNCTION pseudonym_key_id FROM PUBLIC;
+SELECT jsonb_agg(g) AS after FROM pseudo_grants() g \gset
+CREATE FUNCTION t.grants_differ(a jsonb, b jsonb) RETURNS SETOF text LANGUAGE sql AS
+$$ SELECT line FROM jsonb_array_elements(a) g, concat_ws(' ', g ->> 'privilege', g ->> 'kind', regexp_replace(g ->> 'object', '\(.*', ''), g ->> 'grantee', g ->> 'grantable') line
+     WHERE NOT b @> jsonb_build_array(g) ORDER BY line COLLATE "C" $$;
+SELECT t.grants_differ(:'after', :'before');
+SELECT t.grants_differ(:'before', :'after');
+SELECT pseudo_take_grants(:'before');
+SELECT t.grants_differ(jsonb_agg(g), :'before'), t.grants_differ(:'before', jsonb_agg(g)) FROM pseudo_grants() g;
+SELECT pseudo_take_grants(:'after');
+SELECT t.grants_differ(jsonb_agg(g), :'after'), t.grants_differ(:'after', jsonb_agg(g)) FROM pseudo_grants() g;
+-- What somebody else has granted cannot be revoked so, and nothing is changed.
+SET ROLE "citus b";
+GRANT EXECUTE ON FUNCTION reidentify TO citus_a;
+RESET ROLE;
+SELECT t.err(format('SELECT pseudo_take_grants(%L)', :'after'));
+SELECT pseudo_take_grants(:'before');
+SELECT t.grants_differ(jsonb_agg(g), :'before'), t.grants_differ(:'before', jsonb_agg(g)) FROM pseudo_grants() g;
+DROP OWNED BY citus_a, "citus b";
+DROP ROLE citus_a, "citus b";
