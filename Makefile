@@ -68,12 +68,16 @@ OBJS = \
 	src/functions/array.o \
 	src/functions/audit.o \
 	src/functions/bulk.o \
+	src/functions/bulk_column.o \
+	src/functions/bulk_convert.o \
 	src/functions/bulk_progress.o \
 	src/functions/bulk_rows.o \
 	src/functions/bulk_run.o \
 	src/functions/bulk_target.o \
 	src/functions/bulk_trial.o \
+	src/functions/bulk_trigger.o \
 	src/functions/bulk_value.o \
+	src/functions/bulk_write.o \
 	src/functions/bulk_written.o \
 	src/functions/call.o \
 	src/functions/citus.o \
@@ -107,7 +111,7 @@ OBJS = \
 	src/functions/watch.o
 
 REGRESS = setup pseudo service arguments malformed document options rights rotation batches large \
-	labels plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values citus lookup bulk bulk_refused unique json_values objects teardown
+	labels plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values citus lookup bulk bulk_refused bulk_labels unique json_values objects teardown
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1

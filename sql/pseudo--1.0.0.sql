@@ -442,7 +442,7 @@ CREATE POLICY pseudo_progress_of_readable ON pseudo_progress FOR SELECT
 
 CREATE PROCEDURE pseudonymize_table(
 	relation regclass,
-	columns text[],
+	columns text[] DEFAULT NULL,
 	deterministic boolean DEFAULT false,
 	context text DEFAULT '',
 	keyring text DEFAULT 'pseudo',
@@ -451,11 +451,11 @@ CREATE PROCEDURE pseudonymize_table(
 AS 'MODULE_PATHNAME', 'pseudo_pseudonymize_table'
 LANGUAGE C;
 COMMENT ON PROCEDURE pseudonymize_table(regclass, text[], boolean, text, text, integer, text)
-IS 'pseudonymizes columns of a table in place, in batches, while others read and write';
+IS 'pseudonymizes columns of a table, those that its labels name by default, in batches, while others read and write';
 
 CREATE PROCEDURE repseudonymize_table(
 	relation regclass,
-	columns text[],
+	columns text[] DEFAULT NULL,
 	context text DEFAULT '',
 	keyring text DEFAULT 'pseudo',
 	batch_size integer DEFAULT 1000,
@@ -463,7 +463,7 @@ CREATE PROCEDURE repseudonymize_table(
 AS 'MODULE_PATHNAME', 'pseudo_repseudonymize_table'
 LANGUAGE C;
 COMMENT ON PROCEDURE repseudonymize_table(regclass, text[], text, text, integer, boolean)
-IS 'moves the pseudonyms in columns of a table to the primary key, in batches; dry_run counts them';
+IS 'moves the pseudonyms in columns of a table, those that its labels name by default, to the primary key, in batches; dry_run counts them';
 
 -- More than one node: Citus creates the extension and the keyrings on all of them, and knows nothing of the rights on
 -- what an extension has made.

@@ -10,6 +10,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "nodes/primnodes.h"
 #include "nodes/value.h"
 #include "tcop/utility.h"
 #include "utils/array.h"
@@ -44,7 +45,31 @@ check_session(FunctionCallInfo fcinfo, const char *name)
 				 errhint("CALL it on its own, outside of BEGIN, functions and atomic blocks.")));
 }
 
-/* Take the argument "columns". */
+/* ---- Arguments ---- */
+
+/* Returns true if the caller has left an argument out.  What the parser has put there has no place in the statement. */
+static bool
+is_left_out(FunctionCallInfo fcinfo, int no)
+{
+	FuncExpr   *call = (FuncExpr *) fcinfo->flinfo->fn_expr;
+	Const	   *argument = list_nth(call->args, no);
+
+	return IsA(argument, Const) && argument->location < 0;
+}
+
+/* Refuse an argument beside labels, which say what it says. */
+static void
+check_left_out(FunctionCallInfo fcinfo, int no, const char *name)
+{
+	if (!is_left_out(fcinfo, no))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" needs \"columns\"", name),
+				 errdetail("Without \"columns\", the labels of the table say what becomes of which column."),
+				 errhint("Name the columns, or leave \"%s\" out.", name)));
+}
+
+/* Take the argument "columns", which is not NULL. */
 static List *
 columns_argument(FunctionCallInfo fcinfo)
 {
@@ -53,8 +78,6 @@ columns_argument(FunctionCallInfo fcinfo)
 	bool	   *nulls;
 	int			n;
 
-	if (PG_ARGISNULL(1))
-		pseudo_report_null("columns");
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT,
 					  &elements, &nulls, &n);
 	for (int i = 0; i < n; i++)
@@ -78,38 +101,74 @@ columns_argument(FunctionCallInfo fcinfo)
 	return names;
 }
 
-/* A copy of the text in argument no, which must not be NULL. */
-static text *
-copy_argument(FunctionCallInfo fcinfo, int no, const char *name)
+/* The string in argument no, which must not be NULL. */
+static char *
+string_argument(FunctionCallInfo fcinfo, int no, const char *name)
 {
 	if (PG_ARGISNULL(no))
 		pseudo_report_null(name);
-	return PG_GETARG_TEXT_P_COPY(no);
+	return text_to_cstring(PG_GETARG_TEXT_PP(no));
+}
+
+/* A boolean in argument no, which must not be NULL. */
+static bool
+boolean_argument(FunctionCallInfo fcinfo, int no, const char *name)
+{
+	if (PG_ARGISNULL(no))
+		pseudo_report_null(name);
+	return PG_GETARG_BOOL(no);
 }
 
 /* The arguments that both procedures have, in the current memory context. */
 static Bulk *
-read_arguments(FunctionCallInfo fcinfo, int context_no)
+read_arguments(FunctionCallInfo fcinfo, BulkOperation operation, int batch_size_no)
 {
 	Bulk	   *bulk = palloc0(sizeof(Bulk));
 
 	if (PG_ARGISNULL(0))
 		pseudo_report_null("relation");
-	if (PG_ARGISNULL(context_no + 2))
+	if (PG_ARGISNULL(batch_size_no))
 		pseudo_report_null("batch_size");
+	bulk->operation = operation;
 	bulk->mcxt = CurrentMemoryContext;
 	bulk->called = fcinfo->flinfo->fn_oid;
 	bulk->relid = PG_GETARG_OID(0);
-	bulk->columns = columns_argument(fcinfo);
-	bulk->context = copy_argument(fcinfo, context_no, "context");
-	bulk->keyring = copy_argument(fcinfo, context_no + 1, "keyring");
-	bulk->batch_size = PG_GETARG_INT32(context_no + 2);
+	bulk->is_labelled = PG_ARGISNULL(1);
+	bulk->batch_size = PG_GETARG_INT32(batch_size_no);
 	if (bulk->batch_size < 1 || bulk->batch_size > MAX_BATCH)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"batch_size\" must be between 1 and %d", MAX_BATCH)));
 	return bulk;
 }
+
+/* Add the columns that the arguments name, all of one label. */
+static void
+add_columns(Bulk *bulk, FunctionCallInfo fcinfo, const PseudoLabel *label)
+{
+	ListCell   *cell;
+
+	foreach(cell, columns_argument(fcinfo))
+		pseudo_bulk_add_column(bulk, strVal(lfirst(cell)), label);
+}
+
+/* Read the argument "existing". */
+static PseudoExisting
+existing_argument(FunctionCallInfo fcinfo, int no)
+{
+	char	   *existing = string_argument(fcinfo, no, "existing");
+
+	if (strcmp(existing, "value") == 0)
+		return PSEUDO_EXISTING_VALUE;
+	if (strcmp(existing, "error") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"existing\": \"%s\"", existing),
+				 errhint("Valid values are \"error\" and \"value\". Pseudonyms that authenticate are left as they are in any case.")));
+	return PSEUDO_EXISTING_ERROR;
+}
+
+/* ---- The procedures ---- */
 
 /* Connect to SPI in a way that allows to commit. */
 static void
@@ -127,21 +186,27 @@ Datum
 pseudo_pseudonymize_table(PG_FUNCTION_ARGS)
 {
 	Bulk	   *bulk;
-	char	   *existing;
+	PseudoLabel label;
 
 	check_session(fcinfo, "pseudonymize_table");
 	connect_nonatomic();
-	bulk = read_arguments(fcinfo, 3);
-	if (PG_ARGISNULL(2))
-		pseudo_report_null("deterministic");
-	bulk->is_deterministic = PG_GETARG_BOOL(2);
-	existing = text_to_cstring(copy_argument(fcinfo, 6, "existing"));
-	bulk->lookalikes = strcmp(existing, "value") == 0;
-	if (!bulk->lookalikes && strcmp(existing, "error") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for argument \"existing\": \"%s\"", existing),
-				 errhint("Valid values are \"error\" and \"value\". Pseudonyms that authenticate are left as they are in any case.")));
+	bulk = read_arguments(fcinfo, BULK_PSEUDONYMIZE, 5);
+	if (bulk->is_labelled)
+	{
+		check_left_out(fcinfo, 2, "deterministic");
+		check_left_out(fcinfo, 3, "context");
+		check_left_out(fcinfo, 4, "keyring");
+		check_left_out(fcinfo, 6, "existing");
+	}
+	else
+	{
+		pseudo_label_begin(&label, boolean_argument(fcinfo, 2, "deterministic") ?
+						   PSEUDO_MODE_DETERMINISTIC : PSEUDO_MODE_RANDOM);
+		label.context = string_argument(fcinfo, 3, "context");
+		label.keyring = string_argument(fcinfo, 4, "keyring");
+		label.existing = existing_argument(fcinfo, 6);
+		add_columns(bulk, fcinfo, &label);
+	}
 	pseudo_bulk_run(bulk);
 	SPI_finish();
 	PG_RETURN_VOID();
@@ -155,14 +220,24 @@ Datum
 pseudo_repseudonymize_table(PG_FUNCTION_ARGS)
 {
 	Bulk	   *bulk;
+	PseudoLabel label;
 
 	check_session(fcinfo, "repseudonymize_table");
 	connect_nonatomic();
-	bulk = read_arguments(fcinfo, 2);
-	if (PG_ARGISNULL(5))
-		pseudo_report_null("dry_run");
-	bulk->operation = BULK_REPSEUDONYMIZE;
-	bulk->dry_run = PG_GETARG_BOOL(5);
+	bulk = read_arguments(fcinfo, BULK_REPSEUDONYMIZE, 4);
+	bulk->dry_run = boolean_argument(fcinfo, 5, "dry_run");
+	if (bulk->is_labelled)
+	{
+		check_left_out(fcinfo, 2, "context");
+		check_left_out(fcinfo, 3, "keyring");
+	}
+	else
+	{
+		pseudo_label_begin(&label, PSEUDO_MODE_RANDOM);
+		label.context = string_argument(fcinfo, 2, "context");
+		label.keyring = string_argument(fcinfo, 3, "keyring");
+		add_columns(bulk, fcinfo, &label);
+	}
 	pseudo_bulk_run(bulk);
 	SPI_finish();
 	PG_RETURN_VOID();

@@ -2,9 +2,10 @@
  * bulk.h
  *		What the parts of the bulk procedures share.
  *
- * bulk.c has the procedures and their arguments, bulk_run.c the steps that a run is made of,
- * bulk_rows.c one batch of rows, bulk_value.c which values are converted, bulk_target.c what the table must be, bulk_trial.c what its
- * constraints must allow, bulk_progress.c what is said of a run.
+ * bulk.c has the procedures and their arguments, bulk_column.c what is to become of which columns, bulk_run.c the steps that
+ * a run is made of, bulk_rows.c, bulk_convert.c and bulk_write.c one batch of rows, bulk_value.c which values are converted,
+ * bulk_target.c and bulk_trigger.c what the table must be, bulk_trial.c what its constraints must allow, bulk_progress.c what
+ * is said of a run.
  */
 #ifndef PSEUDO_BULK_H
 #define PSEUDO_BULK_H
@@ -19,6 +20,7 @@
 #include "utils/rel.h"
 
 #include "column.h"
+#include "label.h"
 #include "unique.h"
 #include "open.h"
 
@@ -44,6 +46,26 @@ typedef enum BulkOperation
 	BULK_REPSEUDONYMIZE
 } BulkOperation;
 
+/* What is made with one context and keyring. */
+typedef struct BulkCall
+{
+	const PseudoLabel *label;	/* that has these */
+	text	   *context;
+	text	   *keyring;
+	PseudoCall	call;
+} BulkCall;
+
+/* A column that a run writes. */
+typedef struct BulkColumn
+{
+	char	   *name;
+	char	   *source;			/* the column whose pseudonyms it gets, which
+								 * stays as it is; or NULL: its own */
+	bool		is_deterministic;
+	bool		lookalikes;		/* what does not authenticate is a value */
+	BulkCall   *call;
+} BulkColumn;
+
 /* What a run has seen and done; put back where a step fails. */
 typedef struct BulkCounters
 {
@@ -65,13 +87,11 @@ typedef struct Bulk
 	Oid			called;
 	Oid			relid;
 	char	   *name;			/* of the table, as for messages */
-	List	   *columns;		/* of String */
-	bool		is_deterministic;
-	bool		lookalikes;		/* what does not authenticate is a value */
-	text	   *context;
-	text	   *keyring;
+	bool		is_labelled;	/* the labels say what becomes of which
+								 * columns */
+	List	   *columns;		/* of BulkColumn * */
+	List	   *calls;			/* of BulkCall *: theirs */
 	int			batch_size;
-	PseudoCall	call;
 	MemoryContext mcxt;
 	MemoryContext batch_mcxt;	/* reset after each batch */
 	char	   *statement;		/* that writes a batch */
@@ -104,6 +124,41 @@ typedef struct Bulk
 	instr_time	last_notice;
 } Bulk;
 
+/* ---- bulk_column.c ---- */
+
+/* Add a column, of a label that pseudonymizes, to a run; name and label live as long as the run. */
+extern void pseudo_bulk_add_column(Bulk *bulk, char *name, const PseudoLabel *label);
+
+/* Add the columns that a table's labels name.  Errors: 55000 where there are none, 22023. */
+extern void pseudo_bulk_add_labelled(Bulk *bulk, Relation rel);
+
+/* Returns true if a label says of the column of this name what a run does to one that it has to do with. */
+extern bool pseudo_bulk_agrees(const Bulk *bulk, const BulkColumn *column, const char *name,
+							   const PseudoLabel *label);
+
+/* The names of the columns that are written, as a new list of String. */
+extern List *pseudo_bulk_names(const Bulk *bulk);
+
+/* Look up what a call needs.  Errors: 42501, 42704, and the provider's. */
+extern void pseudo_bulk_look_up(Bulk *bulk, BulkCall *call);
+
+/*
+ * Get a call ready, and again where something changed meanwhile; others may be outdated by that, since two calls
+ * can have the same keyring.
+ */
+static inline void
+pseudo_bulk_prepare_call(Bulk *bulk, BulkCall *call)
+{
+	if (unlikely(call->call.generation != pseudo_generation))
+		pseudo_bulk_look_up(bulk, call);
+}
+
+/* Get all calls ready, so that none is outdated. */
+extern void pseudo_bulk_prepare_calls(Bulk *bulk);
+
+/* The same, with whatever keys and rights there are now. */
+extern void pseudo_bulk_renew_calls(Bulk *bulk);
+
 /* ---- bulk_run.c ---- */
 
 /* Check everything, and convert.  Needs SPI. */
@@ -119,13 +174,25 @@ extern void pseudo_bulk_free_plan(Bulk *bulk);
 
 /* ---- bulk_value.c ---- */
 
-/* Get the keyring ready, and again where something changed meanwhile. */
-extern void pseudo_bulk_prepare_call(Bulk *bulk);
-
-/* Returns true if a value is to be converted.  Counts it if count is true. */
-extern bool pseudo_bulk_is_due(Bulk *bulk, text *value, bool count);
+/*
+ * Returns true if a column of a row is to be written.  Counts it if count is true.
+ *
+ *	value		of the column, or of its source; or NULL
+ *	held		what the column has now: the same as value where it has no source
+ */
+extern bool pseudo_bulk_is_due(Bulk *bulk, BulkColumn *column, text *value, text *held, bool count);
 
 /* ---- bulk_target.c ---- */
+
+/* What compares the pseudonyms of one call while several keys are enabled. */
+typedef struct BulkUnique
+{
+	BulkCall   *call;
+	PseudoUnique *unique;
+	int			ncolumns;
+	PseudoColumn *columns;		/* copies of those in the target ... */
+	int		   *numbers;		/* ... and where they are there */
+} BulkUnique;
 
 /* A leaf as one batch sees it. */
 typedef struct BulkTarget
@@ -133,9 +200,10 @@ typedef struct BulkTarget
 	Relation	rel;
 	LockTupleMode lock_mode;
 	int			ncolumns;
-	PseudoColumn *columns;
-	PseudoUnique *unique;		/* what compares the columns while several
-								 * keys are enabled, or NULL */
+	BulkColumn **settings;		/* of each column */
+	PseudoColumn *columns;		/* that are written */
+	PseudoColumn *sources;		/* that are read: mostly the same ones */
+	List	   *uniques;		/* of BulkUnique * */
 } BulkTarget;
 
 /* Find the leaves of the table, and refuse what cannot be converted.  Needs SPI. */
@@ -143,6 +211,11 @@ extern void pseudo_bulk_check(Bulk *bulk);
 
 /* Open a leaf for a batch; checks again what another session may have changed. */
 extern void pseudo_bulk_open(Bulk *bulk, Oid relid, BulkTarget *target);
+
+/* ---- bulk_trigger.c ---- */
+
+/* Refuse triggers of a leaf that make other pseudonyms of its columns, and say which have none.  Errors: 55000. */
+extern void pseudo_bulk_check_triggers(const Bulk *bulk, const BulkTarget *target);
 
 /* ---- bulk_trial.c ---- */
 

@@ -265,7 +265,7 @@ make_row(Bulk *bulk, Datum *values, bool *nulls)
 	memset(nulls, false, PROGRESS_NCOLUMNS * sizeof(bool));
 	values[PROGRESS_RELATION] = ObjectIdGetDatum(bulk->relid);
 	values[PROGRESS_OPERATION] = CStringGetTextDatum(bulk->operation == BULK_REPSEUDONYMIZE ? "repseudonymize_table" : "pseudonymize_table");
-	values[PROGRESS_COLUMNS] = names_array(bulk->columns);
+	values[PROGRESS_COLUMNS] = names_array(pseudo_bulk_names(bulk));
 	values[PROGRESS_STATUS] = CStringGetTextDatum(bulk->status);
 	values[PROGRESS_PASS] = Int32GetDatum(bulk->pass);
 	values[PROGRESS_ROWS_DONE] = Int64GetDatum(progress.done);

@@ -1,6 +1,6 @@
 /*
  * bulk_rows.c
- *		One batch of the bulk procedures: which rows, what is written to them.
+ *		One batch of the bulk procedures: which rows.
  */
 #include "postgres.h"
 
@@ -8,22 +8,15 @@
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/pg_type.h"
-#include "common/hashfn.h"
-#include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "../compat.h"
 #include "bulk.h"
-#include "bulk_written.h"
-#include "reseal.h"
-#include "watch.h"
+#include "bulk_batch.h"
 
 #define MAX_BATCH_BYTES	(16 * 1024 * 1024)	/* of values; a batch ends when it
 											 * has more */
@@ -31,18 +24,15 @@
 								 * time */
 #define ROWS_A_LOOK		32		/* between two looks at the clock */
 
-/* The rows that a batch converts. */
-typedef struct Batch
-{
-	size_t		bytes;
-	PseudoWritten rows;
-	bool	   *converts;		/* row by row, as the values: is the value to
-								 * be converted? */
-	bool		is_last;		/* the pass is at its end */
-	uint32		keys;			/* see hash_keys() */
-} Batch;
-
 /* ---- Which values are converted ---- */
+
+/* The columns of a row. */
+typedef struct Found
+{
+	text	  **values;			/* of the column, or of its source; or NULL */
+	text	  **held;			/* of the column itself, or NULL */
+	bool	   *converts;		/* is it to be written? */
+} Found;
 
 /* Where a value stands, for messages. */
 typedef struct Place
@@ -65,10 +55,19 @@ say_place(void *arg)
 				   RelationGetRelationName(place->target->rel));
 }
 
-/* How many values of a row are to be converted; the values go to values[], NULL ones as NULL. */
+/* The value of a column in a row, or NULL. */
+static text *
+get_value(TupleTableSlot *slot, const PseudoColumn *column)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, column->attno, &isnull);
+
+	return isnull ? NULL : pseudo_column_get(column, value);
+}
+
+/* How many columns of a row are to be written. */
 static int
-examine_row(Bulk *bulk, BulkTarget *target, TupleTableSlot *slot, bool count,
-			text **values, bool *converts)
+examine_row(Bulk *bulk, BulkTarget *target, TupleTableSlot *slot, bool count, Found *found)
 {
 	Place		place = {.target = target, .tid = slot->tts_tid};
 	ErrorContextCallback context = {error_context_stack, say_place, &place};
@@ -77,14 +76,14 @@ examine_row(Bulk *bulk, BulkTarget *target, TupleTableSlot *slot, bool count,
 	error_context_stack = &context;
 	for (int i = 0; i < target->ncolumns; i++)
 	{
-		bool		isnull;
-		Datum		value = slot_getattr(slot, target->columns[i].attno, &isnull);
+		BulkColumn *column = target->settings[i];
 
-		place.column = target->columns[i].name;
-		pseudo_bulk_prepare_call(bulk);
-		values[i] = isnull ? NULL : pseudo_column_get(&target->columns[i], value);
-		converts[i] = !isnull && pseudo_bulk_is_due(bulk, values[i], count);
-		n += converts[i];
+		place.column = column->name;
+		pseudo_bulk_prepare_call(bulk, column->call);
+		found->held[i] = get_value(slot, &target->columns[i]);
+		found->values[i] = column->source ? get_value(slot, &target->sources[i]) : found->held[i];
+		found->converts[i] = pseudo_bulk_is_due(bulk, column, found->values[i], found->held[i], count);
+		n += found->converts[i];
 	}
 	error_context_stack = context.previous;
 	return n;
@@ -104,28 +103,46 @@ was_there(Bulk *bulk, TupleTableSlot *slot)
 
 /* Make the room of a batch. */
 static void
-begin_batch(Bulk *bulk, BulkTarget *target, Batch *batch)
+begin_batch(Bulk *bulk, BulkTarget *target, BulkBatch *batch)
 {
 	int			n = bulk->batch_size * target->ncolumns;
 	PseudoWritten *rows = &batch->rows;
 
-	memset(batch, 0, sizeof(Batch));
+	memset(batch, 0, sizeof(BulkBatch));
 	rows->relid = RelationGetRelid(target->rel);
-	rows->context = bulk->context;
-	rows->keyring = bulk->keyring;
 	rows->ncolumns = target->ncolumns;
-	rows->attnos = palloc(target->ncolumns * sizeof(AttrNumber));
+	rows->columns = palloc(target->ncolumns * sizeof(PseudoWrittenColumn));
 	for (int i = 0; i < target->ncolumns; i++)
-		rows->attnos[i] = target->columns[i].attno;
+	{
+		BulkCall   *call = target->settings[i]->call;
+
+		rows->columns[i] = (PseudoWrittenColumn)
+		{
+			.attno = target->columns[i].attno, .context = call->context, .keyring = call->keyring
+		};
+	}
 	rows->tids = palloc(bulk->batch_size * sizeof(ItemPointerData));
 	rows->olds = palloc(n * sizeof(text *));
 	rows->values = palloc(n * sizeof(text *));
 	batch->converts = palloc(n * sizeof(bool));
 }
 
+/* A copy of a value for a batch, or NULL. */
+static text *
+copy_value(BulkBatch *batch, const text *value)
+{
+	size_t		size;
+
+	if (value == NULL)
+		return NULL;
+	size = VARSIZE_ANY(value);
+	batch->bytes += size;
+	return memcpy(palloc(size), value, size);
+}
+
 /* Put the row in a slot into the batch, copying its values. */
 static void
-add_row(Batch *batch, TupleTableSlot *slot, text **values, bool *converts)
+add_row(BulkBatch *batch, TupleTableSlot *slot, const Found *found)
 {
 	PseudoWritten *rows = &batch->rows;
 	int			first = rows->nrows * rows->ncolumns;
@@ -133,12 +150,13 @@ add_row(Batch *batch, TupleTableSlot *slot, text **values, bool *converts)
 	rows->tids[rows->nrows++] = slot->tts_tid;
 	for (int i = 0; i < rows->ncolumns; i++)
 	{
-		size_t		size = values[i] ? VARSIZE_ANY(values[i]) : 0;
-		text	   *copy = values[i] ? memcpy(palloc(size), values[i], size) : NULL;
+		bool		converts = found->converts[i];
+		text	   *held = copy_value(batch, found->held[i]);
 
-		rows->olds[first + i] = rows->values[first + i] = copy;
-		batch->converts[first + i] = converts[i];
-		batch->bytes += size;
+		rows->olds[first + i] = held;
+		rows->values[first + i] = converts && found->values[i] != found->held[i] ?
+			copy_value(batch, found->values[i]) : held;
+		batch->converts[first + i] = converts;
 	}
 }
 
@@ -148,11 +166,11 @@ add_row(Batch *batch, TupleTableSlot *slot, text **values, bool *converts)
  * while they hold no other.  False where the batch should end before this row.
  */
 static bool
-lock_row(Bulk *bulk, BulkTarget *target, Batch *batch, TupleTableSlot *found,
-		 TupleTableSlot *locked, text **values, bool *converts)
+lock_row(Bulk *bulk, BulkTarget *target, BulkBatch *batch, TupleTableSlot *slot,
+		 TupleTableSlot *locked, Found *found)
 {
 	bool		waits = bulk->pass > 1 && batch->rows.nrows == 0;
-	ItemPointerData newest = found->tts_tid;
+	ItemPointerData newest = slot->tts_tid;
 	TM_FailureData failure;
 	TM_Result	result;
 
@@ -165,16 +183,16 @@ lock_row(Bulk *bulk, BulkTarget *target, Batch *batch, TupleTableSlot *found,
 		return bulk->pass == 1;
 	/* The version that was found has been examined already. */
 	if (result == TM_Ok &&
-		(ItemPointerEquals(&newest, &found->tts_tid) ||
-		 examine_row(bulk, target, locked, false, values, converts) > 0))
-		add_row(batch, locked, values, converts);
+		(ItemPointerEquals(&newest, &slot->tts_tid) ||
+		 examine_row(bulk, target, locked, false, found) > 0))
+		add_row(batch, locked, found);
 	ExecClearTuple(locked);
 	return true;
 }
 
 /* Returns true if it is time to end a batch.  Looks at the clock if start is given. */
 static bool
-is_full(Bulk *bulk, Batch *batch, const instr_time *start)
+is_full(Bulk *bulk, BulkBatch *batch, const instr_time *start)
 {
 	if (batch->rows.nrows >= (bulk->careful > 0 ? 1 : bulk->batch_size) || batch->bytes > MAX_BATCH_BYTES)
 		return true;
@@ -183,25 +201,36 @@ is_full(Bulk *bulk, Batch *batch, const instr_time *start)
 		pseudo_bulk_elapsed(start) > BATCH_SECONDS;
 }
 
+/* The index in which another row has the values of one that a dry run would convert, or InvalidOid. */
+static Oid
+find_twin(BulkTarget *target, BulkUnique *compared, HeapTuple row, const bool *converts)
+{
+	int		   *attnos = palloc(compared->ncolumns * sizeof(int));
+	int			n = 0;
+
+	for (int i = 0; i < compared->ncolumns; i++)
+	{
+		if (converts[compared->numbers[i]])
+			attnos[n++] = compared->columns[i].attno;
+	}
+	return n > 0 ? pseudo_unique_twin(compared->unique, &compared->call->call, target->rel, row, attnos, n) :
+		InvalidOid;
+}
+
 /* Count a row that a dry run would convert. */
 static void
-count_row(Bulk *bulk, BulkTarget *target, TupleTableSlot *slot, int due, const bool *converts)
+count_row(Bulk *bulk, BulkTarget *target, TupleTableSlot *slot, int due, const Found *found)
 {
-	int		   *attnos = palloc(due * sizeof(int));
-	int			n = 0;
-	Oid			index;
+	Oid			index = InvalidOid;
+	ListCell   *cell;
 
 	bulk->counters.rows++;
 	bulk->counters.converted += due;
-	if (target->unique == NULL)
-		return;
-	for (int i = 0; i < target->ncolumns; i++)
+	foreach(cell, target->uniques)
 	{
-		if (converts[i])
-			attnos[n++] = target->columns[i].attno;
+		if (!OidIsValid(index))
+			index = find_twin(target, lfirst(cell), ExecCopySlotHeapTuple(slot), found->converts);
 	}
-	index = pseudo_unique_twin(target->unique, &bulk->call, target->rel,
-							   ExecCopySlotHeapTuple(slot), attnos, n);
 	if (OidIsValid(index))
 	{
 		MemoryContext caller = MemoryContextSwitchTo(bulk->mcxt);
@@ -214,12 +243,15 @@ count_row(Bulk *bulk, BulkTarget *target, TupleTableSlot *slot, int due, const b
 
 /* Read rows from where the pass is, until the batch is full or the pass at its end. */
 static void
-read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
+read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, BulkBatch *batch)
 {
 	TupleTableSlot *slot = table_slot_create(target->rel, NULL);
 	TupleTableSlot *locked = table_slot_create(target->rel, NULL);
-	text	  **values = palloc(target->ncolumns * sizeof(text *));
-	bool	   *converts = palloc(target->ncolumns * sizeof(bool));
+	Found		found = {
+		.values = palloc(target->ncolumns * sizeof(text *)),
+		.held = palloc(target->ncolumns * sizeof(text *)),
+		.converts = palloc(target->ncolumns * sizeof(bool))
+	};
 	MemoryContext row_mcxt = AllocSetContextCreate(CurrentMemoryContext, "pseudo row",
 												   ALLOCSET_DEFAULT_SIZES);
 	ItemPointerData max;
@@ -238,13 +270,13 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
 		int			due;
 
 		CHECK_FOR_INTERRUPTS();
-		due = examine_row(bulk, target, slot, old, values, converts);
+		due = examine_row(bulk, target, slot, old, &found);
 		bulk->is_found |= due > 0;
 		if (due > 0 && bulk->dry_run)
-			count_row(bulk, target, slot, due, converts);
+			count_row(bulk, target, slot, due, &found);
 		MemoryContextSwitchTo(batch_mcxt);
 		if (due > 0 && !bulk->dry_run &&
-			!lock_row(bulk, target, batch, slot, locked, values, converts))
+			!lock_row(bulk, target, batch, slot, locked, &found))
 			break;
 		leaf->done += old;
 		leaf->next = slot->tts_tid;
@@ -261,304 +293,65 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, Batch *batch)
 	MemoryContextDelete(row_mcxt);
 }
 
-/* ---- Writing ---- */
+/* ---- The batch ---- */
 
-/* Check that a converted value fits into its column.  Errors: 22001. */
+/* Find what compares the pseudonyms of a call, if any are deterministic. */
 static void
-check_fits(BulkTarget *target, PseudoColumn *column, const text *value)
+find_unique(Bulk *bulk, BulkTarget *target, BulkCall *call)
 {
-	if (column->limit >= 0 && VARSIZE_ANY_EXHDR(value) > (size_t) column->limit)
-		pseudo_column_report_narrow(column, target->rel, VARSIZE_ANY_EXHDR(value));
-}
+	BulkUnique *unique = palloc0(sizeof(BulkUnique));
 
-/* Put pseudonyms in the place of a batch's values. */
-static void
-pseudonymize_values(Bulk *bulk, BulkTarget *target, Batch *batch)
-{
-	PseudoWritten *rows = &batch->rows;
-	PseudoSealBatch seal;
-
-	pseudo_seal_begin(&seal, &bulk->call, bulk->is_deterministic);
-	for (int i = 0; i < rows->nrows * rows->ncolumns; i++)
-	{
-		const char *value;
-		size_t		len;
-
-		if (!batch->converts[i])
-			continue;
-		value = pseudo_value_utf8(rows->values[i], &len);
-		rows->values[i] = pseudo_seal_later(&seal, value, len);
-		check_fits(target, &target->columns[i % rows->ncolumns], rows->values[i]);
-	}
-	pseudo_seal_flush(&seal);
-}
-
-/* Put pseudonyms under the primary key in the place of a batch's pseudonyms. */
-static void
-repseudonymize_values(Bulk *bulk, BulkTarget *target, Batch *batch)
-{
-	PseudoWritten *rows = &batch->rows;
-
-	for (int i = 0; i < rows->nrows * rows->ncolumns; i++)
-	{
-		PseudoOpened opened;
-
-		if (!batch->converts[i])
-			continue;
-		pseudo_open(&bulk->call, rows->values[i], false, &opened);
-		rows->values[i] = pseudo_reseal(&bulk->call, rows->values[i], &opened, false);
-		check_fits(target, &target->columns[i % rows->ncolumns], rows->values[i]);
-	}
-}
-
-/* Get the keyring ready, and the table for writing with its keys. */
-static void
-prepare_keys(Bulk *bulk, BulkTarget *target)
-{
-	do
-		pseudo_bulk_prepare_call(bulk);
-	while (!pseudo_unique_prepare(target->unique, &bulk->call, target->rel, !bulk->dry_run));
-}
-
-/* Let a row of a batch keep the pseudonyms that its values have in other rows. */
-static void
-settle_row(Bulk *bulk, BulkTarget *target, Batch *batch, int no, TupleTableSlot *slot)
-{
-	PseudoWritten *rows = &batch->rows;
-	TupleDesc	desc = RelationGetDescr(target->rel);
-	text	  **values = &rows->values[no * rows->ncolumns];
-	int		   *attnos = palloc(rows->ncolumns * sizeof(int));
-	Datum	   *new = palloc(rows->ncolumns * sizeof(Datum));
-	bool	   *nulls = palloc0(rows->ncolumns * sizeof(bool));
-	HeapTuple	row;
-	HeapTuple	settled;
-	int			n = 0;
-
-	if (!table_tuple_fetch_row_version(target->rel, &rows->tids[no], SnapshotAny, slot))
-		elog(ERROR, "could not fetch a row that is locked");
-	for (int i = 0; i < rows->ncolumns; i++)
-	{
-		if (!batch->converts[no * rows->ncolumns + i])
-			continue;
-		new[n] = pseudo_column_put(&target->columns[i], target->rel, values[i], CurrentMemoryContext);
-		attnos[n++] = target->columns[i].attno;
-	}
-	row = heap_modify_tuple_by_cols(ExecCopySlotHeapTuple(slot), desc, n, attnos, new, nulls);
-	prepare_keys(bulk, target); /* again: expressions of the table run for
-								 * each row */
-	settled = pseudo_unique_settle(target->unique, &bulk->call, target->rel, row, NULL, attnos, n, false);
-	for (int i = 0; settled != row && i < rows->ncolumns; i++)
-	{
-		bool		isnull;
-		Datum		value = heap_getattr(settled, target->columns[i].attno, desc, &isnull);
-
-		if (batch->converts[no * rows->ncolumns + i])
-			values[i] = pseudo_column_get(&target->columns[i], value);
-	}
-}
-
-/* A hash of the keys that a call writes and reads with. */
-static uint32
-hash_keys(const PseudoCall *call)
-{
-	PseudoKeyring *keyring = call->keyring;
-	uint32		hash = hash_uint32(keyring->primary->id);
-
-	for (int i = 0; i < keyring->nkeys; i++)
-	{
-		if (keyring->keys[i].status == PSEUDO_KEY_ENABLED)
-			hash = hash_combine(hash, hash_uint32(keyring->keys[i].id));
-	}
-	return hash;
-}
-
-/* Put what is to be written in the place of a batch's values. */
-static void
-convert_values(Bulk *bulk, BulkTarget *target, Batch *batch)
-{
-	int			n = 0;
-
-	for (int i = 0; i < batch->rows.nrows * batch->rows.ncolumns; i++)
-		n += batch->converts[i];
-	pseudo_bulk_prepare_call(bulk);
-	pseudo_watch_use(&bulk->call, n);
-	if (bulk->operation == BULK_REPSEUDONYMIZE)
-		repseudonymize_values(bulk, target, batch);
-	else
-		pseudonymize_values(bulk, target, batch);
-	if (target->unique && bulk->operation == BULK_PSEUDONYMIZE && batch->rows.nrows > 0)
-	{
-		TupleTableSlot *slot = table_slot_create(target->rel, NULL);
-
-		for (int i = 0; i < batch->rows.nrows; i++)
-			settle_row(bulk, target, batch, i, slot);
-		ExecDropSingleTupleTableSlot(slot);
-	}
-
-	/*
-	 * The table is locked for writers with the keys that there were; see
-	 * unique_keys.c.
-	 */
-	pseudo_bulk_prepare_call(bulk);
-	if (batch->rows.nrows > 0 && batch->keys != hash_keys(&bulk->call))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("the keys changed while rows were being converted")));
-}
-
-/*
- * The statement that writes a batch: $1 are the rows, $2 and on the columns.  Where a
- * trigger may change what is written, it returns whether that has happened.
- */
-static char *
-update_statement(BulkTarget *target)
-{
-	TriggerDesc *triggers = target->rel->trigdesc;
-	StringInfoData set;
-	StringInfoData from;
-	StringInfoData names;
-	StringInfoData same;
-
-	initStringInfo(&set);
-	initStringInfo(&from);
-	initStringInfo(&names);
-	initStringInfo(&same);
+	unique->call = call;
+	unique->columns = palloc(target->ncolumns * sizeof(PseudoColumn));
+	unique->numbers = palloc(target->ncolumns * sizeof(int));
 	for (int i = 0; i < target->ncolumns; i++)
 	{
-		const char *name = quote_identifier(target->columns[i].name);
-
-		appendStringInfo(&set, "%s%s = u.v%d", i > 0 ? ", " : "", name, i);
-		appendStringInfo(&from, ", pg_catalog.unnest($%d)", i + 2);
-		appendStringInfo(&names, ", v%d", i);
-		appendStringInfo(&same, " %s COALESCE(t.%s::pg_catalog.text COLLATE pg_catalog.\"C\""
-						 " OPERATOR(pg_catalog.=) u.v%d, u.v%d IS NULL)",
-						 i > 0 ? "AND" : "RETURNING", name, i, i);
+		if (target->settings[i]->call != call ||
+			(bulk->operation == BULK_PSEUDONYMIZE && !target->settings[i]->is_deterministic))
+			continue;
+		unique->columns[unique->ncolumns] = target->columns[i];
+		unique->numbers[unique->ncolumns++] = i;
 	}
-	return psprintf("UPDATE ONLY %s AS t SET %s FROM ROWS FROM (pg_catalog.unnest($1)%s)"
-					" AS u (tid%s) WHERE t.ctid OPERATOR(pg_catalog.=) u.tid%s",
-					pseudo_relation_name(RelationGetRelid(target->rel)),
-					set.data, from.data, names.data,
-					triggers && triggers->trig_update_before_row ? same.data : "");
+	if (unique->ncolumns == 0)
+		return;
+	unique->unique = pseudo_unique_begin(target->rel, unique->columns, unique->ncolumns, LockTupleKeyShare);
+	target->uniques = lappend(target->uniques, unique);
 }
-
-/* The rows of a batch as a tid[]. */
-static Datum
-tids_array(PseudoWritten *rows)
-{
-	Datum	   *elements = palloc(rows->nrows * sizeof(Datum));
-
-	for (int i = 0; i < rows->nrows; i++)
-		elements[i] = PointerGetDatum(&rows->tids[i]);
-	return PointerGetDatum(construct_array(elements, rows->nrows, TIDOID, sizeof(ItemPointerData),
-										   false, TYPALIGN_SHORT));
-}
-
-/* A column of a batch as a text[]. */
-static Datum
-column_array(PseudoWritten *rows, int no)
-{
-	Datum	   *elements = palloc(rows->nrows * sizeof(Datum));
-	bool	   *nulls = palloc(rows->nrows * sizeof(bool));
-	int			lbound = 1;
-
-	for (int i = 0; i < rows->nrows; i++)
-	{
-		text	   *value = rows->values[i * rows->ncolumns + no];
-
-		elements[i] = PointerGetDatum(value);
-		nulls[i] = value == NULL;
-	}
-	return PointerGetDatum(construct_md_array(elements, nulls, 1, &rows->nrows, &lbound, TEXTOID, -1,
-											  false, TYPALIGN_INT));
-}
-
-/* See bulk.h. */
-void
-pseudo_bulk_free_plan(Bulk *bulk)
-{
-	if (bulk->plan)
-		SPI_freeplan(bulk->plan);
-	bulk->plan = NULL;
-}
-
-/* The plan of the statement, kept while it stays the same. */
-static SPIPlanPtr
-get_plan(Bulk *bulk, BulkTarget *target, int n, Oid *types)
-{
-	char	   *statement = update_statement(target);
-
-	if (bulk->plan && strcmp(bulk->statement, statement) == 0)
-		return bulk->plan;
-	pseudo_bulk_free_plan(bulk);
-	bulk->statement = MemoryContextStrdup(bulk->mcxt, statement);
-	/* A generic plan expects few rows, and so fetches them by their TIDs. */
-	bulk->plan = SPI_prepare_cursor(statement, n, types, CURSOR_OPT_GENERIC_PLAN);
-	if (bulk->plan == NULL || SPI_keepplan(bulk->plan) != 0)
-		elog(ERROR, "could not prepare the update: %s", SPI_result_code_string(SPI_result));
-	return bulk->plan;
-}
-
-/* How many rows the statement has written as they should be. */
-static uint64
-count_written(int result)
-{
-	uint64		n = 0;
-	bool		isnull;
-
-	if (result != SPI_OK_UPDATE_RETURNING)
-		return result == SPI_OK_UPDATE ? SPI_processed : 0;
-	for (uint64 i = 0; i < SPI_processed; i++)
-		n += DatumGetBool(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
-	return n;
-}
-
-/* Write the values of a batch to its rows, which are locked. */
-static void
-write_batch(Bulk *bulk, BulkTarget *target, Batch *batch)
-{
-	PseudoWritten *rows = &batch->rows;
-	int			n = rows->ncolumns + 1;
-	Oid		   *types = palloc(n * sizeof(Oid));
-	Datum	   *values = palloc(n * sizeof(Datum));
-	SPIPlanPtr	plan;
-	int			result;
-
-	types[0] = TIDARRAYOID;
-	values[0] = tids_array(rows);
-	for (int i = 1; i < n; i++)
-	{
-		types[i] = TEXTARRAYOID;
-		values[i] = column_array(rows, i - 1);
-	}
-
-	plan = get_plan(bulk, target, n, types);
-	pseudo_written_begin(rows);
-	result = SPI_execute_plan(plan, values, NULL, false, 0);
-	pseudo_written_end();
-	if (count_written(result) != (uint64) rows->nrows)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a trigger or a rule of relation \"%s\" suppressed or changed what was written",
-						RelationGetRelationName(target->rel)),
-				 errhint("Disable it while this runs, or let it leave pseudonyms alone.")));
-}
-
-/* ---- The batch ---- */
 
 /* Get the table ready for a batch; the lock against writers with other keys comes before those of rows. */
 static void
 open_target(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target)
 {
+	List	   *all;
+	ListCell   *cell;
+
 	pseudo_bulk_open(bulk, leaf->relid, target);
-	bulk->call.generation = 0;	/* a batch may find other keys and rights than
-								 * the last */
-	pseudo_bulk_prepare_call(bulk);
-	if (bulk->operation == BULK_PSEUDONYMIZE && !bulk->is_deterministic)
-		return;
-	target->unique = pseudo_unique_begin(target->rel, target->columns, target->ncolumns, LockTupleKeyShare);
-	prepare_keys(bulk, target);
-	if (!pseudo_unique_is_due(target->unique))
-		target->unique = NULL;
+	pseudo_bulk_renew_calls(bulk);
+	foreach(cell, bulk->calls)
+		find_unique(bulk, target, lfirst(cell));
+	pseudo_bulk_prepare_keys(bulk, target);
+	all = target->uniques;
+	target->uniques = NIL;
+	foreach(cell, all)
+	{
+		if (pseudo_unique_is_due(((BulkUnique *) lfirst(cell))->unique))
+			target->uniques = lappend(target->uniques, lfirst(cell));
+	}
+}
+
+/* Count what a batch has written. */
+static void
+count_batch(Bulk *bulk, BulkTarget *target, BulkBatch *batch)
+{
+	bulk->batch_rows = batch->rows.nrows;
+	bulk->batch_relid = batch->rows.relid;
+	if (batch->rows.nrows > 0)
+		bulk->batch_tid = batch->rows.tids[0];
+	bulk->counters.rows += batch->rows.nrows;
+	for (int i = 0; i < batch->rows.nrows * batch->rows.ncolumns; i++)
+		bulk->counters.converted += batch->converts[i];
+	for (int i = 0; i < target->ncolumns; i++)
+		pseudo_count(target->settings[i]->call->call.count, PSEUDO_COUNT_PSEUDONYMIZED, pseudo_bulk_count(batch, i));
 }
 
 /* See bulk.h. */
@@ -566,29 +359,22 @@ bool
 pseudo_bulk_convert_batch(Bulk *bulk, BulkLeaf *leaf)
 {
 	BulkTarget	target;
-	Batch	   *batch = palloc(sizeof(Batch));	/* an error unwinds the stack,
-												 * and it is looked at */
-	int			nvalues = 0;
+	BulkBatch  *batch = palloc(sizeof(BulkBatch));	/* an error unwinds the
+													 * stack, and it is looked
+													 * at */
 
 	open_target(bulk, leaf, &target);
 	begin_batch(bulk, &target, batch);
 	if (ItemPointerGetBlockNumber(&leaf->next) == 0 && ItemPointerGetOffsetNumber(&leaf->next) == 1)
 		leaf->end = RelationGetNumberOfBlocks(target.rel);
-	batch->keys = hash_keys(&bulk->call);
+	batch->keys = pseudo_bulk_keys(bulk);
 	read_rows(bulk, leaf, &target, batch);
-	convert_values(bulk, &target, batch);
 	if (batch->rows.nrows > 0)
-		write_batch(bulk, &target, batch);
+	{
+		pseudo_bulk_convert_values(bulk, &target, batch);
+		pseudo_bulk_write(bulk, &target, batch);
+	}
 	relation_close(target.rel, NoLock);
-
-	bulk->batch_rows = batch->rows.nrows;
-	bulk->batch_relid = leaf->relid;
-	if (batch->rows.nrows > 0)
-		bulk->batch_tid = batch->rows.tids[0];
-	bulk->counters.rows += batch->rows.nrows;
-	for (int i = 0; i < batch->rows.nrows * target.ncolumns; i++)
-		nvalues += batch->converts[i];
-	bulk->counters.converted += nvalues;
-	pseudo_count(bulk->call.count, PSEUDO_COUNT_PSEUDONYMIZED, nvalues);
+	count_batch(bulk, &target, batch);
 	return batch->is_last;
 }

@@ -273,7 +273,7 @@ try_commit(Bulk *bulk)
 static bool
 is_refusal(const ErrorData *error)
 {
-	return error->constraint_name != NULL ||
+	return error->constraint_name != NULL || error->sqlerrcode == ERRCODE_NOT_NULL_VIOLATION ||
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION ||
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 }
@@ -544,7 +544,7 @@ pseudo_bulk_run(Bulk *bulk)
 	bulk->status = "running";
 	INSTR_TIME_SET_CURRENT(bulk->start);
 	bulk->last_notice = bulk->start;
-	pseudo_bulk_prepare_call(bulk);
+	pseudo_bulk_prepare_calls(bulk);
 	PG_TRY();
 	{
 		pseudo_bulk_check(bulk);

@@ -10,15 +10,12 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/catalog.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "executor/spi.h"
+#include "nodes/value.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_func.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -28,7 +25,6 @@
 
 #include "bulk.h"
 #include "citus.h"
-#include "trigger.h"
 
 /* Where the rows of a relation are that is no table, for a hint. */
 static const char *
@@ -47,20 +43,51 @@ place_of_rows(char kind)
 	}
 }
 
+/* ---- How columns are converted ---- */
+
+/* Returns true if a column gets pseudonyms that are random. */
+static bool
+gets_random(const Bulk *bulk, const BulkColumn *column)
+{
+	return bulk->operation == BULK_PSEUDONYMIZE && !column->is_deterministic;
+}
+
+/* Returns true if a column of the run gets them. */
+static bool
+has_random(const Bulk *bulk)
+{
+	ListCell   *cell;
+
+	foreach(cell, bulk->columns)
+	{
+		if (gets_random(bulk, lfirst(cell)))
+			return true;
+	}
+	return false;
+}
+
+/* How a column gets pseudonyms that are deterministic, for a hint. */
+static const char *
+deterministic_way(const Bulk *bulk)
+{
+	return bulk->is_labelled ? "Label the column deterministic" : "Use deterministic => true";
+}
+
+/* ---- What kind of table it is ---- */
+
 /* Refuse a table whose rows Citus keeps elsewhere: what is left in it here are dead copies. */
 static void
 check_shards(Bulk *bulk, Relation rel)
 {
-	bool		differs = bulk->operation == BULK_PSEUDONYMIZE && !bulk->is_deterministic;
 	PseudoCitus citus;
 
 	pseudo_citus_find(&citus, rel);
-	if (citus.kind == PSEUDO_CITUS_REFERENCE && differs)
+	if (citus.kind == PSEUDO_CITUS_REFERENCE && has_random(bulk))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("\"%s\" is a reference table of Citus, and the random pseudonyms of its copies would differ",
 						RelationGetRelationName(rel)),
-				 errhint("Use deterministic => true.")));
+				 errhint("%s.", deterministic_way(bulk))));
 	bulk->is_copy |= citus.kind == PSEUDO_CITUS_REFERENCE;
 	if (citus.kind != PSEUDO_CITUS_NONE && !citus.is_shard)
 		ereport(ERROR,
@@ -116,15 +143,33 @@ check_rights(Relation rel)
 				 errhint("Run this as the table's owner, or as a role with BYPASSRLS.")));
 }
 
+/* Find the columns that are read: of those that are written already where a column is its own source. */
+static void
+find_sources(BulkTarget *target)
+{
+	memcpy(target->sources, target->columns, target->ncolumns * sizeof(PseudoColumn));
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		if (target->settings[i]->source)
+			pseudo_columns_find_sources(&target->sources[i], target->rel,
+										list_make1(makeString(target->settings[i]->source)));
+	}
+}
+
 /* The columns of a table; also checks them. */
 static void
-find_columns(Bulk *bulk, Relation rel, BulkTarget *target)
+find_columns(const Bulk *bulk, Relation rel, BulkTarget *target)
 {
 	memset(target, 0, sizeof(BulkTarget));
 	target->rel = rel;
 	target->ncolumns = list_length(bulk->columns);
+	target->settings = palloc(target->ncolumns * sizeof(BulkColumn *));
+	for (int i = 0; i < target->ncolumns; i++)
+		target->settings[i] = list_nth(bulk->columns, i);
 	target->columns = palloc(target->ncolumns * sizeof(PseudoColumn));
-	pseudo_columns_find(target->columns, rel, bulk->columns);
+	target->sources = palloc(target->ncolumns * sizeof(PseudoColumn));
+	pseudo_columns_find(target->columns, rel, pseudo_bulk_names(bulk));
+	find_sources(target);
 }
 
 /* The columns as a set, offset as in pull_varattnos(). */
@@ -173,50 +218,71 @@ pseudo_bulk_open(Bulk *bulk, Oid relid, BulkTarget *target)
 		LockTupleExclusive : LockTupleNoKeyExclusive;
 }
 
+/* ---- Constraints ---- */
+
 /* Refuse random pseudonyms in what has to be unique. */
 static void
-check_unique(const BulkTarget *target)
+check_unique(const Bulk *bulk, const BulkTarget *target)
 {
 	for (int i = 0; i < target->ncolumns; i++)
 	{
-		char	   *index = pseudo_column_unique_index(&target->columns[i], target->rel);
+		char	   *index = gets_random(bulk, target->settings[i]) ?
+			pseudo_column_unique_index(&target->columns[i], target->rel) : NULL;
 
 		if (index)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("index \"%s\" makes a column unique, and random pseudonyms of equal values differ", index),
-					 errhint("Use deterministic => true, or drop the index.")));
+					 errhint("%s, or drop the index.", deterministic_way(bulk))));
 	}
 }
 
 /*
- * The name of a constraint that a query finds, or NULL; its $1 is the table, $2 are the columns,
- * and $3 is differs.
+ * The name of a constraint that a query finds, or NULL; its $1 is the table, $2 are the columns that get random
+ * pseudonyms, or the others, and $3 is random.
  */
 static char *
-find_constraint(const BulkTarget *target, const char *sql, bool differs)
+find_constraint(const Bulk *bulk, const BulkTarget *target, const char *sql, bool random)
 {
 	Oid			types[] = {OIDOID, INT2ARRAYOID, BOOLOID};
 	Datum	   *attnos = palloc(target->ncolumns * sizeof(Datum));
 	Datum		values[3];
+	int			n = 0;
 
 	for (int i = 0; i < target->ncolumns; i++)
-		attnos[i] = Int16GetDatum(target->columns[i].attno);
+	{
+		if (gets_random(bulk, target->settings[i]) == random)
+			attnos[n++] = Int16GetDatum(target->columns[i].attno);
+	}
+	if (n == 0)
+		return NULL;
 	values[0] = ObjectIdGetDatum(RelationGetRelid(target->rel));
-	values[1] = PointerGetDatum(construct_array(attnos, target->ncolumns, INT2OID, 2, true,
-												TYPALIGN_SHORT));
-	values[2] = BoolGetDatum(differs);
+	values[1] = PointerGetDatum(construct_array(attnos, n, INT2OID, 2, true, TYPALIGN_SHORT));
+	values[2] = BoolGetDatum(random);
 	if (SPI_execute_with_args(sql, 3, types, values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for constraints");
 	return SPI_processed > 0 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
 }
 
+/* What to do about a foreign key. */
+static int
+hint_foreign_key(const Bulk *bulk, bool random)
+{
+	if (bulk->operation == BULK_REPSEUDONYMIZE)
+		return errhint("Add it anew with ON UPDATE CASCADE, and convert the referenced table: the other one follows.");
+	if (!random)
+		return errhint("Add it anew with ON UPDATE CASCADE, and convert the referenced table: the other one follows. Or drop it, convert both, and add it again.");
+	if (bulk->is_labelled)
+		return errhint("Label the column deterministic, add it anew with ON UPDATE CASCADE, and convert the referenced table: the other one follows.");
+	return errhint("With deterministic => true, add it anew with ON UPDATE CASCADE, and convert the referenced table: the other one follows.");
+}
+
 /*
- * Refuse foreign keys, unless the other table is changed by ON UPDATE CASCADE
- * to pseudonyms that are equal where the values were.
+ * Refuse foreign keys of the columns that get random pseudonyms, or of the others, unless the other table is changed by
+ * ON UPDATE CASCADE to pseudonyms that are equal where the values were.
  */
 static void
-check_foreign_keys(Bulk *bulk, const BulkTarget *target)
+check_foreign_keys(const Bulk *bulk, const BulkTarget *target, bool random)
 {
 	static const char *const sql =
 		"SELECT COALESCE((SELECT p.conname FROM pg_catalog.pg_constraint p"
@@ -225,32 +291,27 @@ check_foreign_keys(Bulk *bulk, const BulkTarget *target)
 		"conrelid OPERATOR(pg_catalog.=) $1 AND conkey OPERATOR(pg_catalog.&&) $2 OR "
 		"confrelid OPERATOR(pg_catalog.=) $1 AND confkey OPERATOR(pg_catalog.&&) $2 AND "
 		"($3 OR confupdtype OPERATOR(pg_catalog.<>) 'c')) LIMIT 1";
-	bool		differs = bulk->operation == BULK_PSEUDONYMIZE && !bulk->is_deterministic;
-	char	   *name = find_constraint(target, sql, differs);
+	char	   *name = find_constraint(bulk, target, sql, random);
 
 	if (name)
 		ereport(bulk->dry_run ? WARNING : ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("foreign key \"%s\" binds a column of relation \"%s\" to another table",
 						name, RelationGetRelationName(target->rel)),
-				 errhint("%s", bulk->operation == BULK_REPSEUDONYMIZE ?
-						 "Add it anew with ON UPDATE CASCADE, and convert the referenced table: the other one follows." :
-						 bulk->is_deterministic ?
-						 "Add it anew with ON UPDATE CASCADE, and convert the referenced table: the other one follows. Or drop it, convert both, and add it again." :
-						 "With deterministic => true, add it anew with ON UPDATE CASCADE, and convert the referenced table: the other one follows.")));
+				 hint_foreign_key(bulk, random)));
 }
 
 /* Refuse what compares values by anything but equality: while the table is half converted, equal values differ. */
 static void
-check_operators(Bulk *bulk, const BulkTarget *target)
+check_operators(const Bulk *bulk, const BulkTarget *target, bool random)
 {
 	static const char *const sql =
 		"SELECT conname FROM pg_catalog.pg_constraint c WHERE contype OPERATOR(pg_catalog.=) 'x' AND"
-		" conrelid OPERATOR(pg_catalog.=) $1 AND $3 AND EXISTS (SELECT FROM"
+		" conrelid OPERATOR(pg_catalog.=) $1 AND $3 IS NOT NULL AND EXISTS (SELECT FROM"
 		" ROWS FROM (pg_catalog.unnest(c.conkey), pg_catalog.unnest(c.conexclop)) AS u (k, o)"
 		" JOIN pg_catalog.pg_operator p ON p.oid OPERATOR(pg_catalog.=) u.o"
 		" WHERE u.k OPERATOR(pg_catalog.=) ANY ($2) AND NOT p.oprcanhash AND NOT p.oprcanmerge) LIMIT 1";
-	char	   *name = find_constraint(target, sql, true);
+	char	   *name = find_constraint(bulk, target, sql, random);
 
 	if (name)
 		ereport(bulk->dry_run ? WARNING : ERROR,
@@ -260,25 +321,29 @@ check_operators(Bulk *bulk, const BulkTarget *target)
 				 errhint("Drop it, convert the table, and add it again.")));
 }
 
+/* ---- Width ---- */
+
 /* The longest pseudonym that pseudonymize_table() gives a column, in bytes: at least that of the empty string. */
 static size_t
-longest_pseudonym(Bulk *bulk, const BulkTarget *target, const PseudoColumn *column)
+longest_pseudonym(Bulk *bulk, const BulkTarget *target, int no)
 {
+	BulkColumn *column = target->settings[no];
 	char	   *value = psprintf("%s::pg_catalog.text COLLATE pg_catalog.\"C\"",
-								 quote_identifier(column->name));
+								 quote_identifier(target->sources[no].name));
 	char	   *bytes = pseudo_encoding_converts() ?
 		psprintf("pg_catalog.convert_to(%s, 'UTF8')", value) : value;
 	char	   *max;
 
 	/* What has been converted already is not converted again. */
 	if (SPI_execute(psprintf("SELECT pg_catalog.max(pg_catalog.octet_length(%s)) FROM ONLY %s"
-							 " WHERE %s OPERATOR(pg_catalog.!~) '^[A-Za-z0-9+/]{38,}={0,2} *$'",
-							 bytes, pseudo_relation_name(RelationGetRelid(target->rel)), value),
+							 " WHERE %s OPERATOR(pg_catalog.!~) '^[A-Za-z0-9+/]{38,}={0,2} *$' OR %s",
+							 bytes, pseudo_relation_name(RelationGetRelid(target->rel)), value,
+							 column->source ? "true" : "false"),
 					true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for the longest value");
 	max = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	pseudo_bulk_prepare_call(bulk);
-	return pseudo_sealed_len(bulk->call.keyring->primary, max ? strtoul(max, NULL, 10) : 0);
+	pseudo_bulk_prepare_call(bulk, column->call);
+	return pseudo_sealed_len(column->call->call.keyring->primary, max ? strtoul(max, NULL, 10) : 0);
 }
 
 /* Report several columns that are too narrow. */
@@ -324,7 +389,7 @@ check_width(Bulk *bulk, const BulkTarget *target)
 		size_t		len;
 
 		if (column->limit < 0 ||
-			(len = longest_pseudonym(bulk, target, column)) <= (size_t) column->limit)
+			(len = longest_pseudonym(bulk, target, i)) <= (size_t) column->limit)
 			continue;
 		narrow = lappend(narrow, column);
 		needed = lappend_int(needed, (int) len);
@@ -335,86 +400,19 @@ check_width(Bulk *bulk, const BulkTarget *target)
 		report_narrow(target, narrow, needed);
 }
 
-/* Refuse a trigger of the table that makes other pseudonyms of a column than the run. */
+/* ---- All of it ---- */
+
+/* Refuse to take for values of a column what might be pseudonyms under a raw key that is off. */
 static void
-check_trigger(Bulk *bulk, const BulkTarget *target, const Trigger *trigger)
-{
-	PseudoTriggerArguments arguments;
-
-	pseudo_trigger_arguments(&arguments, trigger);
-	for (int i = 0; i < target->ncolumns; i++)
-	{
-		const char *name = target->columns[i].name;
-		const PseudoLabel *label = pseudo_trigger_label(&arguments, name);
-
-		if (label == NULL)
-			continue;
-		if (strcmp(label->context, text_to_cstring(bulk->context)) == 0 &&
-			strcmp(label->keyring, text_to_cstring(bulk->keyring)) == 0 &&
-			(bulk->operation == BULK_REPSEUDONYMIZE ||
-			 (label->mode == PSEUDO_MODE_DETERMINISTIC) == bulk->is_deterministic))
-			continue;
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("trigger \"%s\" of relation \"%s\" pseudonymizes column \"%s\" in another way",
-						trigger->tgname, RelationGetRelationName(target->rel), name),
-				 errhint("Give the procedure the trigger's arguments \"deterministic\", \"context\" and \"keyring\".")));
-	}
-}
-
-/* Say which columns no trigger covers, or not for all writes. */
-static void
-notice_without_trigger(const BulkTarget *target, Oid function)
-{
-	StringInfoData names;
-	int			n = 0;
-
-	initStringInfo(&names);
-	for (int i = 0; i < target->ncolumns; i++)
-	{
-		const PseudoColumn *column = &target->columns[i];
-
-		if (!pseudo_trigger_sees_all(target->rel, function, column->name, column->attno))
-			appendStringInfo(&names, "%s\"%s\"", n++ > 0 ? ", " : "", column->name);
-	}
-	if (n > 0)
-		ereport(NOTICE,
-				(errmsg_plural("column %s of relation \"%s\" has no trigger pseudonymize_trigger for all that is written",
-							   "columns %s of relation \"%s\" have no trigger pseudonymize_trigger for all that is written",
-							   n, names.data, RelationGetRelationName(target->rel)),
-				 errdetail("What others write while this runs, and after it, is not pseudonymized."),
-				 errhint("Create the trigger first, BEFORE INSERT OR UPDATE, without WHEN and without UPDATE OF.")));
-}
-
-/* Compare the triggers of the table with the run, and say which columns have none. */
-static void
-check_triggers(Bulk *bulk, const BulkTarget *target)
-{
-	TriggerDesc *desc = target->rel->trigdesc;
-	char	   *schema = get_namespace_name(get_func_namespace(bulk->called));
-	Oid			function = LookupFuncName(list_make2(makeString(schema),
-													 makeString("pseudonymize_trigger")),
-										  0, NULL, true);
-
-	for (int i = 0; desc && i < desc->numtriggers; i++)
-	{
-		if (desc->triggers[i].tgfoid == function &&
-			desc->triggers[i].tgenabled != TRIGGER_DISABLED)
-			check_trigger(bulk, target, &desc->triggers[i]);
-	}
-	if (bulk->operation == BULK_PSEUDONYMIZE)
-		notice_without_trigger(target, function);
-}
-
-/* Refuse to take for values what might be pseudonyms under a raw key that is off. */
-static void
-check_lookalikes(Bulk *bulk)
+check_lookalikes(Bulk *bulk, BulkColumn *column)
 {
 	PseudoKeyring *keyring;
 
-	pseudo_bulk_prepare_call(bulk);
-	keyring = bulk->call.keyring;
-	for (int i = 0; bulk->lookalikes && i < keyring->nkeys; i++)
+	if (!column->lookalikes || column->source)
+		return;
+	pseudo_bulk_prepare_call(bulk, column->call);
+	keyring = column->call->call.keyring;
+	for (int i = 0; i < keyring->nkeys; i++)
 	{
 		PseudoKey  *key = &keyring->keys[i];
 
@@ -424,6 +422,38 @@ check_lookalikes(Bulk *bulk)
 					 errmsg("key %u is disabled, and its pseudonyms would be taken for values",
 							key->id),
 					 errhint("Enable it while this runs.")));
+	}
+}
+
+/* Warn of equality that is wider than bytes: of values, and of what compares their pseudonyms. */
+static void
+warn_equality(const Bulk *bulk, const BulkTarget *target)
+{
+	for (int i = 0; bulk->operation == BULK_PSEUDONYMIZE && i < target->ncolumns; i++)
+	{
+		if (target->settings[i]->is_deterministic)
+			pseudo_column_warn_equality(&target->sources[i], target->rel);
+	}
+}
+
+/* Refuse a table that inherits from the one whose labels count, and has others. */
+static void
+check_labels(const Bulk *bulk, const BulkTarget *target)
+{
+	const PseudoLabel *labels = bulk->is_labelled ? pseudo_labels(target->rel) : NULL;
+
+	for (int i = 0; labels && i < target->ncolumns; i++)
+	{
+		const BulkColumn *column = target->settings[i];
+		const PseudoLabel *label = &labels[target->sources[i].attno - 1];
+
+		if (label->mode != PSEUDO_MODE_NONE && !pseudo_bulk_agrees(bulk, column, target->sources[i].name, label))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("column \"%s\" of relation \"%s\" has another label than that of %s",
+							target->sources[i].name, RelationGetRelationName(target->rel), bulk->name),
+					 errdetail("The table inherits from that one, and is converted with it."),
+					 errhint("Give both the same label, or remove this one.")));
 	}
 }
 
@@ -439,14 +469,17 @@ add_leaf(Bulk *bulk, Oid relid)
 	pseudo_bulk_open(bulk, relid, &target);
 	if (!bulk->dry_run)
 	{
-		if (bulk->operation == BULK_PSEUDONYMIZE && !bulk->is_deterministic)
-			check_unique(&target);
-		check_triggers(bulk, &target);
+		check_labels(bulk, &target);
+		check_unique(bulk, &target);
+		pseudo_bulk_check_triggers(bulk, &target);
 		if (bulk->operation == BULK_PSEUDONYMIZE)
 			check_width(bulk, &target);
 	}
-	check_foreign_keys(bulk, &target);
-	check_operators(bulk, &target);
+	for (int random = 0; random < 2; random++)
+	{
+		check_foreign_keys(bulk, &target, random);
+		check_operators(bulk, &target, random);
+	}
 	leaf = MemoryContextAllocZero(bulk->mcxt, sizeof(BulkLeaf));
 	leaf->relid = relid;
 	ItemPointerSet(&leaf->next, 0, 1);
@@ -464,11 +497,16 @@ pseudo_bulk_check(Bulk *bulk)
 	BulkTarget	target;
 	ListCell   *cell;
 
+	if (bulk->is_labelled)
+	{
+		pseudo_bulk_add_labelled(bulk, root);
+		pseudo_bulk_prepare_calls(bulk);
+	}
 	check_kind(bulk, root);
 	find_columns(bulk, root, &target);
-	for (int i = 0; bulk->operation == BULK_PSEUDONYMIZE && bulk->is_deterministic && i < target.ncolumns; i++)
-		pseudo_column_warn_equality(&target.columns[i], root);
-	check_lookalikes(bulk);
+	warn_equality(bulk, &target);
+	foreach(cell, bulk->columns)
+		check_lookalikes(bulk, lfirst(cell));
 	foreach(cell, find_all_inheritors(bulk->relid, table_lock(bulk), NULL))
 	{
 		MemoryContext caller;

@@ -27,6 +27,7 @@
 #include "nodes/execnodes.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplesort.h"
@@ -73,6 +74,7 @@ typedef struct Trial
 	List	   *checks;			/* likewise */
 	List	   *indexes;		/* of TriedIndex * */
 	bool		has_entries;	/* are some of them compared? */
+	bool		fills;			/* may a column that is NULL get a pseudonym? */
 	bool		is_needed;
 	EState	   *estate;
 	TupleTableSlot *row;		/* as it would be written */
@@ -130,12 +132,16 @@ find_changed(Trial *trial)
 
 	for (int i = 0; i < target->ncolumns; i++)
 	{
+		bool		fills = target->settings[i]->source != NULL;
+
 		trial->changed = bms_add_member(trial->changed,
 										target->columns[i].attno - FirstLowInvalidHeapAttributeNumber);
+		trial->fills |= fills;
 		trial->is_needed |= target->columns[i].is_domain &&
 			pseudo_domain_has_constraints(target->columns[i].type);
 		trial->is_needed |= target->columns[i].limit >= 0 &&
 			trial->bulk->operation == BULK_REPSEUDONYMIZE;
+		trial->is_needed |= fills && TupleDescAttr(desc, target->columns[i].attno - 1)->attnotnull;
 	}
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -184,7 +190,7 @@ has_long_value(Trial *trial)
 		for (int i = 0; i < target->ncolumns; i++)
 		{
 			bool		isnull;
-			Datum		value = slot_getattr(slot, target->columns[i].attno, &isnull);
+			Datum		value = slot_getattr(slot, target->sources[i].attno, &isnull);
 
 			is_long |= !isnull && toast_raw_datum_size(value) > LONG_VALUE;
 		}
@@ -207,7 +213,10 @@ is_in_btree(Trial *trial, Relation index, const IndexInfo *info)
 	return false;
 }
 
-/* Returns true if a conversion may bring rows into an index for some rows only; IS NULL and IS NOT NULL stay as they are. */
+/*
+ * Returns true if a conversion may bring rows into an index for some rows only; IS NULL and IS NOT NULL stay as they
+ * are where no column is filled.
+ */
 static bool
 admits_others(Trial *trial, const IndexInfo *info)
 {
@@ -215,7 +224,7 @@ admits_others(Trial *trial, const IndexInfo *info)
 
 	foreach(cell, info->ii_Predicate)
 	{
-		if (!IsA(lfirst(cell), NullTest) && reads_changed(trial, lfirst(cell)))
+		if ((trial->fills || !IsA(lfirst(cell), NullTest)) && reads_changed(trial, lfirst(cell)))
 			return true;
 	}
 	return false;
@@ -285,6 +294,51 @@ find_indexes(Trial *trial)
 
 /* ---- Rows ---- */
 
+/* The value of a column in a row, or NULL. */
+static text *
+column_value(TupleTableSlot *slot, const PseudoColumn *column)
+{
+	return slot->tts_isnull[column->attno - 1] ? NULL :
+		pseudo_column_get(column, slot->tts_values[column->attno - 1]);
+}
+
+/* The pseudonym that would be written in the place of a value. */
+static text *
+make_pseudonym(Bulk *bulk, const BulkColumn *column, text *value)
+{
+	PseudoCall *call = &column->call->call;
+	PseudoOpened opened;
+
+	if (bulk->operation == BULK_PSEUDONYMIZE)
+		return pseudo_seal_value(call, value, column->is_deterministic);
+	if (pseudo_open(call, value, false, &opened))
+		return pseudo_reseal(call, value, &opened, false);
+	return value;
+}
+
+/* Put a pseudonym, or NULL, into a column of the row. */
+static void
+put_value(Trial *trial, PseudoColumn *column, text *value)
+{
+	Relation	rel = trial->target->rel;
+	int			no = column->attno - 1;
+
+	if (value && column->limit >= 0 && VARSIZE_ANY_EXHDR(value) > (size_t) column->limit)
+		pseudo_column_report_narrow(column, rel, VARSIZE_ANY_EXHDR(value));
+	trial->is_converted = true;
+	if (value == NULL && TupleDescAttr(RelationGetDescr(rel), no)->attnotnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("column \"%s\" of relation \"%s\" would become null, and must not be",
+						column->name, RelationGetRelationName(rel)),
+				 errtablecol(rel, column->attno)));
+	if (value == NULL && column->is_domain)
+		domain_check((Datum) 0, true, column->type, &column->domain, trial->bulk->mcxt);
+	trial->row->tts_isnull[no] = value == NULL;
+	trial->row->tts_values[no] = value ? pseudo_column_put(column, rel, value, trial->bulk->mcxt) : (Datum) 0;
+	trial->is_converted = false;
+}
+
 /* Put what would be written into the row; false where the row stays as it is. */
 static bool
 convert_row(Trial *trial, TupleTableSlot *slot)
@@ -302,26 +356,14 @@ convert_row(Trial *trial, TupleTableSlot *slot)
 	trial->row->tts_tableOid = RelationGetRelid(target->rel);
 	for (int i = 0; i < target->ncolumns; i++)
 	{
-		PseudoColumn *column = &target->columns[i];
-		text	   *value;
-		PseudoOpened opened;
+		BulkColumn *column = target->settings[i];
+		text	   *held = column_value(slot, &target->columns[i]);
+		text	   *value = column->source ? column_value(slot, &target->sources[i]) : held;
 
-		if (slot->tts_isnull[column->attno - 1])
+		pseudo_bulk_prepare_call(bulk, column->call);
+		if (!pseudo_bulk_is_due(bulk, column, value, held, false))
 			continue;
-		pseudo_bulk_prepare_call(bulk);
-		value = pseudo_column_get(column, slot->tts_values[column->attno - 1]);
-		if (!pseudo_bulk_is_due(bulk, value, false))
-			continue;
-		if (bulk->operation == BULK_PSEUDONYMIZE)
-			value = pseudo_seal_value(&bulk->call, value, bulk->is_deterministic);
-		else if (pseudo_open(&bulk->call, value, false, &opened))
-			value = pseudo_reseal(&bulk->call, value, &opened, false);
-		if (column->limit >= 0 && VARSIZE_ANY_EXHDR(value) > (size_t) column->limit)
-			pseudo_column_report_narrow(column, target->rel, VARSIZE_ANY_EXHDR(value));
-		trial->is_converted = true;
-		trial->row->tts_values[column->attno - 1] =
-			pseudo_column_put(column, target->rel, value, bulk->mcxt);
-		trial->is_converted = false;
+		put_value(trial, &target->columns[i], value ? make_pseudonym(bulk, column, value) : NULL);
 		is_changed = true;
 	}
 	return is_changed;
@@ -482,15 +524,23 @@ try_rows(Trial *trial)
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* Returns true if some keys make longer pseudonyms than others.  Only then can moving to another key fail. */
+/* Returns true if some keys of the run make longer pseudonyms than others.  Only then can moving to another key fail. */
 static bool
-grows(const PseudoKeyring *keyring)
+grows(Bulk *bulk)
 {
-	for (int i = 0; i < keyring->nkeys; i++)
+	ListCell   *cell;
+
+	pseudo_bulk_prepare_calls(bulk);
+	foreach(cell, bulk->calls)
 	{
-		if (keyring->keys[i].status == PSEUDO_KEY_ENABLED &&
-			keyring->keys[i].prefix == PSEUDO_PREFIX_RAW)
-			return keyring->primary->prefix == PSEUDO_PREFIX_TINK;
+		const PseudoKeyring *keyring = ((BulkCall *) lfirst(cell))->call.keyring;
+
+		for (int i = 0; i < keyring->nkeys; i++)
+		{
+			if (keyring->keys[i].status == PSEUDO_KEY_ENABLED && keyring->keys[i].prefix == PSEUDO_PREFIX_RAW &&
+				keyring->primary->prefix == PSEUDO_PREFIX_TINK)
+				return true;
+		}
 	}
 	return false;
 }
@@ -503,8 +553,7 @@ pseudo_bulk_try(Bulk *bulk, BulkTarget *target)
 	ErrorContextCallback context = {error_context_stack, say_trial, &trial};
 	ListCell   *cell;
 
-	pseudo_bulk_prepare_call(bulk);
-	if (bulk->operation == BULK_REPSEUDONYMIZE && !grows(bulk->call.keyring))
+	if (bulk->operation == BULK_REPSEUDONYMIZE && !grows(bulk))
 		return;
 	trial.estate = CreateExecutorState();
 	find_changed(&trial);

@@ -4,11 +4,21 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
+#include <openssl/crypto.h>
 
 #include "bulk.h"
 #include "reseal.h"
 #include "spelling.h"
+
+/* What to do about a value that is taken for a pseudonym: what is to be checked first, or NULL, and how it is converted after all. */
+static int
+hint_value(const Bulk *bulk, const char *first)
+{
+	if (bulk->operation == BULK_REPSEUDONYMIZE)
+		return errhint("%s", first);
+	return errhint("%s If it is a value, %s converts it.", first,
+				   bulk->is_labelled ? "existing=value in the label" : "existing => 'value'");
+}
 
 /* Report what looks like a pseudonym and opens under no key. */
 static void
@@ -19,9 +29,8 @@ report_lookalike(Bulk *bulk)
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("a value looks like a pseudonym and does not authenticate"),
 			 errdetail("It was made with another key or context, or it is a value of this shape."),
-			 bulk->operation == BULK_REPSEUDONYMIZE ?
-			 errhint("Check the arguments \"context\" and \"keyring\".") :
-			 errhint("Check the arguments \"context\" and \"keyring\". If it is a value, existing => 'value' converts it.")));
+			 hint_value(bulk, bulk->is_labelled ? "Check the label's context and keyring." :
+						"Check the arguments \"context\" and \"keyring\".")));
 }
 
 /* Report a pseudonym in another spelling. */
@@ -33,9 +42,7 @@ report_misspelled(Bulk *bulk)
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("a value looks like a pseudonym in another spelling"),
 			 errdetail("It has white space or quotes in it, lacks padding, or is spelled as in a URL."),
-			 bulk->operation == BULK_REPSEUDONYMIZE ?
-			 errhint("Update it to its own spelling, and run this again.") :
-			 errhint("Update it to its own spelling, and run this again. If it is a value, existing => 'value' converts it.")));
+			 hint_value(bulk, "Update it to its own spelling, and run this again.")));
 }
 
 /* Report a random pseudonym, which each of Citus's copies of a row would replace by another one. */
@@ -50,18 +57,53 @@ report_copy(Bulk *bulk)
 			 errhint("Make the table a local one with undistribute_table(), CALL this, and distribute it again with create_reference_table().")));
 }
 
+/* Returns true if a pseudonym opens to just this value. */
+static bool
+opens_to(PseudoCall *call, text *pseudonym, text *value)
+{
+	PseudoOpened opened;
+	size_t		len;
+	const char *utf8 = pseudo_value_utf8(value, &len);
+	bool		result;
+
+	if (!pseudo_looks_like_pseudonym(pseudonym) || !pseudo_try_open(call, pseudonym, &opened))
+		return false;
+	result = opened.len == len && CRYPTO_memcmp(VARDATA(opened.value), utf8, len) == 0;
+	explicit_bzero(VARDATA(opened.value), opened.len);
+	pfree(opened.value);
+	return result;
+}
+
+/* Returns true if a column has not what it gets of its source. */
+static bool
+is_to_fill(Bulk *bulk, BulkColumn *column, text *value, text *held, bool count)
+{
+	bool		is_filled;
+
+	if (value == NULL || held == NULL)
+		return value != held;
+	is_filled = opens_to(&column->call->call, held, value);
+	bulk->counters.already += is_filled && count;
+	return !is_filled;
+}
+
 /* See bulk.h. */
 bool
-pseudo_bulk_is_due(Bulk *bulk, text *value, bool count)
+pseudo_bulk_is_due(Bulk *bulk, BulkColumn *column, text *value, text *held, bool count)
 {
 	bool		again = bulk->operation == BULK_REPSEUDONYMIZE;
+	PseudoCall *call = &column->call->call;
 	PseudoOpened opened;
 	bool		due;
 	bool		differs;
 
+	if (column->source)
+		return is_to_fill(bulk, column, value, held, count);
+	if (value == NULL)
+		return false;
 	if (!pseudo_looks_like_pseudonym(value))
 	{
-		bool		misspelled = !bulk->lookalikes && pseudo_is_misspelled(value);
+		bool		misspelled = !column->lookalikes && pseudo_is_misspelled(value);
 
 		if (misspelled && !bulk->dry_run)
 			report_misspelled(bulk);
@@ -69,28 +111,19 @@ pseudo_bulk_is_due(Bulk *bulk, text *value, bool count)
 		bulk->counters.plain += again && !misspelled && count;
 		return !again;
 	}
-	if (!pseudo_open(&bulk->call, value, true, &opened))
+	if (!pseudo_open(call, value, true, &opened))
 	{
-		if (!bulk->lookalikes && !bulk->dry_run)
+		if (!column->lookalikes && !bulk->dry_run)
 			report_lookalike(bulk);
-		bulk->counters.unreadable += !bulk->lookalikes && count;
-		return bulk->lookalikes;
+		bulk->counters.unreadable += !column->lookalikes && count;
+		return column->lookalikes;
 	}
-	due = again && opened.key != bulk->call.keyring->primary;
-	differs = due && bulk->is_copy && pseudo_is_random(&bulk->call, &opened);
+	due = again && opened.key != call->keyring->primary;
+	differs = due && bulk->is_copy && pseudo_is_random(call, &opened);
 	explicit_bzero(VARDATA(opened.value), opened.len);
 	pfree(opened.value);
 	if (differs)
 		report_copy(bulk);
 	bulk->counters.already += !due && count;
 	return due;
-}
-
-/* See bulk.h. */
-void
-pseudo_bulk_prepare_call(Bulk *bulk)
-{
-	if (bulk->call.generation != pseudo_generation)
-		pseudo_call_prepare_role(&bulk->call, GetUserId(), bulk->called, PSEUDO_RIGHT_PSEUDONYMIZE,
-								 bulk->context, bulk->keyring, bulk->mcxt);
 }

@@ -54,7 +54,7 @@ pseudo_written_has(Oid relid, ItemPointer tid, AttrNumber attno, const text *val
 		last_row = row;
 		for (int no = 0; no < written->ncolumns; no++)
 		{
-			if (written->attnos[no] == attno)
+			if (written->columns[no].attno == attno)
 				return same_bytes(written->values[row * written->ncolumns + no], value);
 		}
 		return false;
@@ -75,13 +75,13 @@ pseudo_written_replaces(const text *old, const text *value, const char *context,
 {
 	int			n = written ? written->nrows * written->ncolumns : 0;
 
-	if (n > 0 && !(same_string(written->context, context) && same_string(written->keyring, keyring)))
-		return false;
 	for (int i = 0; i < n; i++)
 	{
 		int			no = (last_value + i) % n;
+		PseudoWrittenColumn *column = &written->columns[no % written->ncolumns];
 
-		if (same_bytes(written->values[no], value) && same_bytes(written->olds[no], old))
+		if (same_bytes(written->values[no], value) && same_bytes(written->olds[no], old) &&
+			same_string(column->context, context) && same_string(column->keyring, keyring))
 		{
 			last_value = no;
 			return true;

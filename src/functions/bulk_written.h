@@ -10,18 +10,24 @@
 #include "access/attnum.h"
 #include "storage/itemptr.h"
 
+/* A column that is written. */
+typedef struct PseudoWrittenColumn
+{
+	AttrNumber	attno;
+	const text *context;		/* of its values */
+	const text *keyring;
+} PseudoWrittenColumn;
+
 /* The rows of a batch; values row by row, in the order of the columns, NULL ones as NULL. */
 typedef struct PseudoWritten
 {
 	Oid			relid;
 	int			ncolumns;
-	AttrNumber *attnos;
+	PseudoWrittenColumn *columns;
 	int			nrows;
 	ItemPointerData *tids;
 	text	  **olds;
 	text	  **values;
-	const text *context;		/* of the values */
-	const text *keyring;
 } PseudoWritten;
 
 /* Begin to write rows, which stay where they are until the end: not on the stack, for an error's sake. */
