@@ -103,6 +103,7 @@ OBJS = \
 	src/functions/trigger.o \
 	src/functions/trigger_arguments.o \
 	src/functions/trigger_rows.o \
+	src/functions/trigger_state.o \
 	src/functions/unique.o \
 	src/functions/unique_constraints.o \
 	src/functions/unique_entry.o \
@@ -111,7 +112,7 @@ OBJS = \
 	src/functions/watch.o
 
 REGRESS = setup pseudo service arguments malformed document options rights rotation batches large \
-	labels plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values citus lookup bulk bulk_refused bulk_labels unique json_values objects teardown
+	labels plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values protect citus lookup bulk bulk_refused bulk_labels unique json_values objects teardown
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1

@@ -189,7 +189,7 @@ report_faults(Relation rel, List *faults)
 
 /* Find columns; stay: their values stay as they are. */
 static void
-find_columns(PseudoColumn *columns, Relation rel, List *names, bool stay)
+find_all(PseudoColumn *columns, Relation rel, List *names, bool stay)
 {
 	List	   *faults = NIL;
 	PseudoCitus citus;
@@ -216,14 +216,14 @@ find_columns(PseudoColumn *columns, Relation rel, List *names, bool stay)
 void
 pseudo_columns_find(PseudoColumn *columns, Relation rel, List *names)
 {
-	find_columns(columns, rel, names, false);
+	find_all(columns, rel, names, false);
 }
 
 /* See column.h. */
 void
 pseudo_columns_find_sources(PseudoColumn *columns, Relation rel, List *names)
 {
-	find_columns(columns, rel, names, true);
+	find_all(columns, rel, names, true);
 }
 
 /* ---- Equality ---- */

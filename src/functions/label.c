@@ -102,7 +102,7 @@ pseudo_label_take_option(PseudoLabel *label, const char *name, const char *value
 
 /* Skip white space. */
 static void
-skip_space(const char **s)
+skip_white(const char **s)
 {
 	while (isspace((unsigned char) **s))
 		(*s)++;
@@ -131,7 +131,7 @@ next_part(const char **s, const char *stops)
 	char	   *part;
 	size_t		len;
 
-	skip_space(s);
+	skip_white(s);
 	if (**s == '"')
 		part = quoted_part(s);
 	else
@@ -142,7 +142,7 @@ next_part(const char **s, const char *stops)
 		while (len > 0 && isspace((unsigned char) part[len - 1]))
 			part[--len] = '\0';
 	}
-	skip_space(s);
+	skip_white(s);
 	return part;
 }
 
@@ -332,7 +332,7 @@ report_column(const char *message, const char *hint)
 
 /* Refuse random pseudonyms in what has to be unique. */
 static void
-check_unique(Relation rel, const PseudoColumn *column)
+check_random(Relation rel, const PseudoColumn *column)
 {
 	char	   *index = pseudo_column_unique_index(column, rel);
 
@@ -373,7 +373,7 @@ check_holder(Relation rel, char *name, PseudoMode mode)
 	pseudo_columns_find(&column, rel, list_make1(makeString(name)));
 	check_partition_keys(rel, name);
 	if (mode == PSEUDO_MODE_RANDOM)
-		check_unique(rel, &column);
+		check_random(rel, &column);
 	else
 		pseudo_column_warn_equality(&column, rel);
 }

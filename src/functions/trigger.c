@@ -7,173 +7,45 @@
  * pseudonym that they saw and read it through a view: whatever is shaped like a
  * pseudonym is refused, unless PostgreSQL itself brings back what this trigger made,
  * a bulk procedure writes, or the argument "existing" says otherwise.
+ *
+ * Where pseudonyms go into another column, that column is not the writer's: it gets the pseudonym of the source's value
+ * or keeps the one that it had, whatever was written there.
  */
 #include "postgres.h"
 
+#include <openssl/crypto.h>
+
 #include "access/htup_details.h"
+#include "catalog/pg_constraint.h"
 #include "commands/trigger.h"
-#include "nodes/value.h"
-#include "replication/logicalworker.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
-#include "utils/memutils.h"
+#include "utils/relcache.h"
 
 #include "../compat.h"
 #include "bulk_written.h"
-#include "citus.h"
+#include "open.h"
 #include "replica.h"
 #include "spelling.h"
-#include "trigger.h"
-#include "trigger_rows.h"
-#include "unique.h"
+#include "trigger_state.h"
 #include "upsert.h"
 #include "watch.h"
 
-/* What a trigger knows in one run of the executor; in fn_extra. */
-typedef struct TriggerState
-{
-	PseudoTriggerArguments arguments;
-	PseudoLabel *label;
-	text	   *context;
-	text	   *keyring;
-	PseudoCall	call;
-	PseudoRows	rows;
-	PseudoUnique *unique;		/* what compares the columns, or NULL as long
-								 * as that does not matter */
-	uint32		key_id;			/* that the row's first value was
-								 * pseudonymized under, or 0 */
-	bool		is_apply;		/* a subscription writes */
-	int			ncolumns;
-	PseudoColumn columns[FLEXIBLE_ARRAY_MEMBER];
-} TriggerState;
-
-/* The triggers (OIDs) that this session has checked with warnings, which come once. */
-static List *checked_triggers = NIL;
-
 PG_FUNCTION_INFO_V1(pseudo_pseudonymize_trigger);
 
-/* ---- State ---- */
-
-/* Check that the function is called as the trigger that it is. */
-static void
-check_event(FunctionCallInfo fcinfo)
-{
-	TriggerData *data = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("pseudonymize_trigger() is a trigger function")));
-	if (!TRIGGER_FIRED_BEFORE(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event) ||
-		!(TRIGGER_FIRED_BY_INSERT(data->tg_event) || TRIGGER_FIRED_BY_UPDATE(data->tg_event)))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("trigger \"%s\" must be BEFORE INSERT OR UPDATE and FOR EACH ROW",
-						data->tg_trigger->tgname)));
-}
-
-/* Refuse random pseudonyms where each node makes its own: Citus's copies of a row would differ. */
-static void
-check_citus(const TriggerData *data, const PseudoLabel *label)
-{
-	PseudoCitus citus;
-
-	if (label->mode == PSEUDO_MODE_DETERMINISTIC)
-		return;
-	pseudo_citus_find(&citus, data->tg_relation);
-	if (citus.kind == PSEUDO_CITUS_REFERENCE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("trigger \"%s\" of relation \"%s\" makes random pseudonyms, and the relation is a reference table of Citus",
-						data->tg_trigger->tgname, RelationGetRelationName(data->tg_relation)),
-				 errdetail("Every node would make a pseudonym of its own, and the copies of the table would differ."),
-				 errhint("Give the trigger the argument deterministic=true, or pseudonymize the value in the INSERT.")));
-}
-
-/* Warn of what a subscription will make of a table. */
-static void
-warn_of_subscription(const TriggerData *data, const TriggerState *state)
-{
-	Relation	rel = data->tg_relation;
-
-	if (!pseudo_replica_is_subscribed(rel))
-		return;
-	if (data->tg_trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN)
-		ereport(WARNING,
-				(errmsg("trigger \"%s\" of relation \"%s\" does not fire for what a subscription writes",
-						data->tg_trigger->tgname, RelationGetRelationName(rel)),
-				 errdetail("What comes from the publisher is not pseudonymized."),
-				 errhint("Use ALTER TABLE ... ENABLE ALWAYS TRIGGER %s.",
-						 quote_identifier(data->tg_trigger->tgname))));
-	for (int i = 0; i < state->ncolumns; i++)
-	{
-		if (pseudo_replica_finds_by(rel, state->columns[i].attno))
-			ereport(WARNING,
-					(errmsg("a subscription finds rows of relation \"%s\" by column \"%s\", which is pseudonymized here",
-							RelationGetRelationName(rel), state->columns[i].name),
-					 errdetail("Rows that the publisher updates or deletes would not be found."),
-					 errhint("Give both sides a replica identity without this column, a primary key for example.")));
-	}
-}
-
-/* Warn of what will go wrong quietly; once a session for each trigger. */
-static void
-check_quiet_faults(const TriggerData *data, const TriggerState *state)
-{
-	MemoryContext caller;
-
-	if (list_member_oid(checked_triggers, data->tg_trigger->tgoid))
-		return;
-	for (int i = 0; (state->label->mode == PSEUDO_MODE_DETERMINISTIC) && i < state->ncolumns; i++)
-		pseudo_column_warn_equality(&state->columns[i], data->tg_relation);
-	if (!state->is_apply)
-		warn_of_subscription(data, state);
-	caller = MemoryContextSwitchTo(TopMemoryContext);
-	checked_triggers = lappend_oid(checked_triggers, data->tg_trigger->tgoid);
-	MemoryContextSwitchTo(caller);
-}
-
 /* The trigger's state, made on its first row. */
-static TriggerState *
+static PseudoTriggerState *
 get_state(FunctionCallInfo fcinfo)
 {
-	TriggerData *data = (TriggerData *) fcinfo->context;
-	MemoryContext mcxt = fcinfo->flinfo->fn_mcxt;
+	PseudoTriggerState *state = fcinfo->flinfo->fn_extra;
 	MemoryContext caller;
-	PseudoTriggerArguments arguments;
-	List	   *names = NIL;
-	ListCell   *cell;
-	TriggerState *state = fcinfo->flinfo->fn_extra;
 
 	if (likely(state != NULL))
 		return state;
-	check_event(fcinfo);
-	caller = MemoryContextSwitchTo(mcxt);
-	pseudo_trigger_arguments(&arguments, data->tg_trigger);
-	state = palloc0(offsetof(TriggerState, columns) +
-					list_length(arguments.columns) * sizeof(PseudoColumn));
-	state->arguments = arguments;
-	state->label = &((PseudoTriggerColumn *) linitial(arguments.columns))->label;
-	state->context = cstring_to_text(state->label->context);
-	state->keyring = cstring_to_text(state->label->keyring);
-	state->ncolumns = list_length(arguments.columns);
-	foreach(cell, arguments.columns)
-	{
-		PseudoTriggerColumn *column = lfirst(cell);
-
-		names = lappend(names, makeString(column->name));
-		if (column->label.into || !pseudo_trigger_agrees(&arguments, column->name, state->label))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("trigger \"%s\" has columns with different labels, which is not built yet",
-							data->tg_trigger->tgname)));
-	}
-	pseudo_columns_find(state->columns, data->tg_relation, names);
-	check_citus(data, state->label);
-	state->is_apply = IsLogicalWorker() && pseudo_replica_is_subscribed(data->tg_relation);
-	check_quiet_faults(data, state);
-	pseudo_rows_begin(&state->rows, data, &state->arguments, state->columns, state->ncolumns, mcxt);
+	caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	state = pseudo_trigger_state(fcinfo);
 	MemoryContextSwitchTo(caller);
 	fcinfo->flinfo->fn_extra = state;
 	return state;
@@ -185,32 +57,37 @@ get_state(FunctionCallInfo fcinfo)
  * others, who know it, would give the same value another pseudonym.  It costs a few nanoseconds.
  */
 static PseudoCall *
-get_call(FunctionCallInfo fcinfo, TriggerState *state)
+get_call(FunctionCallInfo fcinfo, PseudoTriggerGroup *group)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
-	PseudoCall *call = &state->call;
+	PseudoCall *call = &group->call;
 
 	AcceptInvalidationMessages();
 	if (likely(call->generation == pseudo_generation &&
 			   call->statement == GetCurrentStatementStartTimestamp()))
 		return call;
 	pseudo_call_prepare_role(call, data->tg_relation->rd_rel->relowner, fcinfo->flinfo->fn_oid,
-							 PSEUDO_RIGHT_PSEUDONYMIZE, state->context, state->keyring,
+							 PSEUDO_RIGHT_PSEUDONYMIZE, group->context, group->keyring,
 							 fcinfo->flinfo->fn_mcxt);
 	return call;
 }
 
-/* ---- Rows ---- */
+/* ---- Values ---- */
 
-/* Returns true if an UPDATE leaves a value as it is. */
+/* Returns true if two values, which may be NULL, are the same. */
 static bool
-is_old(const TriggerData *data, const PseudoColumn *column, Datum value)
+is_same(Datum a, bool a_isnull, Datum b, bool b_isnull)
 {
-	bool		isnull;
-	Datum		old = heap_getattr(data->tg_trigtuple, column->attno,
-								   RelationGetDescr(data->tg_relation), &isnull);
+	return a_isnull || b_isnull ? a_isnull && b_isnull : pseudo_column_same(a, b);
+}
 
-	return !isnull && pseudo_column_same(old, value);
+/* Put a value, which the row does not have yet, into a column. */
+static void
+set_value(PseudoTriggerState *state, const PseudoColumn *column, Datum value, bool isnull)
+{
+	state->attnos[state->nset] = column->attno;
+	state->values[state->nset] = value;
+	state->nulls[state->nset++] = isnull;
 }
 
 /* Refuse to change what a subscription finds its rows by: the publisher's UPDATE or DELETE would find none. */
@@ -230,14 +107,75 @@ check_apply(const TriggerData *data, const PseudoColumn *column)
 						 "Until then the subscription tries again; ALTER SUBSCRIPTION ... DISABLE stops it.")));
 }
 
+/* Put the pseudonym of a value into its column. */
+static void
+set_pseudonym(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, text *value)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	PseudoTriggerPart *part = &state->parts[no];
+	PseudoTriggerGroup *group = part->group;
+	PseudoColumn *column = &state->columns[no];
+	bool		is_deterministic = part->label->mode == PSEUDO_MODE_DETERMINISTIC;
+	text	   *pseudonym;
+
+	if (unlikely(state->is_apply))
+		check_apply(data, column);
+	pseudo_watch_use(get_call(fcinfo, group), 1);
+	pseudonym = pseudo_seal_value(&group->call, value, is_deterministic);
+	pseudo_count(group->call.count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
+	if (group->key_id == 0)
+		group->key_id = group->call.keyring->primary->id;
+	if (is_deterministic)
+		group->converted[group->nconverted++] = column->attno;
+	set_value(state, column,
+			  pseudo_column_put(column, data->tg_relation, pseudonym, fcinfo->flinfo->fn_mcxt), false);
+}
+
+/* Returns true if a bulk procedure of this backend writes a value, or a foreign key that follows it. */
+static bool
+is_bulk(TriggerData *data, const PseudoTriggerState *state, int no, text *value)
+{
+	const PseudoColumn *column = &state->columns[no];
+	const PseudoLabel *label = state->parts[no].label;
+	bool		isnull;
+	Datum		old = heap_getattr(data->tg_trigtuple, column->attno,
+								   RelationGetDescr(data->tg_relation), &isnull);
+
+	return pseudo_written_has(RelationGetRelid(data->tg_relation), &data->tg_trigtuple->t_self,
+							  column->attno, value) ||
+		(!isnull && pseudo_written_replaces(pseudo_column_get(column, old), value,
+											label->context, label->keyring));
+}
+
+/* Returns true if the current user may write pseudonyms where the label has existing=keep. */
+static bool
+may_keep(const TriggerData *data, const PseudoLabel *label)
+{
+	return label->existing == PSEUDO_EXISTING_KEEP &&
+		has_privs_of_role(GetUserId(), data->tg_relation->rd_rel->relowner);
+}
+
+/* ---- A column that holds its own pseudonyms ---- */
+
+/* Returns true if an UPDATE leaves a value as it is. */
+static bool
+is_old(const TriggerData *data, const PseudoColumn *column, Datum value)
+{
+	bool		isnull;
+	Datum		old = heap_getattr(data->tg_trigtuple, column->attno,
+								   RelationGetDescr(data->tg_relation), &isnull);
+
+	return !isnull && pseudo_column_same(old, value);
+}
+
 /* What to do about a value that looks like a pseudonym. */
 static int
-hint_existing(const TriggerState *state)
+hint_existing(const PseudoTriggerState *state, const PseudoLabel *label)
 {
 	if (state->is_apply)
 		return errhint("A subscription that brings pseudonyms, or rows that have them already, needs existing=keep in the trigger, or one that it does not fire: ALTER TABLE ... ENABLE TRIGGER. "
 					   "Until then it tries again; ALTER SUBSCRIPTION ... DISABLE stops it.");
-	if (state->label->existing == PSEUDO_EXISTING_KEEP)
+	if (label->existing == PSEUDO_EXISTING_KEEP)
 		return errhint("With existing=keep, only a role with the privileges of the table's owner may write pseudonyms.");
 	return errhint("Write the value itself. For restores the trigger takes existing=keep, for columns of such values existing=value.");
 }
@@ -245,8 +183,10 @@ hint_existing(const TriggerState *state)
 /* Report a value that would perhaps be encrypted twice; it is not shown. */
 static void
 __attribute__((noreturn))
-report_existing(TriggerData *data, TriggerState *state, const PseudoColumn *column, const text *value)
+report_existing(TriggerData *data, PseudoTriggerState *state, int no, const text *value)
 {
+	const PseudoColumn *column = &state->columns[no];
+
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("new value for column \"%s\" of relation \"%s\" looks like a pseudonym",
@@ -255,14 +195,14 @@ report_existing(TriggerData *data, TriggerState *state, const PseudoColumn *colu
 			 errdetail("Canonical base64 text of at least %d bytes is not pseudonymized again.",
 					   PSEUDO_OVERHEAD) :
 			 errdetail("It has white space or quotes in it, lacks padding, or is spelled as in a URL."),
-			 hint_existing(state),
+			 hint_existing(state, state->parts[no].label),
 			 err_generic_string(PG_DIAG_COLUMN_NAME, column->name)));
 }
 
 /* Report a pseudonym that existing=keep does not keep. */
 static void
 __attribute__((noreturn))
-report_not_authentic(TriggerData *data, const TriggerState *state, const PseudoColumn *column)
+report_not_authentic(TriggerData *data, const PseudoTriggerState *state, const PseudoColumn *column)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
@@ -274,118 +214,278 @@ report_not_authentic(TriggerData *data, const TriggerState *state, const PseudoC
 			 err_generic_string(PG_DIAG_COLUMN_NAME, column->name)));
 }
 
-/* Returns true if a bulk procedure of this backend writes a value, or a foreign key that follows it. */
-static bool
-is_bulk(TriggerData *data, const TriggerState *state, const PseudoColumn *column, text *value)
-{
-	bool		isnull;
-	Datum		old = heap_getattr(data->tg_trigtuple, column->attno,
-								   RelationGetDescr(data->tg_relation), &isnull);
-
-	return pseudo_written_has(RelationGetRelid(data->tg_relation), &data->tg_trigtuple->t_self,
-							  column->attno, value) ||
-		(!isnull && pseudo_written_replaces(pseudo_column_get(column, old), value,
-											state->label->context, state->label->keyring));
-}
-
 /*
  * Returns true if a value that is shaped like a pseudonym may stay as it is, and false if it is to be
- * pseudonymized like any other.  Sets *moved if it is part of a row that is moved.
+ * pseudonymized like any other.
  */
 static bool
-stays(FunctionCallInfo fcinfo, TriggerState *state, const PseudoColumn *column,
-	  Datum value, text *pseudonym, bool *moved)
+stays(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, Datum value, text *pseudonym)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
+	PseudoTriggerPart *part = &state->parts[no];
 	PseudoOpened opened;
 
 	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 	{
-		if (pseudo_rows_excluded(&state->rows, data, column, value) ||
-			is_bulk(data, state, column, pseudonym))
+		if (pseudo_rows_excluded(&state->rows, data, no, value) || is_bulk(data, state, no, pseudonym))
 			return true;
 	}
-	else if (pseudo_rows_moved(&state->rows, data, column, value))
+	else if (pseudo_rows_moved(&state->rows, data, no, value))
 	{
-		*moved = true;
+		state->is_moved = true;
 		return true;
 	}
-	if (state->label->existing == PSEUDO_EXISTING_VALUE)
+	if (part->label->existing == PSEUDO_EXISTING_VALUE)
 		return false;
-	if (state->label->existing == PSEUDO_EXISTING_ERROR ||
-		!pseudo_looks_like_pseudonym(pseudonym) ||
-		!has_privs_of_role(GetUserId(), data->tg_relation->rd_rel->relowner))
-		report_existing(data, state, column, pseudonym);
-	if (!pseudo_open(get_call(fcinfo, state), pseudonym, true, &opened))
-		report_not_authentic(data, state, column);
+	if (!pseudo_looks_like_pseudonym(pseudonym) || !may_keep(data, part->label))
+		report_existing(data, state, no, pseudonym);
+	if (!pseudo_open(get_call(fcinfo, part->group), pseudonym, true, &opened))
+		report_not_authentic(data, state, &state->columns[no]);
 	pfree(opened.value);
 	return true;
 }
 
-/* Put the pseudonym of a column's new value into *value; false where it stays as it is. */
+/* Pseudonymize a column's new value where it needs that. */
+static void
+convert_own(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, HeapTuple new)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	PseudoColumn *column = &state->columns[no];
+	bool		isnull;
+	Datum		value = heap_getattr(new, column->attno, RelationGetDescr(data->tg_relation), &isnull);
+	text	   *plain;
+
+	if (isnull ||
+		(TRIGGER_FIRED_BY_UPDATE(data->tg_event) && is_old(data, column, value)))
+		return;
+	plain = pseudo_column_get(column, value);
+	if ((pseudo_looks_like_pseudonym(plain) || pseudo_is_misspelled(plain)) &&
+		stays(fcinfo, state, no, value, plain))
+		return;
+	set_pseudonym(fcinfo, state, no, plain);
+}
+
+/* ---- A column whose pseudonyms another one gets ---- */
+
+/* A source and its target: as the row was, as it is written. */
+typedef struct Pair
+{
+	Datum		source;
+	Datum		target;
+	bool		source_isnull;
+	bool		target_isnull;
+} Pair;
+
+/* Read a pair from a row. */
+static void
+get_pair(Pair *pair, const PseudoTriggerState *state, int no, HeapTuple row, TupleDesc desc)
+{
+	pair->source = heap_getattr(row, state->parts[no].source.attno, desc, &pair->source_isnull);
+	pair->target = heap_getattr(row, state->columns[no].attno, desc, &pair->target_isnull);
+}
+
+/* Returns true if a pseudonym opens to just this value. */
 static bool
-convert_new_value(FunctionCallInfo fcinfo, TriggerState *state, PseudoColumn *column,
-				  HeapTuple new, Datum *value, bool *moved)
+opens_to(PseudoCall *call, text *pseudonym, text *value)
+{
+	PseudoOpened opened;
+	size_t		len;
+	const char *utf8 = pseudo_value_utf8(value, &len);
+	bool		result;
+
+	if (!pseudo_try_open(call, pseudonym, &opened))
+		return false;
+	result = opened.len == len && CRYPTO_memcmp(VARDATA(opened.value), utf8, len) == 0;
+	explicit_bzero(VARDATA(opened.value), opened.len);
+	pfree(opened.value);
+	return result;
+}
+
+/* Returns true if existing=keep keeps what is written to a target: it is the pseudonym of the source's value. */
+static bool
+keeps(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, const Pair *new)
+{
+	PseudoTriggerPart *part = &state->parts[no];
+	text	   *pseudonym;
+
+	if (new->target_isnull || !may_keep((TriggerData *) fcinfo->context, part->label))
+		return false;
+	pseudonym = pseudo_column_get(&state->columns[no], new->target);
+	return pseudo_looks_like_pseudonym(pseudonym) &&
+		opens_to(get_call(fcinfo, part->group), pseudonym,
+				 pseudo_column_get(&part->source, new->source));
+}
+
+/* Returns true if a foreign key has a column. */
+static bool
+key_has(const ForeignKeyCacheInfo *key, AttrNumber attno)
+{
+	for (int i = 0; i < key->nkeys; i++)
+	{
+		if (key->conkey[i] == attno)
+			return true;
+	}
+	return false;
+}
+
+/* Returns true if a foreign key to the same table as another one has a column. */
+static bool
+follows_same_table(List *keys, const ForeignKeyCacheInfo *other, AttrNumber attno)
+{
+	ListCell   *cell;
+
+	foreach(cell, keys)
+	{
+		ForeignKeyCacheInfo *key = lfirst(cell);
+
+		if (key->confrelid == other->confrelid && key_has(key, attno))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Refuse to undo what a foreign key does to a target: the row would refer to none, and PostgreSQL does not look again.
+ * Where the source follows the same table, its own foreign key has brought, or will bring, the value that the pseudonym is made of.
+ */
+static void
+check_cascade(const TriggerData *data, const PseudoTriggerState *state, int no)
+{
+	Relation	rel = data->tg_relation;
+	const PseudoColumn *source = &state->parts[no].source;
+	const PseudoColumn *column = &state->columns[no];
+	List	   *keys;
+	ListCell   *cell;
+
+	if (!InNoForceRLSOperation())	/* the foreign keys' own queries */
+		return;
+	keys = RelationGetFKeyList(rel);
+	foreach(cell, keys)
+	{
+		ForeignKeyCacheInfo *key = lfirst(cell);
+
+		if (key_has(key, column->attno) && !follows_same_table(keys, key, source->attno))
+			ereport(ERROR,
+					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+					 errmsg("a foreign key changes column \"%s\" of relation \"%s\", which gets the pseudonyms of column \"%s\"",
+							column->name, RelationGetRelationName(rel), source->name),
+					 errdetail("That column stays as it is, and so would its pseudonym."),
+					 errhint("Give column \"%s\" a foreign key to the same table, with the same action.", source->name)));
+	}
+}
+
+/* Put into a target what it had before, whatever is written there; NULL where its source is NULL. */
+static void
+leave_target(const TriggerData *data, PseudoTriggerState *state, int no, const Pair *new, const Pair *old)
+{
+	if (unlikely(state->is_apply))
+		check_apply(data, &state->columns[no]);
+	if (!new->source_isnull)
+		check_cascade(data, state, no);
+	set_value(state, &state->columns[no], old->target, new->source_isnull);
+}
+
+/* Returns true if PostgreSQL, a bulk procedure or existing=keep may write what a target gets. */
+static bool
+may_write(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, const Pair *new, bool is_changed)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (new->target_isnull)
+		return false;
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event) && pseudo_rows_moved(&state->rows, data, no, new->target))
+		return state->is_moved = true;
+	return (!is_changed && is_bulk(data, state, no, pseudo_column_get(&state->columns[no], new->target))) ||
+		keeps(fcinfo, state, no, new);
+}
+
+/* Fill a target with the pseudonym of its source's new value. */
+static void
+convert_into(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, HeapTuple given)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	TupleDesc	desc = RelationGetDescr(data->tg_relation);
-	bool		isnull;
-	text	   *plain;
+	bool		is_changed = true;
+	Pair		new;
+	Pair		old = {.target_isnull = true};
 
-	*value = heap_getattr(new, column->attno, desc, &isnull);
-	if (isnull ||
-		(TRIGGER_FIRED_BY_UPDATE(data->tg_event) &&
-		 is_old(data, column, *value)))
-		return false;
-	plain = pseudo_column_get(column, *value);
-	if ((pseudo_looks_like_pseudonym(plain) || pseudo_is_misspelled(plain)) &&
-		stays(fcinfo, state, column, *value, plain, moved))
-		return false;
-	if (unlikely(state->is_apply))
-		check_apply(data, column);
-	pseudo_watch_use(get_call(fcinfo, state), 1);
-	plain = pseudo_seal_value(&state->call, plain, (state->label->mode == PSEUDO_MODE_DETERMINISTIC));
-	pseudo_count(state->call.count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
-	if (state->key_id == 0)
-		state->key_id = state->call.keyring->primary->id;
-	*value = pseudo_column_put(column, data->tg_relation, plain, fcinfo->flinfo->fn_mcxt);
-	return true;
+	get_pair(&new, state, no, given, desc);
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+	{
+		get_pair(&old, state, no, data->tg_trigtuple, desc);
+		is_changed = !is_same(new.source, new.source_isnull, old.source, old.source_isnull);
+	}
+	if (new.source_isnull)
+	{
+		if (!new.target_isnull)
+			leave_target(data, state, no, &new, &old);
+	}
+	else if (!is_changed && !old.target_isnull && is_same(new.target, new.target_isnull, old.target, false))
+		return;
+	else if (may_write(fcinfo, state, no, &new, is_changed))
+		return;
+	else if (!is_changed && !old.target_isnull)
+		leave_target(data, state, no, &new, &old);
+	else
+		set_pseudonym(fcinfo, state, no, pseudo_column_get(&state->parts[no].source, new.source));
 }
 
-/* The constraints that compare the columns, looked up where that is needed. */
+/* ---- Rows ---- */
+
+/* The constraints that compare a group's columns, looked up where that is needed. */
 static PseudoUnique *
-get_unique(FunctionCallInfo fcinfo, TriggerState *state)
+get_unique(FunctionCallInfo fcinfo, PseudoTriggerGroup *group)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 
-	if (!state->unique)
-		state->unique = pseudo_unique_begin(data->tg_relation, state->columns, state->ncolumns,
+	if (!group->unique)
+		group->unique = pseudo_unique_begin(data->tg_relation, group->compared, group->ncompared,
 											pseudo_upsert_lock_mode(fcinfo));
 	MemoryContextSwitchTo(caller);
-	return state->unique;
+	return group->unique;
 }
 
 /*
- * Let a row keep the pseudonyms that its values have already; attnos are the columns that were converted, or all
- * of a row that arrives from another partition.  NULL where
- * the primary key has changed since then.
+ * Let a row keep the pseudonyms that the values of a group have already: of the columns that were converted, or of all where the
+ * row arrives from another partition.  NULL where the primary key has changed since then.
  */
 static HeapTuple
-settle(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, const int *attnos, int n, bool arrives)
+settle(FunctionCallInfo fcinfo, PseudoTriggerGroup *group, HeapTuple new, bool arrives)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	Relation	rel = data->tg_relation;
 	HeapTuple	old = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_trigtuple : NULL;
 
-	if (state->label->mode != PSEUDO_MODE_DETERMINISTIC || (n == 0 && old == NULL) ||
-		(n == 0 && !pseudo_unique_is_moved(get_unique(fcinfo, state), rel, new, old)))
+	/* A row that comes from another partition meets the rows of this one. */
+	if (arrives)
+	{
+		group->nconverted = group->ncompared;
+		for (int i = 0; i < group->ncompared; i++)
+			group->converted[i] = group->compared[i].attno;
+	}
+	if (group->ncompared == 0 || (group->nconverted == 0 && old == NULL) ||
+		(group->nconverted == 0 && !pseudo_unique_is_moved(get_unique(fcinfo, group), rel, new, old)))
 		return new;
-	while (!pseudo_unique_prepare(get_unique(fcinfo, state), get_call(fcinfo, state), rel, true))
+	while (!pseudo_unique_prepare(get_unique(fcinfo, group), get_call(fcinfo, group), rel, true))
 		;
-	if (unlikely(state->key_id != 0 && state->key_id != state->call.keyring->primary->id))
+	if (unlikely(group->key_id != 0 && group->key_id != group->call.keyring->primary->id))
 		return NULL;
-	return pseudo_unique_settle(state->unique, &state->call, rel, new, old, attnos, n, arrives);
+	return pseudo_unique_settle(group->unique, &group->call, rel, new, old,
+								group->converted, group->nconverted, arrives);
+}
+
+/* Begin with a row. */
+static void
+reset_row(PseudoTriggerState *state)
+{
+	state->is_moved = false;
+	state->nset = 0;
+	for (int i = 0; i < state->ngroups; i++)
+	{
+		state->groups[i].key_id = 0;
+		state->groups[i].nconverted = 0;
+	}
 }
 
 /*
@@ -394,32 +494,29 @@ settle(FunctionCallInfo fcinfo, TriggerState *state, HeapTuple new, const int *a
 Datum
 pseudo_pseudonymize_trigger(PG_FUNCTION_ARGS)
 {
-	TriggerState *state = get_state(fcinfo);
+	PseudoTriggerState *state = get_state(fcinfo);
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	HeapTuple	given = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
 		data->tg_newtuple : data->tg_trigtuple;
 	HeapTuple	result = given;
-	int		   *attnos = palloc(state->ncolumns * sizeof(int));
-	Datum	   *values = palloc(state->ncolumns * sizeof(Datum));
-	bool	   *nulls = palloc0(state->ncolumns * sizeof(bool));
-	bool		moved = false;
-	int			n = 0;
 
-	state->key_id = 0;
+	reset_row(state);
 	for (int i = 0; i < state->ncolumns; i++)
 	{
-		if (convert_new_value(fcinfo, state, &state->columns[i], result, &values[n], &moved))
-			attnos[n++] = state->columns[i].attno;
+		if (state->parts[i].label->into)
+			convert_into(fcinfo, state, i, given);
+		else
+			convert_own(fcinfo, state, i, given);
 	}
-	if (n > 0)
-		result = heap_modify_tuple_by_cols(result, RelationGetDescr(data->tg_relation),
-										   n, attnos, values, nulls);
-	/* A row that comes from another partition meets the rows of this one. */
-	for (n = moved ? 0 : n; moved && n < state->ncolumns; n++)
-		attnos[n] = state->columns[n].attno;
-	result = settle(fcinfo, state, result, attnos, n, moved);
-	if (unlikely(result == NULL))
-		return pseudo_pseudonymize_trigger(fcinfo);
-	pseudo_rows_note(&state->rows, data, result, result != given, moved);
+	if (state->nset > 0)
+		result = heap_modify_tuple_by_cols(given, RelationGetDescr(data->tg_relation),
+										   state->nset, state->attnos, state->values, state->nulls);
+	for (int i = 0; i < state->ngroups; i++)
+	{
+		result = settle(fcinfo, &state->groups[i], result, state->is_moved);
+		if (unlikely(result == NULL))
+			return pseudo_pseudonymize_trigger(fcinfo);
+	}
+	pseudo_rows_note(&state->rows, data, result, result != given, state->is_moved);
 	return PointerGetDatum(result);
 }

@@ -99,9 +99,8 @@ get_run(MemoryContext query)
 
 /* See trigger_rows.h. */
 void
-pseudo_rows_begin(PseudoRows *rows, const TriggerData *data,
-				  const PseudoTriggerArguments *arguments,
-				  const PseudoColumn *columns, int ncolumns, MemoryContext mcxt)
+pseudo_rows_begin(PseudoRows *rows, const TriggerData *data, const List *arguments,
+				  const PseudoColumn *columns, MemoryContext mcxt)
 {
 	memset(rows, 0, sizeof(PseudoRows));
 	rows->run = get_run(mcxt);
@@ -110,22 +109,30 @@ pseudo_rows_begin(PseudoRows *rows, const TriggerData *data,
 		rows->root = llast_oid(get_partition_ancestors(rows->relid));
 	rows->arguments = arguments;
 	rows->columns = columns;
-	rows->ncolumns = ncolumns;
 }
 
-/* The number of a column in the other relation, if its trigger makes the same pseudonyms of it; or 0. */
-static AttrNumber
-find_same_column(const PseudoRows *other, const PseudoRows *rows, const PseudoColumn *column)
+/* Returns true if two columns have equal pseudonyms of equal values, in columns of the same name. */
+static bool
+are_same_columns(const PseudoTriggerColumn *a, const PseudoTriggerColumn *b)
 {
-	const PseudoLabel *label = pseudo_trigger_label(rows->arguments, column->name);
-	const PseudoLabel *others = pseudo_trigger_label(other->arguments, column->name);
+	const char *a_into = a->label.into ? a->label.into : "";
+	const char *b_into = b->label.into ? b->label.into : "";
 
-	if (!label || !others || !pseudo_label_same_pseudonyms(label, others))
-		return 0;
-	for (int i = 0; i < other->ncolumns; i++)
+	return strcmp(a->name, b->name) == 0 && strcmp(a_into, b_into) == 0 &&
+		pseudo_label_same_pseudonyms(&a->label, &b->label);
+}
+
+/* The attno in the other relation of column number no, if the other trigger makes the same pseudonyms of it; or 0. */
+static AttrNumber
+find_same_column(const PseudoRows *other, const PseudoRows *rows, int no)
+{
+	const PseudoTriggerColumn *column = list_nth(rows->arguments, no);
+	ListCell   *cell;
+
+	foreach(cell, other->arguments)
 	{
-		if (strcmp(other->columns[i].name, column->name) == 0)
-			return other->columns[i].attno;
+		if (are_same_columns(column, lfirst(cell)))
+			return other->columns[foreach_current_index(cell)].attno;
 	}
 	return 0;
 }
@@ -142,13 +149,15 @@ tuple_has(HeapTuple tuple, Relation rel, AttrNumber attno, Datum value)
 
 /* See trigger_rows.h. */
 bool
-pseudo_rows_excluded(PseudoRows *rows, const TriggerData *data, const PseudoColumn *column, Datum value)
+pseudo_rows_excluded(PseudoRows *rows, const TriggerData *data, int no, Datum value)
 {
+	AttrNumber	attno = rows->columns[no].attno;
+
 	for (PseudoRows *other = rows->run->live; other; other = other->next)
 	{
 		if (other->inserted && other->relid == rows->relid &&
-			find_same_column(other, rows, column) == column->attno &&
-			tuple_has(other->inserted, data->tg_relation, column->attno, value))
+			find_same_column(other, rows, no) == attno &&
+			tuple_has(other->inserted, data->tg_relation, attno, value))
 			return true;
 	}
 	return false;
@@ -227,12 +236,26 @@ belongs_here(PseudoRows *rows, const TriggerData *data)
 	return ExecCheck(rows->bounds, context);
 }
 
-/* Returns true if a value of an inserted row is one of the row that was updated there and has left. */
+/* Returns true if an inserted row has the updated one's value in the column of this name. */
 static bool
-is_moved_from(const PseudoRows *from, PseudoRows *rows, const TriggerData *data, AttrNumber attno, Datum value)
+has_same_source(HeapTuple updated, Relation source, const TriggerData *data, const char *name)
 {
+	TupleDesc	desc = RelationGetDescr(data->tg_relation);
+	AttrNumber	attno = get_attnum(RelationGetRelid(data->tg_relation), name);
+	bool		isnull;
+	Datum		value = heap_getattr(data->tg_trigtuple, attno, desc, &isnull);
+
+	return source_has(updated, source, TupleDescAttr(desc, attno - 1), value, isnull);
+}
+
+/* Returns true if the value of column number no of an inserted row is that, in attno, of the row that was updated there and has left. */
+static bool
+is_moved_from(const PseudoRows *from, PseudoRows *rows, const TriggerData *data, int no, AttrNumber attno, Datum value)
+{
+	const PseudoTriggerColumn *column = list_nth(rows->arguments, no);
 	Relation	source = table_open(from->relid, NoLock);
 	bool		moved = tuple_has(from->updated, source, attno, value) &&
+		(!column->label.into || has_same_source(from->updated, source, data, column->name)) &&
 		has_left(source, from->old) &&
 		(from->slot == data->tg_trigslot ||
 		 (is_whole(from->updated, source, data) && belongs_here(rows, data)));
@@ -243,8 +266,7 @@ is_moved_from(const PseudoRows *from, PseudoRows *rows, const TriggerData *data,
 
 /* See trigger_rows.h. */
 bool
-pseudo_rows_moved(PseudoRows *rows, const TriggerData *data, const PseudoColumn *column,
-				  Datum value)
+pseudo_rows_moved(PseudoRows *rows, const TriggerData *data, int no, Datum value)
 {
 	if (!OidIsValid(rows->root))
 		return false;
@@ -253,8 +275,8 @@ pseudo_rows_moved(PseudoRows *rows, const TriggerData *data, const PseudoColumn 
 		AttrNumber	attno;
 
 		if (other->updated && other->root == rows->root && other->relid != rows->relid &&
-			(attno = find_same_column(other, rows, column)) > 0 &&
-			is_moved_from(other, rows, data, attno, value))
+			(attno = find_same_column(other, rows, no)) > 0 &&
+			is_moved_from(other, rows, data, no, attno, value))
 			return true;
 	}
 	return false;
@@ -289,10 +311,9 @@ take_updated(PseudoRows *rows)
 {
 	for (PseudoRows *other = rows->run->live; other; other = other->next)
 	{
-		for (int i = 0; other->updated && i < rows->ncolumns; i++)
+		for (int i = 0; other->updated && i < list_length(rows->arguments); i++)
 		{
-			if (other->root == rows->root &&
-				find_same_column(other, rows, &rows->columns[i]) > 0)
+			if (other->root == rows->root && find_same_column(other, rows, i) > 0)
 				other->updated = NULL;
 		}
 	}

@@ -20,9 +20,8 @@ typedef struct PseudoRows
 	struct PseudoRun *run;
 	Oid			relid;
 	Oid			root;			/* of its partition tree, or InvalidOid */
-	const PseudoTriggerArguments *arguments;
-	const PseudoColumn *columns;
-	int			ncolumns;
+	const List *arguments;		/* of PseudoTriggerColumn * ... */
+	const PseudoColumn *columns;	/* ... that hold pseudonyms */
 	struct EState *estate;		/* for the bounds of the partition, or NULL */
 	struct ExprState *bounds;
 
@@ -36,18 +35,21 @@ typedef struct PseudoRows
 	TupleTableSlot *slot;		/* that carries it on */
 } PseudoRows;
 
-/* Make this ready; all that is given lives as long as mcxt, which is the executor's. */
-extern void pseudo_rows_begin(PseudoRows *rows, const TriggerData *data,
-							  const PseudoTriggerArguments *arguments,
-							  const PseudoColumn *columns, int ncolumns, MemoryContext mcxt);
+/*
+ * Make this ready; arguments (of PseudoTriggerColumn *) and the columns that hold their pseudonyms, which live as
+ * long as mcxt, the executor's.
+ */
+extern void pseudo_rows_begin(PseudoRows *rows, const TriggerData *data, const List *arguments,
+							  const PseudoColumn *columns, MemoryContext mcxt);
 
-/* Returns true if an UPDATE writes the value that EXCLUDED has, made for this column just now. */
-extern bool pseudo_rows_excluded(PseudoRows *rows, const TriggerData *data,
-								 const PseudoColumn *column, Datum value);
+/* Returns true if an UPDATE writes the value that EXCLUDED has, made for column number no just now. */
+extern bool pseudo_rows_excluded(PseudoRows *rows, const TriggerData *data, int no, Datum value);
 
-/* Returns true if a value of an INSERT is that of a row which an UPDATE moves here from another partition. */
-extern bool pseudo_rows_moved(PseudoRows *rows, const TriggerData *data,
-							  const PseudoColumn *column, Datum value);
+/*
+ * Returns true if a value of an INSERT, for column number no, is that of a row which an UPDATE moves here from another
+ * partition; with "into" the source has to be that row's, too.
+ */
+extern bool pseudo_rows_moved(PseudoRows *rows, const TriggerData *data, int no, Datum value);
 
 /*
  * Note what the trigger returns for a row.  is_ours: nobody else has this tuple, which is in the current

@@ -164,6 +164,70 @@ CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON ta.other_a FOR EACH ROW EXECUTE
 CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON ta.other_b FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('email', 'context=b');
 INSERT INTO ta.other VALUES (1, 'a', 'x');
 UPDATE ta.other SET region = 'b';
+-- Where the pseudonyms go into another column, that column is nobody's to write.
+CREATE TABLE ta.parents (p text PRIMARY KEY);
+CREATE TABLE ta.cards (id int, region text, email text, email_p text) PARTITION BY LIST (region);
+CREATE TABLE ta.cards_a PARTITION OF ta.cards FOR VALUES IN ('a');
+CREATE TABLE ta.cards_b (email_p text, region text, id int, email text);
+ALTER TABLE ta.cards ATTACH PARTITION ta.cards_b FOR VALUES IN ('b');
+CREATE TABLE ta.cards_c PARTITION OF ta.cards FOR VALUES IN ('c');
+ALTER TABLE ta.cards ADD UNIQUE (id, region);
+CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON ta.cards FOR EACH ROW
+  EXECUTE FUNCTION pseudonymize_trigger('email IS deterministic, existing=keep, into=email_p');
+INSERT INTO ta.cards (id, region, email) VALUES (1, 'a', 'minister@example.org'), (2, 'b', 'two@example.org'), (3, 'c', 'three@example.org'), (4, 'a', NULL);
+ALTER TABLE ta.cards DISABLE TRIGGER zz_pseudo;
+INSERT INTO ta.cards VALUES (5, 'a', 'five@example.org', NULL);
+ALTER TABLE ta.cards ENABLE TRIGGER zz_pseudo;
+INSERT INTO ta.parents SELECT email_p FROM ta.cards WHERE email_p IS NOT NULL;
+GRANT SELECT, INSERT, UPDATE ON ta.cards, ta.cards_a, ta.cards_b, ta.cards_c, ta.parents TO regress_pseudo_thief;
+CREATE FUNCTION ta.try_card(statement text) RETURNS text LANGUAGE plpgsql AS
+$$
+DECLARE result text;
+BEGIN
+  SET LOCAL ROLE regress_pseudo_thief;
+  EXECUTE statement;
+  RESET ROLE;
+  SELECT 'cards of the minister: ' || count(*) FROM ta.cards JOIN seen ON email_p = seen.email WHERE cards.email IS DISTINCT FROM 'minister@example.org' INTO result;
+  RAISE SQLSTATE 'UNDO0' USING MESSAGE = result;
+EXCEPTION WHEN OTHERS THEN
+  RETURN CASE SQLSTATE WHEN 'UNDO0' THEN SQLERRM ELSE SQLSTATE || ': ' || SQLERRM END;
+END
+$$;
+SELECT ta.try_card(s) FROM unnest(ARRAY[
+  $$INSERT INTO ta.cards SELECT 9, 'a', 'x', email FROM seen$$, $$INSERT INTO ta.cards (id, region, email_p) SELECT 9, 'a', email FROM seen$$,
+  $$INSERT INTO ta.cards_b SELECT email, 'b', 9, 'x' FROM seen$$, $$INSERT INTO ta.cards SELECT 9, 'a', email, email FROM seen$$,
+  $$UPDATE ta.cards SET email_p = seen.email FROM seen WHERE id <> 1$$, $$UPDATE ta.cards SET email = 'x', email_p = seen.email FROM seen$$,
+  $$UPDATE ta.cards SET email = NULL, email_p = seen.email FROM seen$$, $$UPDATE ta.cards SET email = seen.email, email_p = seen.email FROM seen$$,
+  $$UPDATE ta.cards SET email = email_p, email_p = email$$, $$UPDATE ta.cards SET email = 'x' WHERE id = 1$$,
+  $$UPDATE ta.cards c SET email_p = d.email_p FROM ta.cards d WHERE d.id = 1$$,
+  $$INSERT INTO ta.cards VALUES (2, 'b', 'x') ON CONFLICT (id, region) DO UPDATE SET email_p = (SELECT email FROM seen)$$,
+  $$INSERT INTO ta.cards SELECT 2, 'b', 'x', email FROM seen ON CONFLICT (id, region) DO UPDATE SET email_p = EXCLUDED.email_p$$,
+  $$INSERT INTO ta.cards VALUES (2, 'b', 'minister@example.org') ON CONFLICT (id, region) DO UPDATE SET email_p = EXCLUDED.email_p$$,
+  $$INSERT INTO ta.cards VALUES (2, 'b', 'minister@example.org') ON CONFLICT (id, region) DO UPDATE SET email_p = EXCLUDED.email_p, email = 'x'$$,
+  $$INSERT INTO ta.cards VALUES (4, 'a', 'minister@example.org') ON CONFLICT (id, region) DO UPDATE SET email_p = EXCLUDED.email_p$$,
+  $$INSERT INTO ta.cards VALUES (5, 'a', 'minister@example.org') ON CONFLICT (id, region) DO UPDATE SET email_p = EXCLUDED.email_p$$,
+  $$WITH u AS (UPDATE ta.cards SET region = 'c' WHERE id = 1 RETURNING *) INSERT INTO ta.cards SELECT 9, 'c', 'x', email_p FROM u$$,
+  $$WITH u AS (UPDATE ta.cards SET region = 'b' WHERE id = 1 RETURNING *) INSERT INTO ta.cards SELECT 9, 'b', 'x', email_p FROM u$$,
+  $$WITH u AS (UPDATE ta.cards SET region = 'b' WHERE id = 1 RETURNING *) INSERT INTO ta.cards_b SELECT email_p, region, id + 8, NULL FROM u$$,
+  $$WITH u AS (UPDATE ta.cards SET region = 'b' WHERE id = 1 RETURNING *) UPDATE ta.cards_b b SET email_p = u.email_p FROM u WHERE b.id = 2$$,
+  $$UPDATE ta.cards SET region = 'c', email_p = seen.email FROM seen WHERE id IN (2, 4, 5)$$,
+  $$UPDATE ta.cards SET region = 'b', email = 'x', email_p = email_p WHERE id = 1$$,
+  $$MERGE INTO ta.cards c USING (SELECT * FROM (VALUES (2), (9)) v (i), seen) s ON c.id = s.i
+    WHEN MATCHED THEN UPDATE SET region = 'a', email_p = s.email WHEN NOT MATCHED THEN INSERT VALUES (9, 'b', 'x', s.email)$$]) s;
+-- a foreign key brings what is written to the other table
+ALTER TABLE ta.cards_a ADD FOREIGN KEY (email_p) REFERENCES ta.parents ON UPDATE CASCADE;
+SELECT ta.try_card(s) FROM unnest(ARRAY[
+  $$DELETE FROM ta.parents$$,
+  $$UPDATE ta.parents SET p = p || '' $$,
+  $$UPDATE ta.cards SET region = 'a' WHERE id = 2; UPDATE ta.parents p SET p = 'x' FROM seen WHERE p.p = seen.email$$,
+  $$UPDATE ta.cards SET region = CASE id WHEN 1 THEN 'b' ELSE 'a' END WHERE id < 3; UPDATE ta.parents p SET p = 'x' FROM seen WHERE p.p = seen.email;
+    UPDATE ta.parents p SET p = seen.email FROM seen, ta.cards c WHERE p.p = c.email_p AND c.id = 2$$]) s;
+-- only the column itself
+REVOKE ALL ON ta.cards, ta.cards_a, ta.cards_b, ta.cards_c FROM regress_pseudo_thief;
+GRANT SELECT (id, email_p), UPDATE (email_p), INSERT (id, region, email_p) ON ta.cards TO regress_pseudo_thief;
+SELECT ta.try_card(s) FROM unnest(ARRAY[
+  $$UPDATE ta.cards SET email_p = seen.email FROM seen WHERE id IN (2, 3, 4)$$, $$INSERT INTO ta.cards (id, region, email_p) SELECT 9, 'c', email FROM seen$$,
+  $$SELECT email FROM ta.cards$$]) s;
 DROP SCHEMA ta, own CASCADE;
 DROP OWNED BY regress_pseudo_thief;
 DROP ROLE regress_pseudo_thief;
