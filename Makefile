@@ -82,6 +82,15 @@ OBJS = \
 	src/functions/call.o \
 	src/functions/citus.o \
 	src/functions/column.o \
+	src/functions/coverage.o \
+	src/functions/coverage_count.o \
+	src/functions/coverage_hint.o \
+	src/functions/coverage_look.o \
+	src/functions/coverage_match.o \
+	src/functions/coverage_pair.o \
+	src/functions/coverage_table.o \
+	src/functions/coverage_verdict.o \
+	src/functions/coverage_where.o \
 	src/functions/is_pseudonym.o \
 	src/functions/json.o \
 	src/functions/json_walk.o \
@@ -112,7 +121,7 @@ OBJS = \
 	src/functions/watch.o
 
 REGRESS = setup pseudo service arguments malformed document options rights rotation batches large \
-	labels plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values protect citus lookup bulk bulk_refused bulk_labels unique json_values objects teardown
+	labels coverage plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values protect citus lookup bulk bulk_refused bulk_labels unique json_values objects teardown
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1

@@ -416,6 +416,31 @@ CREATE VIEW pseudo_limits AS SELECT * FROM pseudo_limits_rows();
 COMMENT ON VIEW pseudo_limits
 IS 'what roles have used of the limits of keyrings of this database; each role sees its own rows, pg_read_all_stats all';
 
+-- Proof: which columns are labelled, covered and converted.
+
+CREATE FUNCTION pseudo_coverage(
+	schema name DEFAULT NULL,
+	sample double precision DEFAULT 100,
+	OUT relation regclass,
+	OUT column_name name,
+	OUT type text,
+	OUT label text,
+	OUT trigger text,
+	OUT rows bigint,
+	OUT pseudonyms bigint,
+	OUT older bigint,
+	OUT plaintext bigint,
+	OUT unreadable bigint,
+	OUT elsewhere text[],
+	OUT reason text,
+	OUT hint text,
+	OUT verdict text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pseudo_coverage'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1000 COST 1000000;
+COMMENT ON FUNCTION pseudo_coverage(name, double precision)
+IS 'a row for each column of tables, materialized views and foreign tables: its label and trigger, what its values are, and a verdict; shows no value';
+
 -- Bulk: whole tables, in batches with a COMMIT after each.
 
 CREATE TABLE pseudo_progress (
@@ -674,5 +699,5 @@ GRANT EXECUTE ON FUNCTION try_reidentify, pseudonymize_array, reidentify_array, 
 	pseudo_pseudonymize_array_stable, pseudo_pseudonymize_json_stable(jsonb, text[], text, text),
 	pseudo_pseudonymize_json_stable(json, text[], text, text), pseudo_repseudonymize_stable, pseudonymize_trigger,
 	pseudo_create_key, pseudo_set_primary_key, pseudo_set_key_status, pseudo_refresh_keyring, pseudo_keyring_state,
-	pseudo_stats_rows, pseudo_limits_rows, pseudo_audit_records TO PUBLIC;
+	pseudo_stats_rows, pseudo_limits_rows, pseudo_audit_records, pseudo_coverage TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE pseudonymize_table, repseudonymize_table TO PUBLIC;

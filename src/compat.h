@@ -43,11 +43,13 @@ extern int no_such_variable
 #define pseudo_server_aclcheck(oid, role, mode)		object_aclcheck(ForeignServerRelationId, oid, role, mode)
 #define pseudo_server_ownercheck(oid, role)			object_ownercheck(ForeignServerRelationId, oid, role)
 #define pseudo_relation_ownercheck(oid, role)		object_ownercheck(RelationRelationId, oid, role)
+#define pseudo_namespace_aclcheck(oid, role, mode)	object_aclcheck(NamespaceRelationId, oid, role, mode)
 #else
 #define pseudo_function_aclcheck(oid, role, mode)	pg_proc_aclcheck(oid, role, mode)
 #define pseudo_server_aclcheck(oid, role, mode)		pg_foreign_server_aclcheck(oid, role, mode)
 #define pseudo_server_ownercheck(oid, role)			pg_foreign_server_ownercheck(oid, role)
 #define pseudo_relation_ownercheck(oid, role)		pg_class_ownercheck(oid, role)
+#define pseudo_namespace_aclcheck(oid, role, mode)	pg_namespace_aclcheck(oid, role, mode)
 #endif
 
 /* 16: input functions may report errors softly; ours throw. */

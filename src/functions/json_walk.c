@@ -322,6 +322,27 @@ pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document,
 	return JsonbValueToJsonb(builder.result);
 }
 
+/* See json_walk.h. */
+void
+pseudo_json_visit_jsonb(Jsonb *document, PseudoJsonVisit visit, void *arg)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&document->root);
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if ((token == WJB_KEY || token == WJB_VALUE || token == WJB_ELEM) && value.type == jbvString)
+		{
+			size_t		len = value.val.string.len;
+			const char *utf8 = to_utf8(value.val.string.val, &len);
+
+			visit(utf8, len, arg);
+		}
+	}
+}
+
 /*
  * json
  */
@@ -600,4 +621,24 @@ pseudo_json_walk_json(const PseudoJsonKeys *keys, text *document,
 	}
 	end_walk(&walk);
 	return pieces.n == 0 ? document : put_together(document, &pieces);
+}
+
+/* See json_walk.h. */
+void
+pseudo_json_visit_json(text *document, PseudoJsonVisit visit, void *arg)
+{
+	const char *s = VARDATA_ANY(document);
+	const char *end = s + VARSIZE_ANY_EXHDR(document);
+
+	while ((s = memchr(s, '"', end - s)) != NULL)
+	{
+		const char *next = string_end(s, end);
+		const char *utf8;
+		size_t		len;
+
+		CHECK_FOR_INTERRUPTS();
+		if (read_string(s, next, &utf8, &len))
+			visit(utf8, len, arg);
+		s = next;
+	}
 }

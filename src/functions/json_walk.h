@@ -1,7 +1,7 @@
 /*
  * json_walk.h
- *		The scalars under some keys of a JSON document, replaced one by one; both
- *		for jsonb and for json.
+ *		The scalars under some keys of a JSON document, replaced one by one, and
+ *		all strings of one, shown one by one; both for jsonb and for json.
  *
  * Under a key is its value where that is a scalar, else every scalar inside it.  Keys
  * count at any depth.  A null stays null.
@@ -78,6 +78,13 @@ extern Jsonb *pseudo_json_walk_jsonb(const PseudoJsonKeys *keys, Jsonb *document
  */
 extern text *pseudo_json_walk_json(const PseudoJsonKeys *keys, text *document,
 								   const PseudoJsonReplacer *replacer);
+
+/* Called for each string of a document, in UTF-8: keys, and values at any depth. */
+typedef void (*PseudoJsonVisit) (const char *utf8, size_t len, void *arg);
+
+/* Show all strings of a document to a function; what it is shown does not live on. */
+extern void pseudo_json_visit_jsonb(Jsonb *document, PseudoJsonVisit visit, void *arg);
+extern void pseudo_json_visit_json(text *document, PseudoJsonVisit visit, void *arg);
 
 /* Returns true if the text is a number of JSON. */
 extern bool pseudo_json_is_number(const char *data, size_t len);

@@ -341,6 +341,7 @@ pseudo_open_add(PseudoCall *call, PseudoOpenBatch *batch, text *pseudonym)
 
 	batch->pseudonyms[i] = pseudonym;
 	batch->keys[i] = NULL;
+	batch->openers[i] = NULL;
 	batch->values[i] = NULL;
 	if (pseudonym != NULL && VARSIZE_ANY_EXHDR(pseudonym) <= PSEUDO_OPEN_SHORT &&
 		pseudo_base64_decode(batch->bytes[i], &batch->lens[i], VARDATA_ANY(pseudonym),
@@ -375,14 +376,15 @@ open_group(PseudoCall *call, PseudoOpenBatch *batch, PseudoKey *key)
 	{
 		if (items[m].status != PSEUDO_OK)
 			continue;
+		batch->openers[members[m]] = key;
 		batch->values[members[m]] = items[m].out;
 		batch->lens[members[m]] = items[m].out_len;
 	}
 }
 
-/* Open those of a batch that are likely of a key, all of a key together. */
-static void
-open_likely(PseudoCall *call, PseudoOpenBatch *batch)
+/* See open.h.  All of a key are opened together. */
+void
+pseudo_open_likely(PseudoCall *call, PseudoOpenBatch *batch)
 {
 	text	   *pseudonyms[PSEUDO_BATCH];
 	int			n = 0;
@@ -409,7 +411,7 @@ void
 pseudo_open_flush(PseudoCall *call, PseudoOpenBatch *batch, bool or_null)
 {
 	CHECK_FOR_INTERRUPTS();
-	open_likely(call, batch);
+	pseudo_open_likely(call, batch);
 	for (int i = 0; i < batch->n; i++)
 	{
 		text	   *result;

@@ -62,6 +62,7 @@ typedef struct PseudoOpenBatch
 	text	   *pseudonyms[PSEUDO_BATCH];	/* or NULL */
 	PseudoKey  *keys[PSEUDO_BATCH]; /* to open each with; NULL where that is
 									 * done, or of no use */
+	PseudoKey  *openers[PSEUDO_BATCH];	/* which opened each in bytes, or NULL */
 	char	   *values[PSEUDO_BATCH];	/* what came out, or NULL */
 	size_t		lens[PSEUDO_BATCH]; /* bytes: decoded, then of the value */
 	uint8		bytes[PSEUDO_BATCH][PSEUDO_BASE64_BYTES(PSEUDO_OPEN_SHORT)];
@@ -75,6 +76,12 @@ extern void pseudo_open_add(PseudoCall *call, PseudoOpenBatch *batch, text *pseu
  * Errors: as of pseudo_open() and pseudo_opened_text().
  */
 extern void pseudo_open_flush(PseudoCall *call, PseudoOpenBatch *batch, bool or_null);
+
+/*
+ * Open those of a batch that the key opens that they are most likely of, and no others; nothing is an error.  openers
+ * says which they are; their values are UTF-8, not yet verified, and the nonce of each is in the bytes before its value.
+ */
+extern void pseudo_open_likely(PseudoCall *call, PseudoOpenBatch *batch);
 
 /* Report a text that is not a pseudonym, without showing it.  Errors: 22P02. */
 extern void pseudo_report_malformed(void) __attribute__((noreturn));

@@ -6,48 +6,100 @@
 
 #include "reseal.h"
 
-/* How a pseudonym was made, as far as its nonce tells. */
-typedef enum NonceMode
+/* Returns true if a nonce is spelled as a deterministic one, in digits of lower-case hex. */
+static bool
+is_hex(const uint8 *nonce)
 {
-	DETERMINISTIC,				/* the nonce is the value's */
-	RANDOM,
-	UNCLEAR						/* looks deterministic, but is not the value's */
-} NonceMode;
+	for (int i = 0; i < PSEUDO_NONCE_LEN; i++)
+	{
+		uint8		c = nonce[i];
 
-/* Tell the mode of an opened pseudonym: compute its nonce again, under the key that opened it. */
-static NonceMode
-mode_of(PseudoCall *call, const PseudoOpened *opened)
+		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+			return false;
+	}
+	return true;
+}
+
+/* See reseal.h. */
+PseudoNonceMode
+pseudo_nonce_mode(PseudoCall *call, const PseudoOpened *opened)
 {
 	uint8		nonce[PSEUDO_NONCE_LEN];
 
-	for (int i = 0; i < PSEUDO_NONCE_LEN; i++)
-	{
-		uint8		c = opened->nonce[i];
-
-		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-			return RANDOM;
-	}
+	if (!is_hex(opened->nonce))
+		return PSEUDO_NONCE_IS_RANDOM;
 	pseudo_nonce_deterministic(nonce, pseudo_call_nonce_key(call, opened->key),
 							   (uint8 *) VARDATA(opened->value), opened->len);
-	return memcmp(nonce, opened->nonce, PSEUDO_NONCE_LEN) == 0 ? DETERMINISTIC : UNCLEAR;
+	return memcmp(nonce, opened->nonce, PSEUDO_NONCE_LEN) == 0 ?
+		PSEUDO_NONCE_IS_DETERMINISTIC : PSEUDO_NONCE_IS_UNCLEAR;
+}
+
+/* The modes of those of a batch that a key has opened, and whose nonces are spelled as deterministic ones. */
+static void
+tell_group(PseudoCall *call, const PseudoOpenBatch *batch, const PseudoKey *key, PseudoNonceMode *modes)
+{
+	uint8		computed[PSEUDO_BATCH][PSEUDO_NONCE_LEN];
+	uint8	   *nonces[PSEUDO_BATCH];
+	const uint8 *values[PSEUDO_BATCH];
+	size_t		lens[PSEUDO_BATCH];
+	int			members[PSEUDO_BATCH];
+	int			n = 0;
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		if (batch->openers[i] != key || modes[i] != PSEUDO_NONCE_IS_UNCLEAR)
+			continue;
+		nonces[n] = computed[n];
+		values[n] = (uint8 *) batch->values[i];
+		lens[n] = batch->lens[i];
+		members[n++] = i;
+	}
+	pseudo_nonce_deterministic_batch(nonces, pseudo_call_nonce_key(call, key), values, lens, n);
+	for (int m = 0; m < n; m++)
+	{
+		if (memcmp(computed[m], values[m] - PSEUDO_NONCE_LEN, PSEUDO_NONCE_LEN) == 0)
+			modes[members[m]] = PSEUDO_NONCE_IS_DETERMINISTIC;
+	}
+}
+
+/* See reseal.h. */
+void
+pseudo_nonce_modes(PseudoCall *call, const PseudoOpenBatch *batch, PseudoNonceMode *modes)
+{
+	const PseudoKey *last = NULL;
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		if (batch->openers[i])
+			modes[i] = is_hex((uint8 *) batch->values[i] - PSEUDO_NONCE_LEN) ?
+				PSEUDO_NONCE_IS_UNCLEAR : PSEUDO_NONCE_IS_RANDOM;
+	}
+	for (int i = 0; i < batch->n; i++)
+	{
+		/* What stays unclear is told again only where keys alternate. */
+		if (batch->openers[i] == NULL || batch->openers[i] == last || modes[i] != PSEUDO_NONCE_IS_UNCLEAR)
+			continue;
+		last = batch->openers[i];
+		tell_group(call, batch, last, modes);
+	}
 }
 
 /* See reseal.h. */
 bool
 pseudo_is_random(PseudoCall *call, const PseudoOpened *opened)
 {
-	return mode_of(call, opened) == RANDOM;
+	return pseudo_nonce_mode(call, opened) == PSEUDO_NONCE_IS_RANDOM;
 }
 
 /* The pseudonym of the same value under the primary key; the same one where it has it already. */
 static text *
-seal_again(PseudoCall *call, text *pseudonym, const PseudoOpened *opened, NonceMode mode)
+seal_again(PseudoCall *call, text *pseudonym, const PseudoOpened *opened, PseudoNonceMode mode)
 {
 	PseudoKey  *key = call->keyring->primary;
 
-	if (mode == UNCLEAR || opened->key == key)
+	if (mode == PSEUDO_NONCE_IS_UNCLEAR || opened->key == key)
 		return pseudonym;
-	return pseudo_seal(call, key, mode == DETERMINISTIC ? pseudo_call_nonce_key(call, key) : NULL,
+	return pseudo_seal(call, key, mode == PSEUDO_NONCE_IS_DETERMINISTIC ? pseudo_call_nonce_key(call, key) : NULL,
 					   VARDATA(opened->value), opened->len);
 }
 
@@ -55,19 +107,19 @@ seal_again(PseudoCall *call, text *pseudonym, const PseudoOpened *opened, NonceM
 text *
 pseudo_reseal(PseudoCall *call, text *pseudonym, PseudoOpened *opened, bool deterministic)
 {
-	NonceMode	mode = mode_of(call, opened);
+	PseudoNonceMode mode = pseudo_nonce_mode(call, opened);
 	text	   *result = seal_again(call, pseudonym, opened, mode);
 
 	explicit_bzero(VARDATA(opened->value), opened->len);
 	pfree(opened->value);
-	if (mode == UNCLEAR)
+	if (mode == PSEUDO_NONCE_IS_UNCLEAR)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("cannot tell whether a pseudonym is deterministic or random"),
 				 errdetail("Its nonce looks like a deterministic one, but is not the one of its value under key %u.",
 						   opened->key->id),
 				 errhint("It may have been made with another nonce key. Whoever may reidentify can pseudonymize its value again.")));
-	if (mode == RANDOM && deterministic)
+	if (mode == PSEUDO_NONCE_IS_RANDOM && deterministic)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("pseudonym is random, and argument \"deterministic\" is true"),
