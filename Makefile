@@ -91,6 +91,11 @@ OBJS = \
 	src/functions/coverage_table.o \
 	src/functions/coverage_verdict.o \
 	src/functions/coverage_where.o \
+	src/functions/create_view.o \
+	src/functions/create_view_check.o \
+	src/functions/create_view_columns.o \
+	src/functions/create_view_query.o \
+	src/functions/create_view_replace.o \
 	src/functions/is_pseudonym.o \
 	src/functions/json.o \
 	src/functions/json_walk.o \
@@ -121,7 +126,7 @@ OBJS = \
 	src/functions/watch.o
 
 REGRESS = setup pseudo service arguments malformed document options rights rotation batches large \
-	labels coverage plans views attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values protect citus lookup bulk bulk_refused bulk_labels unique json_values objects teardown
+	labels coverage plans views attacks create_view create_view_attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values protect citus lookup bulk bulk_refused bulk_labels unique json_values objects teardown
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1

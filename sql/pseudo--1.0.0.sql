@@ -303,6 +303,23 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pseudonymize_trigger()
 IS 'trigger: pseudonymizes the columns that its arguments name, with the rights of the table''s owner';
 
+-- Views from the labels of a table's columns, with the caller's own rights.
+
+CREATE FUNCTION pseudo_create_view(
+	relation regclass,
+	view text,
+	as_role text,
+	filter text DEFAULT NULL,
+	hide_order boolean DEFAULT false,
+	reidentify text[] DEFAULT NULL,
+	context text DEFAULT NULL,
+	keyring text DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME', 'pseudo_create_view'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pseudo_create_view(regclass, text, text, text, boolean, text[], text, text)
+IS 'makes or replaces the masked view of a table that the labels of its columns describe; returns the statements';
+
 -- Administration: each takes ownership of the server.
 
 CREATE FUNCTION pseudo_create_key(
@@ -698,6 +715,6 @@ GRANT EXECUTE ON FUNCTION try_reidentify, pseudonymize_array, reidentify_array, 
 	reidentify_json(json, text[], text, text), reidentify_json(text, text[], text, text),
 	pseudo_pseudonymize_array_stable, pseudo_pseudonymize_json_stable(jsonb, text[], text, text),
 	pseudo_pseudonymize_json_stable(json, text[], text, text), pseudo_repseudonymize_stable, pseudonymize_trigger,
-	pseudo_create_key, pseudo_set_primary_key, pseudo_set_key_status, pseudo_refresh_keyring, pseudo_keyring_state,
+	pseudo_create_view, pseudo_create_key, pseudo_set_primary_key, pseudo_set_key_status, pseudo_refresh_keyring, pseudo_keyring_state,
 	pseudo_stats_rows, pseudo_limits_rows, pseudo_audit_records, pseudo_coverage TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE pseudonymize_table, repseudonymize_table TO PUBLIC;

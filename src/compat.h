@@ -40,12 +40,14 @@ extern int no_such_variable
 /* 16: one function checks the rights to, or the ownership of, objects of every kind. */
 #if PG_VERSION_NUM >= 160000
 #define pseudo_function_aclcheck(oid, role, mode)	object_aclcheck(ProcedureRelationId, oid, role, mode)
+#define pseudo_type_aclcheck(oid, role, mode)		object_aclcheck(TypeRelationId, oid, role, mode)
 #define pseudo_server_aclcheck(oid, role, mode)		object_aclcheck(ForeignServerRelationId, oid, role, mode)
 #define pseudo_server_ownercheck(oid, role)			object_ownercheck(ForeignServerRelationId, oid, role)
 #define pseudo_relation_ownercheck(oid, role)		object_ownercheck(RelationRelationId, oid, role)
 #define pseudo_namespace_aclcheck(oid, role, mode)	object_aclcheck(NamespaceRelationId, oid, role, mode)
 #else
 #define pseudo_function_aclcheck(oid, role, mode)	pg_proc_aclcheck(oid, role, mode)
+#define pseudo_type_aclcheck(oid, role, mode)		pg_type_aclcheck(oid, role, mode)
 #define pseudo_server_aclcheck(oid, role, mode)		pg_foreign_server_aclcheck(oid, role, mode)
 #define pseudo_server_ownercheck(oid, role)			pg_foreign_server_ownercheck(oid, role)
 #define pseudo_relation_ownercheck(oid, role)		pg_class_ownercheck(oid, role)

@@ -236,9 +236,9 @@ pseudo_label_same_pseudonyms(const PseudoLabel *a, const PseudoLabel *b)
 
 /* ---- Of a relation ---- */
 
-/* The OID of the relation whose labels count: the root of a partition tree. */
-static Oid
-labelled_relation(Relation rel)
+/* See label.h. */
+Oid
+pseudo_labelled_relation(Relation rel)
 {
 	return rel->rd_rel->relispartition ?
 		llast_oid(get_partition_ancestors(RelationGetRelid(rel))) : RelationGetRelid(rel);
@@ -267,7 +267,7 @@ pseudo_labels(Relation rel)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	PseudoLabel *labels = palloc0(Max(desc->natts, 1) * sizeof(PseudoLabel));
-	Oid			root = labelled_relation(rel);
+	Oid			root = pseudo_labelled_relation(rel);
 
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -316,7 +316,7 @@ check_relation(Relation rel)
 					  "Label the columns of the tables that it reads.");
 	if (rel->rd_rel->relispartition)
 		report_object(psprintf("\"%s\" is a partition, and the labels of its root count", RelationGetRelationName(rel)),
-					  psprintf("Label the column of %s.", pseudo_relation_name(labelled_relation(rel))));
+					  psprintf("Label the column of %s.", pseudo_relation_name(pseudo_labelled_relation(rel))));
 }
 
 /* Report what a label cannot be given to. */
@@ -433,6 +433,14 @@ check_label(Relation rel, AttrNumber attno, const PseudoLabel *label)
 	notice_keyring(label);
 }
 
+/* Returns true if this is the label of a view, by which pseudo_create_view() knows it; a dump sets it again. */
+static bool
+is_label_of_view(const ObjectAddress *object, const char *string)
+{
+	return object->classId == RelationRelationId && object->objectSubId == 0 &&
+		get_rel_relkind(object->objectId) == RELKIND_VIEW && strcmp(string, PSEUDO_LABEL_OF_VIEW) == 0;
+}
+
 /* The provider's hook: a label, or NULL to remove one, for an object that is locked and whose owner asks. */
 static void
 relabel(const ObjectAddress *object, const char *string)
@@ -440,10 +448,10 @@ relabel(const ObjectAddress *object, const char *string)
 	PseudoLabel label;
 	Relation	rel;
 
+	if (string == NULL || is_label_of_view(object, string))
+		return;
 	if (object->classId != RelationRelationId || object->objectSubId == 0)
 		report_object("the label provider \"pseudo\" labels columns only", "Use SECURITY LABEL FOR pseudo ON COLUMN.");
-	if (string == NULL)
-		return;
 	pseudo_label_parse(&label, string);
 	rel = relation_open(object->objectId, NoLock);
 	check_label(rel, object->objectSubId, &label);

@@ -14,6 +14,9 @@
 
 #define PSEUDO_LABEL_PROVIDER	"pseudo"
 
+/* The label of a view that pseudo_create_view() has made, and may replace. */
+#define PSEUDO_LABEL_OF_VIEW	"from labels"
+
 typedef enum PseudoMode
 {
 	PSEUDO_MODE_NONE,			/* no label */
@@ -78,5 +81,8 @@ extern bool pseudo_label_same_pseudonyms(const PseudoLabel *a, const PseudoLabel
  * Errors: 22023 for a stored label that cannot be read.
  */
 extern PseudoLabel *pseudo_labels(Relation rel);
+
+/* The OID of the relation whose labels count: the root of a partition tree, or the relation itself. */
+extern Oid	pseudo_labelled_relation(Relation rel);
 
 #endif							/* PSEUDO_LABEL_H */

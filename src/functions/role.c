@@ -106,6 +106,15 @@ pseudo_role_out(PG_FUNCTION_ARGS)
 }
 
 /* See role.h. */
+char *
+pseudo_role_literal(char *name)
+{
+	Datum		role = DirectFunctionCall1(pseudo_role_in, CStringGetDatum(name));
+
+	return DatumGetCString(DirectFunctionCall1(pseudo_role_out, role));
+}
+
+/* See role.h. */
 void
 pseudo_role_report_not_literal(void)
 {

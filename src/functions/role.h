@@ -40,6 +40,12 @@ extern PseudoRole pseudo_role_of_call(Node *expr);
 extern Oid	pseudo_role_check(const PseudoRole *role);
 
 /*
+ * A name of a role as pseudo_role_in() takes it, as a literal in a definition shows it, palloc'ed.
+ * Errors: those of pseudo_role_in().
+ */
+extern char *pseudo_role_literal(char *name);
+
+/*
  * Returns true if a call has a place in a statement and its role has none.  Such roles come from constant
  * folding, and from views.
  */

@@ -1,5 +1,6 @@
 --
 -- Views that mask: every legitimate form, and whose rights count.
+-- With the variable "generated" set the views are those that pseudo_create_view() makes; see create_view_attacks.sql.
 --
 \pset format unaligned
 \pset tuples_only on
@@ -24,6 +25,24 @@ ANALYZE t.sealed;
 GRANT SELECT ON t.customers, t.orders, t.sealed TO regress_pseudo_officer;
 -- The view, and the whole grant.
 SET ROLE regress_pseudo_officer;
+\if :{?generated}
+RESET ROLE;
+CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON t.orders FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('email IS deterministic');
+CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON t.sealed FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('email IS random, context=opened');
+SECURITY LABEL FOR pseudo ON COLUMN t.customers.id IS 'keep';
+SECURITY LABEL FOR pseudo ON COLUMN t.customers.email IS 'deterministic';
+SECURITY LABEL FOR pseudo ON COLUMN t.customers.region IS 'keep';
+SECURITY LABEL FOR pseudo ON COLUMN t.orders.id IS 'keep';
+SECURITY LABEL FOR pseudo ON COLUMN t.orders.email IS 'deterministic';
+SECURITY LABEL FOR pseudo ON COLUMN t.sealed.id IS 'keep';
+SECURITY LABEL FOR pseudo ON COLUMN t.sealed.email IS 'random, context=opened';
+SECURITY LABEL FOR pseudo ON COLUMN t.sealed.region IS 'keep';
+SET ROLE regress_pseudo_officer;
+SELECT pseudo_create_view('t.customers', 'masked.customers', 'regress_pseudo_officer');
+SELECT pseudo_create_view('t.orders', 'masked.desk', 'regress_pseudo_officer', 'id <= 3', reidentify => '{email}');
+SELECT pseudo_create_view('t.orders', 'masked.orders', 'regress_pseudo_officer');
+SELECT pseudo_create_view('t.sealed', 'masked.opened', 'regress_pseudo_officer', 'region < 5', reidentify => '{email}');
+\else
 CREATE VIEW masked.customers WITH (security_barrier) AS
   SELECT id, pseudo.pseudonymize_as('regress_pseudo_officer', email::text) AS email, region FROM t.customers;
 CREATE VIEW masked.desk WITH (security_barrier) AS
@@ -31,6 +50,7 @@ CREATE VIEW masked.desk WITH (security_barrier) AS
 CREATE VIEW masked.orders AS SELECT * FROM t.orders;
 CREATE VIEW masked.opened WITH (security_barrier) AS
   SELECT id, pseudo.reidentify_as('regress_pseudo_officer', email, 'opened') AS email, region FROM t.sealed WHERE region < 5;
+\endif
 GRANT USAGE ON SCHEMA masked TO regress_pseudo_analyst;
 GRANT SELECT ON masked.customers, masked.desk, masked.orders, masked.opened TO regress_pseudo_analyst;
 SET ROLE regress_pseudo_analyst;
@@ -164,8 +184,19 @@ INSERT INTO t.parent SELECT id, email FROM t.customers WHERE id < 50;
 INSERT INTO t.child SELECT id, email FROM t.customers WHERE id BETWEEN 50 AND 99;
 GRANT SELECT ON t.parts, t.parent TO regress_pseudo_officer;
 SET ROLE regress_pseudo_officer;
+\if :{?generated}
+RESET ROLE;
+SECURITY LABEL FOR pseudo ON COLUMN t.parts.id IS 'keep';
+SECURITY LABEL FOR pseudo ON COLUMN t.parts.email IS 'deterministic';
+SECURITY LABEL FOR pseudo ON COLUMN t.parent.id IS 'keep';
+SECURITY LABEL FOR pseudo ON COLUMN t.parent.email IS 'deterministic';
+SET ROLE regress_pseudo_officer;
+SELECT pseudo_create_view('t.parts', 'masked.parts', 'regress_pseudo_officer');
+SELECT pseudo_create_view('t.parent', 'masked.parent', 'regress_pseudo_officer');
+\else
 CREATE VIEW masked.parts AS SELECT id, pseudo.pseudonymize_as('regress_pseudo_officer', email) AS email FROM t.parts;
 CREATE VIEW masked.parent AS SELECT id, pseudo.pseudonymize_as('regress_pseudo_officer', email) AS email FROM t.parent;
+\endif
 GRANT SELECT ON masked.parts, masked.parent TO regress_pseudo_analyst;
 SET ROLE regress_pseudo_analyst;
 SELECT count(*) FROM masked.parts JOIN expected USING (id, email);
