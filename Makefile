@@ -68,6 +68,7 @@ OBJS = \
 	src/functions/array.o \
 	src/functions/audit.o \
 	src/functions/bulk.o \
+	src/functions/bulk_citus.o \
 	src/functions/bulk_column.o \
 	src/functions/bulk_convert.o \
 	src/functions/bulk_progress.o \

@@ -18,6 +18,7 @@
 
 #include "../compat.h"
 #include "bulk.h"
+#include "bulk_citus.h"
 
 #define MAX_BATCH		100000	/* rows */
 
@@ -190,6 +191,11 @@ pseudo_pseudonymize_table(PG_FUNCTION_ARGS)
 
 	check_session(fcinfo, "pseudonymize_table");
 	connect_nonatomic();
+	if (!PG_ARGISNULL(1) && pseudo_bulk_on_nodes(fcinfo))
+	{
+		SPI_finish();
+		PG_RETURN_VOID();
+	}
 	bulk = read_arguments(fcinfo, BULK_PSEUDONYMIZE, 5);
 	if (bulk->is_labelled)
 	{
@@ -224,6 +230,12 @@ pseudo_repseudonymize_table(PG_FUNCTION_ARGS)
 
 	check_session(fcinfo, "repseudonymize_table");
 	connect_nonatomic();
+	/* What a dry run finds is said on the node, and would not be heard here. */
+	if (!PG_ARGISNULL(1) && !PG_ARGISNULL(5) && !PG_GETARG_BOOL(5) && pseudo_bulk_on_nodes(fcinfo))
+	{
+		SPI_finish();
+		PG_RETURN_VOID();
+	}
 	bulk = read_arguments(fcinfo, BULK_REPSEUDONYMIZE, 4);
 	bulk->dry_run = boolean_argument(fcinfo, 5, "dry_run");
 	if (bulk->is_labelled)

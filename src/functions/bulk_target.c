@@ -94,7 +94,7 @@ check_shards(Bulk *bulk, Relation rel)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("\"%s\" is a %s of Citus, and its rows are in its shards",
 						RelationGetRelationName(rel), pseudo_citus_kind_name(citus.kind)),
-				 errhint("CALL this for each placement of its shards, on the node where that is; citus_shards lists them.")));
+				 errhint("Call it with columns and without dry_run, on a node that knows the others; or for each shard, on the node where that is. citus_shards lists them.")));
 }
 
 /* Refuse what is no table, or one whose rows are elsewhere. */

@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
+use IPC::Run ();
 use Pseudo;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -143,6 +144,86 @@ leave($session);
 like(sql('SELECT difference FROM pseudo.pseudo_node_differences() LIMIT 1'), qr/^keyring "pseudo": other keys$/, 'a node that has not loaded the keyring anew has other keys');
 sql(q{SELECT run_command_on_workers('SELECT pseudo.pseudo_refresh_keyring()')});
 is(sql('SELECT * FROM pseudo.pseudo_node_differences()'), '', 'until it is told to');
+
+# ---- Whole tables ----
+
+sql(q{
+	CREATE TABLE orders (id bigint, tenant int, email text, name text) PARTITION BY RANGE (id);
+	CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (0) TO (500);
+	CREATE TABLE orders_2 PARTITION OF orders FOR VALUES FROM (500) TO (10000);
+	SELECT create_distributed_table('orders', 'tenant');
+	INSERT INTO orders SELECT n, n % 10, n || '@example.com', 'name' || n FROM generate_series(1, 1000) n;
+	CREATE TABLE cities (id int, name text);
+	SELECT create_reference_table('cities');
+	INSERT INTO cities SELECT n, 'city' || n FROM generate_series(1, 100) n;
+	CREATE TABLE here (id int, name text);
+	SELECT citus_add_local_table_to_metadata('here');
+	INSERT INTO here VALUES (1, 'x');
+});
+# What a procedure says at its end.
+sub end_of { return (refused($_[0]) =~ /NOTICE: .*?(\w+: \d+ values? converted in all placements)/g)[-1] }
+
+is(end_of("CALL pseudo.pseudonymize_table('orders', '{email,name}', true, context => E'a%s''b\\\\c')"),
+	'orders: 2000 values converted in all placements', 'a distributed, partitioned table is converted');
+is(sql("SELECT count(*) FROM orders WHERE pseudo.reidentify(email, E'a%s''b\\\\c') = id || '\@example.com'"), '1000', 'all of it, with the arguments as they were');
+is(end_of("CALL pseudo.pseudonymize_table('orders', '{email,name}', true, context => E'a%s''b\\\\c')"), 'orders: 0 values converted in all placements', 'and once');
+is(end_of(q{CALL pseudo.pseudonymize_table('cities', '{name}', true)}), 'cities: 300 values converted in all placements', 'a reference table, on all nodes');
+is(sql(q{SELECT count(DISTINCT result), min(result) = md5(string_agg(name, ',' ORDER BY id)) FROM cities,
+	run_command_on_placements('cities', $$SELECT md5(string_agg(name, ',' ORDER BY id)) FROM %s$$)
+	WHERE nodeport = (SELECT min(nodeport) FROM pg_dist_node)}), '1|t', 'its copies are alike');
+is(end_of(q{CALL pseudo.pseudonymize_table('here', '{name}')}), 'here: 1 value converted in all placements', 'a local table of Citus');
+my $refused = refused(q{CALL pseudo.pseudonymize_table('cities', '{name}')});
+like($refused, qr/38000: could not convert public\.cities_\d+ on 127\.0\.0\.1:\d+\nDETAIL:  ERROR:  "cities_\d+" is a reference table of Citus, and the random/, 'random pseudonyms in a reference table: refused');
+like($refused, qr/HINT:  What has been converted stays so\. Remove the cause, and call the procedure again/, 'with a hint');
+like(refused(q{CALL pseudo.pseudonymize_table('people', '{email}', true)}), qr/38000: .*\nDETAIL:  ERROR:  Citus distributes relation "people_\d+" by column "email"/, 'the distribution column: refused');
+like(refused(q{CALL pseudo.repseudonymize_table('orders', '{email}', dry_run => true)}), qr/0A000: "orders" is a distributed table.*\nHINT:  Call it with columns and without dry_run/, 'a dry run: refused');
+sql(q{SECURITY LABEL FOR pseudo ON COLUMN orders.email IS 'deterministic'});
+like(refused(q{CALL pseudo.pseudonymize_table('orders')}), qr/0A000: "orders" is a distributed table.*\nHINT:  Call it with columns/, 'without columns: refused, since labels are not on the shards');
+sql('SELECT pseudo.pseudo_create_key(make_primary => true)');
+sql(q{SELECT run_command_on_all_nodes('SELECT pseudo.pseudo_refresh_keyring()')});
+is(end_of(q{CALL pseudo.repseudonymize_table('cities', '{name}')}), 'cities: 300 values converted in all placements', 'a rotation');
+is(sql('SELECT DISTINCT pseudo.pseudonym_key_id(name) FROM cities'), sql('SELECT primary_key_id FROM pseudo.pseudo_keyrings'), 'has moved all to the new key');
+sql('SELECT pseudo.pseudo_set_primary_key(\'pseudo\', (SELECT key_ids[1] FROM pseudo.pseudo_keyrings))');
+sql(q{SELECT run_command_on_all_nodes('SELECT pseudo.pseudo_refresh_keyring()')});
+# The way for a distribution column.
+sql(q{
+	CREATE TABLE plain (id bigint, email text, note text);
+	SELECT create_distributed_table('plain', 'email');
+	INSERT INTO plain SELECT n, n || '@example.com' FROM generate_series(1, 100) n;
+	BEGIN;
+	LOCK TABLE plain IN EXCLUSIVE MODE;
+	CREATE TABLE plain_new (LIKE plain INCLUDING ALL);
+	SELECT create_distributed_table('plain_new', 'email');
+	INSERT INTO plain_new (id, email, note) SELECT id, pseudo.pseudonymize(email, true), note FROM plain;
+	ALTER TABLE plain RENAME TO plain_old;
+	ALTER TABLE plain_new RENAME TO plain;
+	COMMIT;
+	DROP TABLE plain_old;
+});
+is(sql(q{SELECT id FROM plain WHERE email = pseudo.pseudonymize('9@example.com', true)}), '9', 'a new table with pseudonyms in the distribution column');
+is(sql(q{SELECT count(*) FROM plain WHERE pseudo.reidentify(email) = id || '@example.com'}), '100', 'has all rows');
+
+# A shard that is moved while others write to it, with a trigger on the shards.
+sql(q{
+	CREATE TABLE moved (id bigserial, tenant int, email text, PRIMARY KEY (tenant, id));
+	SELECT create_distributed_table('moved', 'tenant');
+	SET citus.enable_unsafe_triggers = on;
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON moved FOR EACH ROW
+		EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'deterministic=true', 'existing=keep');
+	INSERT INTO moved (tenant, email) SELECT n, n || '@example.com' FROM generate_series(1, 50) n;
+});
+my $write = $coordinator->basedir . '/write.sql';
+append_to_file($write, q{INSERT INTO moved (tenant, email) SELECT 1, 1 || '@example.com';
+UPDATE moved SET email = 'new' || tenant || '@example.com' WHERE tenant = 1 AND id % 2 = 0;
+});
+my ($from) = split /\n/, sql('SELECT nodeport FROM citus_shards WHERE shardid = get_shard_id_for_distribution_column(\'moved\', 1)');
+my ($to) = grep { $_ != $from } map { $_->port } @workers;
+my $writer = IPC::Run::start([ 'pgbench', '-n', '-t', '150', '-f', $write, '-d', $coordinator->connstr('postgres') ], '>', \my $out, '2>', \my $err, IPC::Run::timeout(180));
+sql("SELECT FROM citus_move_shard_placement(get_shard_id_for_distribution_column('moved', 1), '127.0.0.1', $from, '127.0.0.1', $to, 'force_logical')");
+ok($writer->finish, 'writers go on while a shard is moved') or diag($err);
+is(sql('SELECT nodeport FROM citus_shards WHERE shardid = get_shard_id_for_distribution_column(\'moved\', 1)'), $to, 'the shard has been moved');
+is(sql(q{SELECT count(*), count(*) FILTER (WHERE pseudo.reidentify(email) IN (tenant || '@example.com', 'new' || tenant || '@example.com')) FROM moved}), '200|200',
+	'and each value is a pseudonym, once');
 
 # ---- Rights ----
 
