@@ -104,6 +104,7 @@ OBJS = \
 	src/functions/limits.o \
 	src/functions/lookup.o \
 	src/functions/open.o \
+	src/functions/protect.o \
 	src/functions/pseudonymize.o \
 	src/functions/record.o \
 	src/functions/reidentify.o \

@@ -303,6 +303,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pseudonymize_trigger()
 IS 'trigger: pseudonymizes the columns that its arguments name, with the rights of the table''s owner';
 
+CREATE FUNCTION pseudo_protect(relation regclass)
+RETURNS TABLE (relation regclass, trigger_name text, action text)
+AS 'MODULE_PATHNAME', 'pseudo_protect'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION pseudo_protect(regclass)
+IS 'makes the trigger of a table what the labels of its columns say; takes ownership of the table';
+
 -- Views from the labels of a table's columns, with the caller's own rights.
 
 CREATE FUNCTION pseudo_create_view(
@@ -715,6 +722,6 @@ GRANT EXECUTE ON FUNCTION try_reidentify, pseudonymize_array, reidentify_array, 
 	reidentify_json(json, text[], text, text), reidentify_json(text, text[], text, text),
 	pseudo_pseudonymize_array_stable, pseudo_pseudonymize_json_stable(jsonb, text[], text, text),
 	pseudo_pseudonymize_json_stable(json, text[], text, text), pseudo_repseudonymize_stable, pseudonymize_trigger,
-	pseudo_create_view, pseudo_create_key, pseudo_set_primary_key, pseudo_set_key_status, pseudo_refresh_keyring, pseudo_keyring_state,
+	pseudo_protect, pseudo_create_view, pseudo_create_key, pseudo_set_primary_key, pseudo_set_key_status, pseudo_refresh_keyring, pseudo_keyring_state,
 	pseudo_stats_rows, pseudo_limits_rows, pseudo_audit_records, pseudo_coverage TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE pseudonymize_table, repseudonymize_table TO PUBLIC;

@@ -4,8 +4,6 @@
  */
 #include "postgres.h"
 
-#include <openssl/crypto.h>
-
 #include "bulk.h"
 #include "reseal.h"
 #include "spelling.h"
@@ -57,23 +55,6 @@ report_copy(Bulk *bulk)
 			 errhint("Make the table a local one with undistribute_table(), CALL this, and distribute it again with create_reference_table().")));
 }
 
-/* Returns true if a pseudonym opens to just this value. */
-static bool
-opens_to(PseudoCall *call, text *pseudonym, text *value)
-{
-	PseudoOpened opened;
-	size_t		len;
-	const char *utf8 = pseudo_value_utf8(value, &len);
-	bool		result;
-
-	if (!pseudo_looks_like_pseudonym(pseudonym) || !pseudo_try_open(call, pseudonym, &opened))
-		return false;
-	result = opened.len == len && CRYPTO_memcmp(VARDATA(opened.value), utf8, len) == 0;
-	explicit_bzero(VARDATA(opened.value), opened.len);
-	pfree(opened.value);
-	return result;
-}
-
 /* Returns true if a column has not what it gets of its source. */
 static bool
 is_to_fill(Bulk *bulk, BulkColumn *column, text *value, text *held, bool count)
@@ -82,7 +63,7 @@ is_to_fill(Bulk *bulk, BulkColumn *column, text *value, text *held, bool count)
 
 	if (value == NULL || held == NULL)
 		return value != held;
-	is_filled = opens_to(&column->call->call, held, value);
+	is_filled = pseudo_opens_to(&column->call->call, held, value);
 	bulk->counters.already += is_filled && count;
 	return !is_filled;
 }

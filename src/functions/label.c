@@ -22,6 +22,7 @@
 #include "utils/relcache.h"
 
 #include "../compat.h"
+#include "../keyring/cache.h"
 #include "column.h"
 #include "label.h"
 
@@ -364,9 +365,9 @@ check_partition_keys(Relation rel, const char *name)
 	}
 }
 
-/* Find a column, and check that it can hold pseudonyms of the mode. */
+/* Find a column, and check that it can hold pseudonyms of the mode; source: of this column, or of its own values. */
 static void
-check_holder(Relation rel, char *name, PseudoMode mode)
+check_holder(Relation rel, char *name, PseudoMode mode, const PseudoColumn *source)
 {
 	PseudoColumn column;
 
@@ -375,7 +376,7 @@ check_holder(Relation rel, char *name, PseudoMode mode)
 	if (mode == PSEUDO_MODE_RANDOM)
 		check_random(rel, &column);
 	else
-		pseudo_column_warn_equality(&column, rel);
+		pseudo_column_warn_equality(source ? source : &column, rel);
 }
 
 /* Check a column whose pseudonyms another one gets, and that one. */
@@ -392,7 +393,7 @@ check_target(Relation rel, char *name, const PseudoLabel *label, const PseudoLab
 		report_column(psprintf("column \"%s\" cannot get its own pseudonyms by into=", name),
 					  "Leave \"into\" out: then the column itself holds them.");
 	pseudo_columns_find_sources(&source, rel, list_make1(makeString(name)));
-	check_holder(rel, label->into, label->mode);
+	check_holder(rel, label->into, label->mode, &source);
 	attno = get_attnum(RelationGetRelid(rel), label->into);
 	if (others[attno - 1].mode == PSEUDO_MODE_TARGET && strcmp(others[attno - 1].source, name) != 0)
 		report_column(psprintf("column \"%s\" gets the pseudonyms of column \"%s\" already",
@@ -414,12 +415,10 @@ notice_keyring(const PseudoLabel *label)
 
 /* Check a label for a column of a relation. */
 static void
-check_label(Relation rel, AttrNumber attno, const PseudoLabel *label)
+check_label(Relation rel, AttrNumber attno, const PseudoLabel *label, const PseudoLabel *others)
 {
 	char	   *name = get_attname(RelationGetRelid(rel), attno, false);
-	PseudoLabel *others = pseudo_labels(rel);
 
-	check_relation(rel);
 	if (others[attno - 1].mode == PSEUDO_MODE_TARGET)
 		report_column(psprintf("column \"%s\" gets the pseudonyms of column \"%s\", and has no label of its own",
 							   name, others[attno - 1].source),
@@ -429,8 +428,20 @@ check_label(Relation rel, AttrNumber attno, const PseudoLabel *label)
 	if (label->into)
 		check_target(rel, name, label, others);
 	else
-		check_holder(rel, name, label->mode);
-	notice_keyring(label);
+		check_holder(rel, name, label->mode, NULL);
+}
+
+/* See label.h. */
+void
+pseudo_labels_check(Relation rel, const PseudoLabel *labels)
+{
+	for (int i = 0; i < RelationGetDescr(rel)->natts; i++)
+	{
+		if (!pseudo_label_pseudonymizes(&labels[i]))
+			continue;
+		check_label(rel, i + 1, &labels[i], labels);
+		(void) pseudo_cache_server(labels[i].keyring);
+	}
 }
 
 /* Returns true if this is the label of a view, by which pseudo_create_view() knows it; a dump sets it again. */
@@ -454,7 +465,10 @@ relabel(const ObjectAddress *object, const char *string)
 		report_object("the label provider \"pseudo\" labels columns only", "Use SECURITY LABEL FOR pseudo ON COLUMN.");
 	pseudo_label_parse(&label, string);
 	rel = relation_open(object->objectId, NoLock);
-	check_label(rel, object->objectSubId, &label);
+	check_relation(rel);
+	check_label(rel, object->objectSubId, &label, pseudo_labels(rel));
+	if (pseudo_label_pseudonymizes(&label))
+		notice_keyring(&label);
 	relation_close(rel, NoLock);
 }
 

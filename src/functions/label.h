@@ -82,6 +82,12 @@ extern bool pseudo_label_same_pseudonyms(const PseudoLabel *a, const PseudoLabel
  */
 extern PseudoLabel *pseudo_labels(Relation rel);
 
+/*
+ * Check again what was checked when the labels of a relation were set, since its columns and indexes may have changed,
+ * and that the keyrings are there.  Errors: as of SECURITY LABEL, and 42704.
+ */
+extern void pseudo_labels_check(Relation rel, const PseudoLabel *labels);
+
 /* The OID of the relation whose labels count: the root of a partition tree, or the relation itself. */
 extern Oid	pseudo_labelled_relation(Relation rel);
 

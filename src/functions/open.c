@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <openssl/crypto.h>
+
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -296,6 +298,23 @@ pseudo_try_open(PseudoCall *call, text *pseudonym, PseudoOpened *opened)
 	bool		malformed;
 
 	return open_text(&call, 1, pseudonym, opened, &named, &malformed) >= 0;
+}
+
+/* See open.h. */
+bool
+pseudo_opens_to(PseudoCall *call, text *pseudonym, text *value)
+{
+	PseudoOpened opened;
+	size_t		len;
+	const char *utf8 = pseudo_value_utf8(value, &len);
+	bool		result;
+
+	if (!pseudo_looks_like_pseudonym(pseudonym) || !pseudo_try_open(call, pseudonym, &opened))
+		return false;
+	result = opened.len == len && CRYPTO_memcmp(VARDATA(opened.value), utf8, len) == 0;
+	explicit_bzero(VARDATA(opened.value), opened.len);
+	pfree(opened.value);
+	return result;
 }
 
 /* See open.h. */

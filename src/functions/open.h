@@ -31,6 +31,9 @@ extern bool pseudo_open(PseudoCall *call, text *pseudonym, bool or_null, PseudoO
 /* The same where nothing is an error: returns false for what opens under no enabled key, whatever the reason. */
 extern bool pseudo_try_open(PseudoCall *call, text *pseudonym, PseudoOpened *opened);
 
+/* Returns true if a text is shaped like a pseudonym, and opens to just this value. */
+extern bool pseudo_opens_to(PseudoCall *call, text *pseudonym, text *value);
+
 /*
  * The same as pseudo_open() for a pseudonym that was made in one of several contexts: n calls that differ in
  * nothing else.  Returns which one opened it, or -1.

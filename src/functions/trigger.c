@@ -13,8 +13,6 @@
  */
 #include "postgres.h"
 
-#include <openssl/crypto.h>
-
 #include "access/htup_details.h"
 #include "catalog/pg_constraint.h"
 #include "commands/trigger.h"
@@ -57,7 +55,7 @@ get_state(FunctionCallInfo fcinfo)
  * others, who know it, would give the same value another pseudonym.  It costs a few nanoseconds.
  */
 static PseudoCall *
-get_call(FunctionCallInfo fcinfo, PseudoTriggerGroup *group)
+trigger_call(FunctionCallInfo fcinfo, PseudoTriggerGroup *group)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	PseudoCall *call = &group->call;
@@ -120,7 +118,7 @@ set_pseudonym(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, text *
 
 	if (unlikely(state->is_apply))
 		check_apply(data, column);
-	pseudo_watch_use(get_call(fcinfo, group), 1);
+	pseudo_watch_use(trigger_call(fcinfo, group), 1);
 	pseudonym = pseudo_seal_value(&group->call, value, is_deterministic);
 	pseudo_count(group->call.count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
 	if (group->key_id == 0)
@@ -239,7 +237,7 @@ stays(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, Datum value, t
 		return false;
 	if (!pseudo_looks_like_pseudonym(pseudonym) || !may_keep(data, part->label))
 		report_existing(data, state, no, pseudonym);
-	if (!pseudo_open(get_call(fcinfo, part->group), pseudonym, true, &opened))
+	if (!pseudo_open(trigger_call(fcinfo, part->group), pseudonym, true, &opened))
 		report_not_authentic(data, state, &state->columns[no]);
 	pfree(opened.value);
 	return true;
@@ -284,36 +282,17 @@ get_pair(Pair *pair, const PseudoTriggerState *state, int no, HeapTuple row, Tup
 	pair->target = heap_getattr(row, state->columns[no].attno, desc, &pair->target_isnull);
 }
 
-/* Returns true if a pseudonym opens to just this value. */
-static bool
-opens_to(PseudoCall *call, text *pseudonym, text *value)
-{
-	PseudoOpened opened;
-	size_t		len;
-	const char *utf8 = pseudo_value_utf8(value, &len);
-	bool		result;
-
-	if (!pseudo_try_open(call, pseudonym, &opened))
-		return false;
-	result = opened.len == len && CRYPTO_memcmp(VARDATA(opened.value), utf8, len) == 0;
-	explicit_bzero(VARDATA(opened.value), opened.len);
-	pfree(opened.value);
-	return result;
-}
-
 /* Returns true if existing=keep keeps what is written to a target: it is the pseudonym of the source's value. */
 static bool
 keeps(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, const Pair *new)
 {
 	PseudoTriggerPart *part = &state->parts[no];
-	text	   *pseudonym;
 
 	if (new->target_isnull || !may_keep((TriggerData *) fcinfo->context, part->label))
 		return false;
-	pseudonym = pseudo_column_get(&state->columns[no], new->target);
-	return pseudo_looks_like_pseudonym(pseudonym) &&
-		opens_to(get_call(fcinfo, part->group), pseudonym,
-				 pseudo_column_get(&part->source, new->source));
+	return pseudo_opens_to(trigger_call(fcinfo, part->group),
+						   pseudo_column_get(&state->columns[no], new->target),
+						   pseudo_column_get(&part->source, new->source));
 }
 
 /* Returns true if a foreign key has a column. */
@@ -467,7 +446,7 @@ settle(FunctionCallInfo fcinfo, PseudoTriggerGroup *group, HeapTuple new, bool a
 	if (group->ncompared == 0 || (group->nconverted == 0 && old == NULL) ||
 		(group->nconverted == 0 && !pseudo_unique_is_moved(get_unique(fcinfo, group), rel, new, old)))
 		return new;
-	while (!pseudo_unique_prepare(get_unique(fcinfo, group), get_call(fcinfo, group), rel, true))
+	while (!pseudo_unique_prepare(get_unique(fcinfo, group), trigger_call(fcinfo, group), rel, true))
 		;
 	if (unlikely(group->key_id != 0 && group->key_id != group->call.keyring->primary->id))
 		return NULL;

@@ -28,6 +28,7 @@ typedef struct PseudoTriggerArguments
 {
 	List	   *columns;		/* of PseudoTriggerColumn *, in the arguments'
 								 * order */
+	bool		is_labelled;	/* each column has its own label */
 } PseudoTriggerArguments;
 
 /* ---- trigger_arguments.c ---- */
@@ -56,5 +57,12 @@ extern char *pseudo_trigger_argument(const char *name, const PseudoLabel *label)
  * before it, which could write to them unseen.
  */
 extern bool pseudo_trigger_sees_all(Relation rel, Oid function, const char *column, AttrNumber attno);
+
+/* The same without the trigger of a name, or with all where that is NULL. */
+extern bool pseudo_trigger_sees_all_without(Relation rel, Oid function, const char *column, AttrNumber attno,
+											const char *without);
+
+/* The OID of pseudonymize_trigger(), which is in the schema of a function of the extension. */
+extern Oid	pseudo_trigger_function(Oid called);
 
 #endif							/* PSEUDO_TRIGGER_H */

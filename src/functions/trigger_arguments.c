@@ -8,6 +8,7 @@
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
 #include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -216,6 +217,7 @@ pseudo_trigger_arguments(PseudoTriggerArguments *arguments, const Trigger *trigg
 		report_arguments(psprintf("trigger \"%s\" has columns with labels and arguments for all columns", trigger->tgname));
 	if (arguments->columns == NIL)
 		report_arguments(psprintf("trigger \"%s\" names no columns", trigger->tgname));
+	arguments->is_labelled = reading.has_labels;
 	if (reading.has_labels)
 		check_repeated(&reading);
 	foreach(cell, reading.has_common ? arguments->columns : NIL)
@@ -307,7 +309,7 @@ sees_updates(const TriggerDesc *desc, int no, AttrNumber attno)
 
 /* See trigger.h. */
 bool
-pseudo_trigger_sees_all(Relation rel, Oid function, const char *column, AttrNumber attno)
+pseudo_trigger_sees_all_without(Relation rel, Oid function, const char *column, AttrNumber attno, const char *without)
 {
 	TriggerDesc *desc = rel->trigdesc;
 	bool		inserts = false;
@@ -319,7 +321,8 @@ pseudo_trigger_sees_all(Relation rel, Oid function, const char *column, AttrNumb
 		PseudoTriggerArguments arguments;
 		PseudoLabel *label;
 
-		if (trigger->tgfoid != function || !is_unconditional(trigger))
+		if (trigger->tgfoid != function || !is_unconditional(trigger) ||
+			(without && strcmp(trigger->tgname, without) == 0))
 			continue;
 		pseudo_trigger_arguments(&arguments, trigger);
 		label = pseudo_trigger_label(&arguments, column);
@@ -330,4 +333,20 @@ pseudo_trigger_sees_all(Relation rel, Oid function, const char *column, AttrNumb
 			(label->into == NULL || sees_updates(desc, i, get_attnum(RelationGetRelid(rel), label->into)));
 	}
 	return inserts && updates;
+}
+
+/* See trigger.h. */
+bool
+pseudo_trigger_sees_all(Relation rel, Oid function, const char *column, AttrNumber attno)
+{
+	return pseudo_trigger_sees_all_without(rel, function, column, attno, NULL);
+}
+
+/* See trigger.h. */
+Oid
+pseudo_trigger_function(Oid called)
+{
+	char	   *schema = get_namespace_name(get_func_namespace(called));
+
+	return LookupFuncName(list_make2(makeString(schema), makeString("pseudonymize_trigger")), 0, NULL, false);
 }

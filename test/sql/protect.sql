@@ -293,6 +293,244 @@ SELECT id, email, email_p FROM pr.others WHERE id = 1;
 DROP TRIGGER zzz_after ON pr.others;
 DROP TABLE pr.others;
 
+-- ---- pseudo_protect() ----
+SET ROLE regress_pseudo_owner;
+CREATE TABLE pr.staff (id int PRIMARY KEY, email text UNIQUE, name text, phone varchar(20), phone_p text, note text, "Mail ""2""" text);
+-- the triggers, as one sees them
+CREATE VIEW pr.triggers AS SELECT tgrelid::regclass, tgname, tgenabled, regexp_replace(pg_get_triggerdef(oid), '^.*(BEFORE.*) ON pr.*( FOR EACH ROW.*)$', '\1\2') FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text LIKE 'pr.staff%' ORDER BY tgrelid::regclass::text, tgname;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS 'deterministic, context="crm, ""x"" \ ''"';
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.name IS 'random';
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.phone IS 'deterministic, keyring=ring, into=phone_p';
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.note IS 'hide';
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.id IS 'keep';
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff."Mail ""2""" IS 'random, existing=value';
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT * FROM pr.triggers;
+INSERT INTO pr.staff VALUES (1, 'ann@example.com', 'Ann', '555-1', 'planted', 'a note', 'ann');
+RESET ROLE;
+SELECT id, reidentify(email, 'crm, "x" \ ''') AS email, reidentify(name) AS name, phone, reidentify(phone_p, '', 'ring') AS phone_p, note, reidentify("Mail ""2""") FROM pr.staff;
+SET ROLE regress_pseudo_owner;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+-- a label that changes, one that is new, one that goes
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.name IS 'deterministic';
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.note IS 'random';
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.name IS 'keep';
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS 'deterministic';
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff."Mail ""2""" IS NULL;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT * FROM pr.triggers;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+-- one that is not as it has to be: WHEN, UPDATE OF, only INSERT
+CREATE OR REPLACE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON pr.staff FOR EACH ROW WHEN (NEW.id > 0) EXECUTE FUNCTION pseudo.pseudonymize_trigger('email IS deterministic', 'phone IS deterministic, keyring=ring, into=phone_p', 'note IS random');
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+CREATE OR REPLACE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE OF email, phone, phone_p, note ON pr.staff FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email IS deterministic', 'phone IS deterministic, keyring=ring, into=phone_p', 'note IS random');
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+CREATE OR REPLACE TRIGGER zz_pseudo BEFORE INSERT ON pr.staff FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email IS deterministic', 'phone IS deterministic, keyring=ring, into=phone_p', 'note IS random');
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+-- and one with one column more
+CREATE OR REPLACE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON pr.staff FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email IS deterministic', 'phone IS deterministic, keyring=ring, into=phone_p', 'note IS random', 'name IS random');
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT * FROM pr.triggers;
+-- how it fires: ALWAYS stays, one that does not fire is enabled
+ALTER TABLE pr.staff ENABLE ALWAYS TRIGGER zz_pseudo;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.note IS 'deterministic';
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT tgenabled FROM pr.triggers;
+ALTER TABLE pr.staff DISABLE TRIGGER zz_pseudo;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT tgenabled FROM pr.triggers;
+ALTER TABLE pr.staff DISABLE TRIGGER USER;
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.note IS 'random';
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT tgenabled FROM pr.triggers;
+ALTER TABLE pr.staff ENABLE REPLICA TRIGGER zz_pseudo;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT tgenabled FROM pr.triggers;
+-- A labelled column is renamed: the trigger fails closed, and is made anew.
+ALTER TABLE pr.staff RENAME email TO mail;
+SELECT t.err($$INSERT INTO pr.staff (id, mail) VALUES (2, 'renamed')$$);
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT * FROM pr.triggers;
+INSERT INTO pr.staff (id, mail) VALUES (2, 'renamed');
+-- the column that into= names: the label does not follow
+ALTER TABLE pr.staff RENAME phone_p TO phone_q;
+SELECT t.err($$INSERT INTO pr.staff (id, phone) VALUES (3, 'renamed')$$);
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.phone IS 'deterministic, keyring=ring, into=phone_q';
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+INSERT INTO pr.staff (id, phone) VALUES (3, 'renamed');
+-- What has been checked when the label was set is checked again.
+ALTER TABLE pr.staff ADD CONSTRAINT note_unique UNIQUE (note);
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+ALTER TABLE pr.staff DROP CONSTRAINT note_unique;
+ALTER TABLE pr.staff ALTER note TYPE int USING 1;
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+ALTER TABLE pr.staff ALTER note TYPE varchar(100);
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.note IS 'random, keyring=elsewhere';
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.note IS 'random';
+-- A column goes, and its label with it; the last one, and the trigger.
+ALTER TABLE pr.staff DROP COLUMN note;
+SELECT t.err($$INSERT INTO pr.staff (id) VALUES (4)$$);
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+INSERT INTO pr.staff (id) VALUES (4);
+ALTER TABLE pr.staff DROP COLUMN phone_q;
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.phone IS NULL;
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.mail IS 'hide';
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT * FROM pr.triggers;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+DROP TABLE pr.staff;
+
+-- Triggers that were written by hand.
+CREATE TABLE pr.staff (id int, email text, name text, phone text);
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS 'deterministic, context=crm';
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.name IS 'deterministic, context=crm';
+CREATE FUNCTION pr.try_protect(event text, arguments text) RETURNS SETOF text LANGUAGE plpgsql AS
+$$
+BEGIN
+  EXECUTE format('CREATE TRIGGER by_hand %s ON pr.staff FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger(%s)', event, arguments);
+  RETURN NEXT t.err('SELECT pseudo.pseudo_protect(''pr.staff'')');
+  RETURN QUERY SELECT '  now ' || tgname || ' ' || regexp_replace FROM pr.triggers;
+  DROP TRIGGER IF EXISTS zz_pseudo ON pr.staff;
+  DROP TRIGGER by_hand ON pr.staff;
+END
+$$;
+\pset null ''
+SELECT a, pr.try_protect('BEFORE INSERT OR UPDATE', a) FROM unnest(ARRAY[
+  $$'email', 'name', 'deterministic=true', 'context=crm'$$, $$'name IS deterministic, context=crm', 'email IS deterministic, context=crm'$$, $$'email', 'deterministic=true', 'context=crm'$$,
+  $$'email', 'name', 'context=crm'$$, $$'email', 'deterministic=true'$$, $$'email IS deterministic, context=crm, keyring=ring'$$, $$'email IS deterministic, context=crm, existing=keep'$$,
+  $$'name IS deterministic, context=crm, into=phone'$$, $$'phone', 'context=it''s'$$, $$'phone IS random, into=id'$$, $$'gone'$$, $$'email IS keep'$$]) AS a;
+SELECT e, pr.try_protect(e, $$'email', 'name', 'deterministic=true', 'context=crm'$$) FROM unnest(ARRAY['BEFORE INSERT', 'BEFORE INSERT OR UPDATE OF email', 'BEFORE INSERT OR UPDATE OF email, name']) AS e;
+\pset null <NULL>
+-- two that together see all; one of them disabled
+CREATE TRIGGER on_insert BEFORE INSERT ON pr.staff FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'deterministic=true', 'context=crm');
+CREATE TRIGGER on_update BEFORE UPDATE ON pr.staff FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'deterministic=true', 'context=crm');
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+INSERT INTO pr.staff VALUES (1, 'email', 'name');
+UPDATE pr.staff SET email = 'email 2', name = 'name 2';
+ALTER TABLE pr.staff DISABLE TRIGGER on_update;
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+DROP TRIGGER on_insert ON pr.staff;
+DROP TRIGGER on_update ON pr.staff;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+-- under our name: what says the same is taken over, what says something else is not
+DROP TRIGGER zz_pseudo ON pr.staff;
+CREATE TRIGGER zz_pseudo BEFORE INSERT ON pr.staff FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('name', 'deterministic=true', 'context=crm');
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+CREATE OR REPLACE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON pr.staff FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('name', 'email', 'deterministic=true', 'context=crm');
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+CREATE OR REPLACE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON pr.staff FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('name', 'phone', 'deterministic=true', 'context=crm');
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+DROP TRIGGER zz_pseudo ON pr.staff;
+CREATE FUNCTION pr.nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER zz_pseudo BEFORE INSERT ON pr.staff FOR EACH ROW EXECUTE FUNCTION pr.nothing();
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+-- one that fires later can put values back
+ALTER TRIGGER zz_pseudo ON pr.staff RENAME TO zzz_later;
+CREATE TRIGGER zzz_after AFTER INSERT ON pr.staff FOR EACH ROW EXECUTE FUNCTION pr.nothing();
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+ALTER TABLE pr.staff DISABLE TRIGGER zzz_later;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+-- tables that inherit
+CREATE TABLE pr.staff_2 () INHERITS (pr.staff);
+SET client_min_messages = notice;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SET client_min_messages = warning;
+SELECT * FROM pseudo.pseudo_protect('pr.staff_2');
+DROP TABLE pr.staff CASCADE;
+
+-- Partitions: they follow the root, and have none of their own.
+CREATE TABLE pr.staff (id int, place text, email text, email_p text) PARTITION BY LIST (place);
+CREATE TABLE pr.staff_a PARTITION OF pr.staff FOR VALUES IN ('a');
+CREATE TABLE pr.staff_b PARTITION OF pr.staff FOR VALUES IN ('b') PARTITION BY RANGE (id);
+CREATE TABLE pr.staff_b1 PARTITION OF pr.staff_b FOR VALUES FROM (0) TO (10);
+CREATE TABLE pr.staff_c (email_p text, email text, place text, id int);
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS 'random, into=email_p';
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT r, t.err(format('SELECT pseudo.pseudo_protect(%L)', r)) FROM unnest(ARRAY['pr.staff_a', 'pr.staff_b', 'pr.staff_b1']) AS r;
+ALTER TABLE pr.staff ATTACH PARTITION pr.staff_c FOR VALUES IN ('c');
+SELECT * FROM pr.triggers;
+INSERT INTO pr.staff VALUES (1, 'a', 'ann'), (2, 'b', 'bob'), (3, 'c', 'cid');
+UPDATE pr.staff SET place = CASE place WHEN 'a' THEN 'b' WHEN 'b' THEN 'c' ELSE 'a' END;
+RESET ROLE;
+SELECT tableoid::regclass, id, email, reidentify(email_p) FROM pr.staff ORDER BY id;
+SET ROLE regress_pseudo_owner;
+-- how it fires in each partition
+ALTER TABLE pr.staff_a DISABLE TRIGGER zz_pseudo;
+ALTER TABLE pr.staff_b1 ENABLE ALWAYS TRIGGER zz_pseudo;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT tgrelid, tgenabled FROM pr.triggers;
+ALTER TABLE pr.staff_a DISABLE TRIGGER zz_pseudo;
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS 'deterministic, into=email_p';
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT tgrelid, tgenabled FROM pr.triggers;
+ALTER TABLE pr.staff ENABLE ALWAYS TRIGGER zz_pseudo;
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS 'random, into=email_p';
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT tgrelid, tgenabled FROM pr.triggers;
+-- a trigger that a partition has beside it; one that is detached has none, and no label
+CREATE TRIGGER own BEFORE INSERT OR UPDATE ON pr.staff_b FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email IS random, into=email_p');
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+DROP TRIGGER own ON pr.staff_b;
+ALTER TABLE pr.staff DETACH PARTITION pr.staff_c;
+SELECT * FROM pr.triggers WHERE tgrelid = 'pr.staff_c'::regclass;
+SELECT * FROM pseudo.pseudo_protect('pr.staff_c');
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff_c.email IS 'random, into=email_p';
+SELECT * FROM pseudo.pseudo_protect('pr.staff_c');
+-- it has to give up its trigger to be attached again; its label does not count then
+SELECT t.err($$ALTER TABLE pr.staff ATTACH PARTITION pr.staff_c FOR VALUES IN ('c')$$);
+DROP TRIGGER zz_pseudo ON pr.staff_c;
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff_c.email IS 'keep';
+ALTER TABLE pr.staff ATTACH PARTITION pr.staff_c FOR VALUES IN ('c');
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT tgrelid, tgenabled FROM pr.triggers;
+-- a new partition whose key is a column of pseudonyms
+CREATE TABLE pr.staff_d PARTITION OF pr.staff DEFAULT PARTITION BY LIST (email_p);
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+DROP TABLE pr.staff_d;
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS NULL;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SELECT count(*) FROM pr.triggers;
+DROP TABLE pr.staff;
+
+-- Relations that are no tables, and for whom it works.
+CREATE TABLE pr.staff (id int, email text);
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS 'random';
+CREATE VIEW pr.staff_view AS SELECT * FROM pr.staff;
+CREATE MATERIALIZED VIEW pr.staff_copy AS SELECT * FROM pr.staff;
+SELECT t.err(format('SELECT pseudo.pseudo_protect(%L)', r)) FROM unnest(ARRAY['pr.staff_view', 'pr.staff_copy']) AS r;
+RESET ROLE;
+CREATE FOREIGN DATA WRAPPER regress_pseudo_wrapper;
+CREATE SERVER regress_pseudo_server FOREIGN DATA WRAPPER regress_pseudo_wrapper;
+CREATE FOREIGN TABLE pr.staff_foreign (email text) SERVER regress_pseudo_server;
+SELECT t.err(format('SELECT pseudo.pseudo_protect(%L)', r)) FROM unnest(ARRAY['pr.staff_foreign', 'pg_catalog.pg_class_oid_index', '1']) AS r;
+DROP FOREIGN DATA WRAPPER regress_pseudo_wrapper CASCADE;
+GRANT ALL ON pr.staff TO regress_pseudo_writer;
+SET ROLE regress_pseudo_writer;
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$), t.err($$SELECT pseudo.pseudo_protect('pr.staff_view')$$);
+RESET ROLE;
+-- the owner's own rights count: CREATE TRIGGER asks for TRIGGER
+REVOKE TRIGGER ON pr.staff FROM regress_pseudo_owner;
+SET ROLE regress_pseudo_owner;
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+GRANT TRIGGER ON pr.staff TO regress_pseudo_owner;
+-- the search_path does not matter
+CREATE FUNCTION pr.pseudonymize_trigger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TABLE pr.pg_trigger ();
+SET search_path = pr, pg_catalog;
+SELECT * FROM pseudo.pseudo_protect('staff');
+SELECT pg_get_triggerdef(oid) FROM pg_catalog.pg_trigger WHERE tgrelid = 'staff'::regclass;
+SET search_path = pseudo, public;
+SELECT pseudo.pseudo_protect(NULL);
+RESET ROLE;
+
 DROP SCHEMA pr CASCADE;
 DROP SERVER ring;
 DROP SERVER shop;
