@@ -8,7 +8,7 @@
 # of its own, which listens on a socket only and is removed at the end; --keep leaves
 # it running and says how to look around and how to remove it.
 #
-# The chapters are functions, in demo_basics.sh and demo_use.sh; their order is at the end.
+# The chapters are functions, in demo_basics.sh, demo_use.sh and demo_declare.sh; their order is at the end.
 
 set -euo pipefail
 # shellcheck source=lib.sh
@@ -90,6 +90,8 @@ check() {
 . "$root/test/demo_basics.sh"
 # shellcheck source=demo_use.sh
 . "$root/test/demo_use.sh"
+# shellcheck source=demo_declare.sh
+. "$root/test/demo_declare.sh"
 
 started=$SECONDS
 open_build_folder
@@ -124,6 +126,7 @@ who_opened_what
 live_table
 rotation
 event_log
+declared_once
 rest_service
 how_fast
 
