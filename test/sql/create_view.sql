@@ -532,17 +532,15 @@ SELECT t.make($$'t.parent', 'masked.parent', 'current_user'$$);
 CALL pseudo.pseudonymize_table('t.child', '{email}', true);
 SELECT t.make($$'t.parent', 'masked.parent', 'current_user'$$);
 
--- Foreign tables and materialized views: plaintext as in tables.
-CREATE EXTENSION IF NOT EXISTS file_fdw;
-CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
-COPY (SELECT 1, 'far@example.com') TO PROGRAM 'cat > pseudo_test_far.csv' CSV;
-CREATE FOREIGN TABLE t.far (id int, email text) SERVER files OPTIONS (filename 'pseudo_test_far.csv', format 'csv');
+-- A foreign table may be written to by others, past its trigger; without one it is taken for plaintext, as in 036_create_view.pl.
+CREATE FOREIGN DATA WRAPPER regress_pseudo_wrapper;
+CREATE SERVER far FOREIGN DATA WRAPPER regress_pseudo_wrapper;
+CREATE FOREIGN TABLE t.far (id int, email text) SERVER far;
 SELECT t.set_label('t.far', 'id', 'keep');
 SELECT t.set_label('t.far', 'email', 'deterministic');
-SELECT t.make($$'t.far', 'masked.far', 'current_user'$$);
-SELECT id, pseudo.reidentify(email) FROM masked.far;
 CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON t.far FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email IS deterministic');
 SELECT t.make($$'t.far', 'masked.far', 'current_user'$$);
+-- A materialized view of plaintext.
 CREATE MATERIALIZED VIEW t.kept AS SELECT id, region, email FROM t.people WHERE id <= 3;
 SELECT t.set_label('t.kept', 'id', 'keep');
 SELECT t.set_label('t.kept', 'region', 'hide');
@@ -551,7 +549,7 @@ SELECT t.make($$'t.kept', 'masked.kept', 'current_user'$$);
 SELECT id, region, pseudo.reidentify(email) FROM masked.kept ORDER BY id;
 
 DROP SCHEMA masked, others CASCADE;
-DROP EXTENSION file_fdw CASCADE;
+DROP FOREIGN DATA WRAPPER regress_pseudo_wrapper CASCADE;
 DROP TABLE t.people, t.orders, t.contacts, t.cards, t.allowed, t.visits, t.parent, t.child, t.nothing, passing CASCADE;
 DROP FUNCTION t.leak, t.set_label, t.make, t.make_orders, t.with_trigger, t.belongings;
 DROP SERVER partner;

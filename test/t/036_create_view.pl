@@ -1,5 +1,5 @@
 # pseudo_create_view() beside others: in a transaction with an old snapshot, with readers while it reads the table, two at
-# once; and its views in a dump, after which it knows them again.
+# once; its views in a dump, after which it knows them again; and a foreign table.
 use strict;
 use warnings;
 
@@ -85,6 +85,19 @@ is($node->safe_psql('restored', q{SELECT string_agg(pg_get_viewdef(v), '' ORDER 
 	$node->safe_psql('postgres', q{SELECT string_agg(pg_get_viewdef(v), '' ORDER BY v) FROM unnest('{masked.people,masked.sorted}'::regclass[]) v}), 'the views are as they were');
 is($node->safe_psql('restored', 'SET ROLE analyst; SELECT count(email) FROM masked.people'), '1', 'with their grants');
 like($node->safe_psql('restored', "SET ROLE officer; $make"), qr/^CREATE OR REPLACE VIEW masked\.people AS\nSELECT/, 'and may be replaced');
+
+# A foreign table of plaintext.
+PostgreSQL::Test::Utils::append_to_file("$dir/far.csv", qq{1,far\@example.com\n});
+$node->safe_psql('postgres', qq{
+	CREATE EXTENSION file_fdw;
+	CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+	CREATE FOREIGN TABLE far (id int, email text) SERVER files OPTIONS (filename '$dir/far.csv', format 'csv');
+	LOAD 'pseudo';
+	SECURITY LABEL FOR pseudo ON COLUMN far.id IS 'keep';
+	SECURITY LABEL FOR pseudo ON COLUMN far.email IS 'deterministic';
+});
+is($node->safe_psql('postgres', q{SELECT pseudo.pseudo_create_view('far', 'masked.far', 'current_user') LIKE '%pseudonymize_as%'; SELECT pseudo.reidentify(email) FROM masked.far}),
+	"t\nfar\@example.com", 'the view of a foreign table');
 
 leave($old);
 $node->stop;
