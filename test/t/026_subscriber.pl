@@ -101,6 +101,34 @@ is(write_there('shard', "UPDATE shard SET n = 1 WHERE id = 1; DELETE FROM shard 
 is(rows('shard'), "1|a\@x|1\n3|c\@x|0", 'and finds rows by their pseudonyms');
 like(write_there('shard', q{INSERT INTO shard VALUES (4, 'a value')}), qr/a subscription finds rows of relation "shard" by column "e"/, 'a value among them is refused');
 
+# Pseudonyms that go into another column, which the publisher has or has not: the value itself is there to be found.  Where rows are
+# found by the target, it is refused likewise.
+my $pair = '(id int, e text, n int DEFAULT 0, p text)';
+sub subscribe_into
+{
+	my ($name, $there, $here, $label) = @_;
+	subscribe($name, $there, $here, q{'deterministic=true'});
+	$node->safe_psql('postgres', qq{CREATE OR REPLACE TRIGGER zz BEFORE INSERT OR UPDATE ON $name FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('$label');
+		ALTER TABLE $name ENABLE ALWAYS TRIGGER zz});
+}
+sub pairs { return $node->safe_psql('postgres', "SELECT id, e, pseudo.try_reidentify(p), n FROM $_[0] ORDER BY 1") }
+subscribe_into('into_mail', $refused{by_mail}[0], '(id int, e text PRIMARY KEY, n int DEFAULT 0, p text)', 'e IS deterministic, into=p');
+is(write_there('into_mail', $changes->('into_mail') . q{; UPDATE into_mail SET e = 'c@x' WHERE id = 1}), '', 'into=: found by the source');
+is(pairs('into_mail'), '1|c@x|c@x|1', 'every change is there');
+subscribe_into('into_both', '(id int PRIMARY KEY, e text, n int DEFAULT 0, p text)', '(id int PRIMARY KEY, e text, n int DEFAULT 0, p text)', 'e IS random, into=p');
+is(write_there('into_both', q{INSERT INTO into_both VALUES (1, 'a@x', 0, 'planted'), (2, NULL, 0, 'planted'); UPDATE into_both SET n = 1, p = 'again'; UPDATE into_both SET e = 'b@x' WHERE id = 2}), '', 'into=: the publisher has the target');
+is(pairs('into_both'), "1|a\@x|a\@x|1\n2|b\@x|b\@x|1", 'and what it writes there is overwritten');
+$node->safe_psql('postgres', q{CREATE OR REPLACE TRIGGER zz BEFORE INSERT OR UPDATE ON into_both FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('e IS random, existing=keep, into=p'); ALTER TABLE into_both ENABLE ALWAYS TRIGGER zz});
+is(write_there('into_both', "INSERT INTO into_both VALUES (3, 'a\@x', 0, '$pseudonyms[0]'), (4, 'b\@x', 0, '$pseudonyms[0]')"), '', 'into=, existing=keep');
+is($node->safe_psql('postgres', "SELECT id, e, pseudo.reidentify(p), p = '$pseudonyms[0]' FROM into_both WHERE id > 2 ORDER BY id"), "3|a\@x|a\@x|t\n4|b\@x|b\@x|f", 'the pseudonym of just the value is kept');
+for my $name (qw(into_id into_full into_null))
+{
+	my %is = (into_id => [ "(id int, e text, n int DEFAULT 0, p text PRIMARY KEY)" ], into_full => [ "$pair; ALTER TABLE into_full REPLICA IDENTITY FULL", $pair ],
+		into_null => [ "$pair; ALTER TABLE into_null REPLICA IDENTITY FULL", $pair ]);
+	subscribe_into($name, $is{$name}[0], $is{$name}[-1], 'e IS deterministic, into=p');
+	like(write_there($name, "INSERT INTO $name VALUES (1, " . ($name eq 'into_null' ? 'NULL' : q{'a@x'}) . ", 0, 'x')"), qr/a subscription finds rows of relation "$name" by column "p", which is pseudonymized here/, "$name: refused");
+}
+
 # Whoever writes on the subscriber is warned, once a session: of a trigger that a subscription passes by, and of an identity.
 $node->safe_psql('postgres', 'ALTER TABLE pk ENABLE TRIGGER zz; CREATE TABLE alone (LIKE by_mail INCLUDING ALL);
 	CREATE TRIGGER zz BEFORE INSERT OR UPDATE ON alone FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger(\'e\', \'deterministic=true\'); ALTER TABLE alone ENABLE ALWAYS TRIGGER zz');
@@ -110,7 +138,7 @@ is(join("\n", $err =~ /WARNING: +(.*)/g), q{trigger "zz" of relation "pk" does n
 a subscription finds rows of relation "by_mail" by column "e", which is pseudonymized here
 a subscription finds rows of relation "parts1" by column "e", which is pseudonymized here}, 'writers on the subscriber are warned once');
 
-$node->safe_psql('postgres', "ALTER SUBSCRIPTION $_ DISABLE; ALTER SUBSCRIPTION $_ SET (slot_name = NONE); DROP SUBSCRIPTION $_") for qw(pk whole copied shard), sort keys %refused;
+$node->safe_psql('postgres', "ALTER SUBSCRIPTION $_ DISABLE; ALTER SUBSCRIPTION $_ SET (slot_name = NONE); DROP SUBSCRIPTION $_") for qw(pk whole copied shard into_mail into_both into_id into_full into_null), sort keys %refused;
 $node->stop;
 $publisher->stop;
 done_testing();
