@@ -489,6 +489,12 @@ ALTER TABLE pseudo_progress ENABLE ROW LEVEL SECURITY;
 CREATE POLICY pseudo_progress_of_readable ON pseudo_progress FOR SELECT
 	USING (pg_catalog.has_table_privilege(relation, 'SELECT'));
 
+CREATE FUNCTION pseudo_converted_value(tid tid, no integer) RETURNS text
+AS 'MODULE_PATHNAME', 'pseudo_converted_value'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pseudo_converted_value(tid, integer)
+IS 'what the procedures below write to a row; for them alone';
+
 CREATE PROCEDURE pseudonymize_table(
 	relation regclass,
 	columns text[] DEFAULT NULL,
@@ -721,7 +727,7 @@ GRANT EXECUTE ON FUNCTION try_reidentify, pseudonymize_array, reidentify_array, 
 	pseudonymize_json(text, text[], boolean, text, text), reidentify_json(jsonb, text[], text, text),
 	reidentify_json(json, text[], text, text), reidentify_json(text, text[], text, text),
 	pseudo_pseudonymize_array_stable, pseudo_pseudonymize_json_stable(jsonb, text[], text, text),
-	pseudo_pseudonymize_json_stable(json, text[], text, text), pseudo_repseudonymize_stable, pseudonymize_trigger,
+	pseudo_pseudonymize_json_stable(json, text[], text, text), pseudo_repseudonymize_stable, pseudo_converted_value, pseudonymize_trigger,
 	pseudo_protect, pseudo_create_view, pseudo_create_key, pseudo_set_primary_key, pseudo_set_key_status, pseudo_refresh_keyring, pseudo_keyring_state,
 	pseudo_stats_rows, pseudo_limits_rows, pseudo_audit_records, pseudo_coverage TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE pseudonymize_table, repseudonymize_table TO PUBLIC;

@@ -96,6 +96,7 @@ typedef struct Bulk
 	MemoryContext batch_mcxt;	/* reset after each batch */
 	char	   *statement;		/* that writes a batch */
 	SPIPlanPtr	plan;			/* its plan, or NULL */
+	BlockNumber planned_blocks; /* of the table when it was made */
 	List	   *leaves;			/* of BulkLeaf * */
 	int			nlocked;		/* the first of them, by this session, against
 								 * a second run */

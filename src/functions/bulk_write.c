@@ -8,47 +8,70 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
+#include "storage/bufmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "bulk.h"
 #include "bulk_batch.h"
 
+PG_FUNCTION_INFO_V1(pseudo_converted_value);
+
 /*
- * The statement that writes a batch: $1 are the rows, $2 and on the columns.  Where a
- * trigger may change what is written, it returns whether that has happened.
+ * pseudo_converted_value(tid tid, no integer)
+ *
+ * What the statement below writes: not in its parameters, since to join those costs as much as to find the rows.
+ */
+Datum
+pseudo_converted_value(PG_FUNCTION_ARGS)
+{
+	text	   *value;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) ||
+		!pseudo_written_value((ItemPointer) PG_GETARG_POINTER(0), PG_GETARG_INT32(1), &value))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no procedure converts this row"),
+				 errhint("The function is for pseudonymize_table and repseudonymize_table.")));
+	if (value == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(value);
+}
+
+/* Returns true if a trigger may change what is written. */
+static bool
+may_change(const BulkTarget *target)
+{
+	return target->rel->trigdesc && target->rel->trigdesc->trig_update_before_row;
+}
+
+/*
+ * The statement that writes a batch, whose rows are $1.  Where a trigger may change what is written, it returns the columns, in
+ * the order of the rows' TIDs.
  */
 static char *
-update_statement(BulkTarget *target)
+update_statement(Bulk *bulk, BulkTarget *target)
 {
-	TriggerDesc *triggers = target->rel->trigdesc;
+	char	   *function = quote_qualified_identifier(get_namespace_name(get_func_namespace(bulk->called)),
+													  "pseudo_converted_value");
 	StringInfoData set;
-	StringInfoData from;
-	StringInfoData names;
-	StringInfoData same;
+	StringInfoData returning;
 
 	initStringInfo(&set);
-	initStringInfo(&from);
-	initStringInfo(&names);
-	initStringInfo(&same);
+	initStringInfo(&returning);
 	for (int i = 0; i < target->ncolumns; i++)
 	{
 		const char *name = quote_identifier(target->columns[i].name);
 
-		appendStringInfo(&set, "%s%s = u.v%d", i > 0 ? ", " : "", name, i);
-		appendStringInfo(&from, ", pg_catalog.unnest($%d)", i + 2);
-		appendStringInfo(&names, ", v%d", i);
-		appendStringInfo(&same, " %s COALESCE(t.%s::pg_catalog.text COLLATE pg_catalog.\"C\""
-						 " OPERATOR(pg_catalog.=) u.v%d, u.v%d IS NULL)",
-						 i > 0 ? "AND" : "RETURNING", name, i, i);
+		appendStringInfo(&set, "%s%s = %s(t.ctid, %d)", i > 0 ? ", " : "", name, function, i);
+		appendStringInfo(&returning, "%s t.%s::pg_catalog.text", i > 0 ? "," : " RETURNING", name);
 	}
-	return psprintf("UPDATE ONLY %s AS t SET %s FROM ROWS FROM (pg_catalog.unnest($1)%s)"
-					" AS u (tid%s) WHERE t.ctid OPERATOR(pg_catalog.=) u.tid%s",
-					pseudo_relation_name(RelationGetRelid(target->rel)),
-					set.data, from.data, names.data,
-					triggers && triggers->trig_update_before_row ? same.data : "");
+	return psprintf("UPDATE ONLY %s AS t SET %s WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)%s",
+					pseudo_relation_name(RelationGetRelid(target->rel)), set.data,
+					may_change(target) ? returning.data : "");
 }
 
 /* The rows of a batch as a tid[]. */
@@ -63,25 +86,6 @@ tids_array(PseudoWritten *rows)
 										   false, TYPALIGN_SHORT));
 }
 
-/* A column of a batch as a text[]. */
-static Datum
-column_array(PseudoWritten *rows, int no)
-{
-	Datum	   *elements = palloc(rows->nrows * sizeof(Datum));
-	bool	   *nulls = palloc(rows->nrows * sizeof(bool));
-	int			lbound = 1;
-
-	for (int i = 0; i < rows->nrows; i++)
-	{
-		text	   *value = rows->values[i * rows->ncolumns + no];
-
-		elements[i] = PointerGetDatum(value);
-		nulls[i] = value == NULL;
-	}
-	return PointerGetDatum(construct_md_array(elements, nulls, 1, &rows->nrows, &lbound, TEXTOID, -1,
-											  false, TYPALIGN_INT));
-}
-
 /* See bulk.h. */
 void
 pseudo_bulk_free_plan(Bulk *bulk)
@@ -91,35 +95,73 @@ pseudo_bulk_free_plan(Bulk *bulk)
 	bulk->plan = NULL;
 }
 
-/* The plan of the statement, kept while it stays the same. */
+/*
+ * The plan of the statement, kept while it stays the same.  A generic plan expects few rows, and so fetches them by their TIDs; not
+ * so where the table is small, and it may have grown since.
+ */
 static SPIPlanPtr
-get_plan(Bulk *bulk, BulkTarget *target, int n, Oid *types)
+get_plan(Bulk *bulk, BulkTarget *target)
 {
-	char	   *statement = update_statement(target);
+	Oid			type = TIDARRAYOID;
+	char	   *statement = update_statement(bulk, target);
+	BlockNumber nblocks = RelationGetNumberOfBlocks(target->rel);
 
-	if (bulk->plan && strcmp(bulk->statement, statement) == 0)
+	if (bulk->plan && strcmp(bulk->statement, statement) == 0 && nblocks / 2 <= bulk->planned_blocks)
 		return bulk->plan;
 	pseudo_bulk_free_plan(bulk);
 	bulk->statement = MemoryContextStrdup(bulk->mcxt, statement);
-	/* A generic plan expects few rows, and so fetches them by their TIDs. */
-	bulk->plan = SPI_prepare_cursor(statement, n, types, CURSOR_OPT_GENERIC_PLAN);
+	bulk->planned_blocks = nblocks;
+	bulk->plan = SPI_prepare_cursor(statement, 1, &type, CURSOR_OPT_GENERIC_PLAN);
 	if (bulk->plan == NULL || SPI_keepplan(bulk->plan) != 0)
 		elog(ERROR, "could not prepare the update: %s", SPI_result_code_string(SPI_result));
 	return bulk->plan;
 }
 
-/* How many rows the statement has written as they should be. */
-static uint64
-count_written(int result)
+/* Compare two rows of a batch by their TIDs. */
+static int
+compare_rows(const void *a, const void *b, void *arg)
 {
-	uint64		n = 0;
-	bool		isnull;
+	PseudoWritten *rows = arg;
 
-	if (result != SPI_OK_UPDATE_RETURNING)
-		return result == SPI_OK_UPDATE ? SPI_processed : 0;
-	for (uint64 i = 0; i < SPI_processed; i++)
-		n += DatumGetBool(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
-	return n;
+	return ItemPointerCompare(&rows->tids[*(const int *) a], &rows->tids[*(const int *) b]);
+}
+
+/* Returns true if a row that the statement returned is as it should be: what was NULL may have become anything. */
+static bool
+is_written(PseudoWritten *rows, int no, HeapTuple tuple, TupleDesc desc)
+{
+	for (int i = 0; i < rows->ncolumns; i++)
+	{
+		const text *value = rows->values[no * rows->ncolumns + i];
+		bool		isnull;
+		Datum		written = heap_getattr(tuple, i + 1, desc, &isnull);
+
+		if (value && (isnull || !pseudo_column_same(PointerGetDatum(value), written)))
+			return false;
+	}
+	return true;
+}
+
+/* Returns true if the statement has written all rows as they should be. */
+static bool
+has_written_all(PseudoWritten *rows, int result)
+{
+	int		   *order;
+
+	if (SPI_processed != (uint64) rows->nrows || (result != SPI_OK_UPDATE && result != SPI_OK_UPDATE_RETURNING))
+		return false;
+	if (result == SPI_OK_UPDATE)
+		return true;
+	order = palloc(rows->nrows * sizeof(int));
+	for (int i = 0; i < rows->nrows; i++)
+		order[i] = i;
+	qsort_arg(order, rows->nrows, sizeof(int), compare_rows, rows);
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		if (!is_written(rows, order[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc))
+			return false;
+	}
+	return true;
 }
 
 /* See bulk_batch.h. */
@@ -127,25 +169,14 @@ void
 pseudo_bulk_write(Bulk *bulk, BulkTarget *target, BulkBatch *batch)
 {
 	PseudoWritten *rows = &batch->rows;
-	int			n = rows->ncolumns + 1;
-	Oid		   *types = palloc(n * sizeof(Oid));
-	Datum	   *values = palloc(n * sizeof(Datum));
-	SPIPlanPtr	plan;
+	Datum		tids = tids_array(rows);
+	SPIPlanPtr	plan = get_plan(bulk, target);
 	int			result;
 
-	types[0] = TIDARRAYOID;
-	values[0] = tids_array(rows);
-	for (int i = 1; i < n; i++)
-	{
-		types[i] = TEXTARRAYOID;
-		values[i] = column_array(rows, i - 1);
-	}
-
-	plan = get_plan(bulk, target, n, types);
 	pseudo_written_begin(rows);
-	result = SPI_execute_plan(plan, values, NULL, false, 0);
+	result = SPI_execute_plan(plan, &tids, NULL, false, 0);
 	pseudo_written_end();
-	if (count_written(result) != (uint64) rows->nrows)
+	if (!has_written_all(rows, result))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a trigger or a rule of relation \"%s\" suppressed or changed what was written",

@@ -39,25 +39,45 @@ same_bytes(const text *a, const text *b)
 		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
 }
 
+/* The number of a row that is being written, or -1. */
+static int
+find_row(ItemPointer tid)
+{
+	for (int i = 0; written && i < written->nrows; i++)
+	{
+		int			row = (last_row + i) % written->nrows;
+
+		if (ItemPointerEquals(&written->tids[row], tid))
+		{
+			last_row = row;
+			return row;
+		}
+	}
+	return -1;
+}
+
+/* See bulk_written.h. */
+bool
+pseudo_written_value(ItemPointer tid, int no, text **value)
+{
+	int			row = find_row(tid);
+
+	if (row < 0 || no < 0 || no >= written->ncolumns)
+		return false;
+	*value = written->values[row * written->ncolumns + no];
+	return true;
+}
+
 /* See bulk_written.h. */
 bool
 pseudo_written_has(Oid relid, ItemPointer tid, AttrNumber attno, const text *value)
 {
-	if (written == NULL || written->relid != relid)
-		return false;
-	for (int i = 0; i < written->nrows; i++)
-	{
-		int			row = (last_row + i) % written->nrows;
+	int			row = written && written->relid == relid ? find_row(tid) : -1;
 
-		if (!ItemPointerEquals(&written->tids[row], tid))
-			continue;
-		last_row = row;
-		for (int no = 0; no < written->ncolumns; no++)
-		{
-			if (written->columns[no].attno == attno)
-				return same_bytes(written->values[row * written->ncolumns + no], value);
-		}
-		return false;
+	for (int no = 0; row >= 0 && no < written->ncolumns; no++)
+	{
+		if (written->columns[no].attno == attno)
+			return same_bytes(written->values[row * written->ncolumns + no], value);
 	}
 	return false;
 }

@@ -36,6 +36,9 @@ extern void pseudo_written_begin(PseudoWritten *rows);
 /* End it, also after an error.  Returns the rows, or NULL if none were being written. */
 extern PseudoWritten *pseudo_written_end(void);
 
+/* Find what is to be written to a row and the column of this number, or NULL; false if there is no such row. */
+extern bool pseudo_written_value(ItemPointer tid, int no, text **value);
+
 /*
  * Returns true if a value is being written to this row and column.  The trigger lets it pass, and
  * nothing else that is written meanwhile, by triggers for example.

@@ -138,7 +138,14 @@ CALL pseudonymize_table('b.ruled', '{email}');
 CREATE OR REPLACE RULE r AS ON UPDATE TO b.ruled DO ALSO INSERT INTO b.rule_log VALUES (NEW.email);
 CALL pseudonymize_table('b.ruled', '{email}');
 SELECT reidentify(b.ruled.email), b.ruled.email = b.rule_log.email FROM b.ruled, b.rule_log;
-DROP TABLE b.ruled, b.rule_log CASCADE;
+-- also where its action joins other tables
+CREATE TABLE b.mirror AS SELECT n AS id, n || '@example.com' AS email FROM generate_series(1, 3) n;
+DROP TRIGGER pseudo ON b.ruled;
+INSERT INTO b.ruled SELECT email FROM b.mirror;
+CREATE OR REPLACE RULE r AS ON UPDATE TO b.ruled DO ALSO UPDATE b.mirror AS m SET email = NEW.email WHERE m.email = OLD.email;
+CALL pseudonymize_table('b.ruled', '{email}');
+SELECT id, reidentify(email), EXISTS (SELECT FROM b.ruled r WHERE r.email = m.email) FROM b.mirror m ORDER BY id;
+DROP TABLE b.ruled, b.rule_log, b.mirror CASCADE;
 -- What a trigger writes to the same table meanwhile does not pass as the procedure's own.
 CREATE TABLE b.nested (id int, email text);
 INSERT INTO b.nested SELECT n, n || '@example.com' FROM generate_series(1, 3) n;

@@ -92,6 +92,9 @@ CALL repseudonymize_table('l.people', context => '');
 CALL repseudonymize_table('l.people', keyring => 'pseudo');
 CALL pseudonymize_table('l.people', batch_size => 0);
 CALL repseudonymize_table('l.people', dry_run => NULL);
+-- What the procedures write is for them alone.
+SELECT t.err($$SELECT pseudo_converted_value('(0,1)', 0)$$);
+SELECT t.err($$SELECT pseudo_converted_value(NULL, NULL)$$);
 
 -- into=: the other column gets the pseudonyms, and this one stays.
 CREATE TABLE l.into (id int PRIMARY KEY, email text, email_p text, phone char(20), phone_p varchar(100), n int DEFAULT 0);
