@@ -96,6 +96,13 @@ extern int no_such_variable
 #define pseudo_log_message(prefix, message, len)	LogLogicalMessage(prefix, message, len, false)
 #endif
 
+/* 17: merge_action(), for the RETURNING of MERGE. */
+#if PG_VERSION_NUM >= 170000
+#define pseudo_is_of_merge(node)	IsA(node, MergeSupportFunc)
+#else
+#define pseudo_is_of_merge(node)	false
+#endif
+
 /* 17: a backend's virtual transaction id is a struct. */
 #if PG_VERSION_NUM >= 170000
 #define pseudo_local_transaction()	(MyProc->vxid.lxid)

@@ -13,6 +13,8 @@
  *	  plans, and a plan without parameters, which PostgreSQL keeps, is declared invalid when it begins to run.
  *	- A generic plan is made without it, and gets it at the start of each execution.
  *
+ * What a CASE or COALESCE may leave out stays as it is: a call that never runs has no errors.
+ *
  * A plan keeps the calls in a subplan that nothing refers to and that never runs.
  */
 #include "postgres.h"
@@ -20,6 +22,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
@@ -28,6 +31,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
@@ -39,6 +43,7 @@
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -53,6 +58,7 @@
 /* What is replaced in a query. */
 typedef struct Lookup
 {
+	PlannerInfo *root;			/* gathers what inlined functions the calls depend on */
 	int			base;			/* parameters that the query has */
 	List	   *calls;			/* parameter base + 1, ...: FuncExpr */
 	List	   *values;			/* Const, or NIL: not known yet */
@@ -65,6 +71,7 @@ static struct
 	int64		serial;
 	Oid			userid;
 	LocalTransactionId transaction;
+	TimestampTz statement;
 }			fresh;
 
 static planner_hook_type next_planner = NULL;
@@ -139,6 +146,8 @@ needs_row(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
+	if (pseudo_is_of_merge(node))
+		return true;
 	switch (nodeTag(node))
 	{
 		case T_Var:
@@ -165,13 +174,13 @@ needs_row(Node *node, void *context)
 
 /* The call that makes the pseudonym of something that is the same for all rows, or NULL. */
 static Node *
-make_lookup(FuncExpr *call)
+make_lookup(FuncExpr *call, PlannerInfo *root)
 {
 	Node	   *simple;
 
 	if (call->funcretset || !has_our_name(call->funcid) || needs_row((Node *) call->args, NULL))
 		return NULL;
-	simple = eval_const_expressions(NULL, copyObject((Node *) call));
+	simple = eval_const_expressions(root, copyObject((Node *) call));
 	if (!is_deterministic_call(simple) || needs_row(simple, NULL) || expression_returns_set(simple) ||
 		contain_volatile_functions(simple))
 		return NULL;
@@ -219,7 +228,7 @@ is_distant(Node *node, void *context)
 	return expression_tree_walker(node, is_distant, context);
 }
 
-/* Walker: returns true if there is a call to replace. */
+/* Walker: returns true if there may be a call to replace, to judge by names. */
 static bool
 has_calls(Node *node, void *context)
 {
@@ -227,7 +236,7 @@ has_calls(Node *node, void *context)
 		return false;
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, has_calls, context, 0);
-	return (IsA(node, FuncExpr) && make_lookup((FuncExpr *) node) != NULL) ||
+	return (IsA(node, FuncExpr) && has_our_name(((FuncExpr *) node)->funcid)) ||
 		expression_tree_walker(node, has_calls, context);
 }
 
@@ -271,18 +280,47 @@ make_param(Lookup *lookup, Node *simple, const FuncExpr *call)
 	return (Node *) param;
 }
 
+static Node *replace_calls(Node *node, void *context);
+
+/* Replace the calls in what a CASE always evaluates. */
+static Node *
+replace_in_case(CaseExpr *old, void *context)
+{
+	CaseExpr   *expr = copyObject(old);
+	CaseWhen   *first = linitial_node(CaseWhen, expr->args);
+
+	expr->arg = (Expr *) replace_calls((Node *) expr->arg, context);
+	first->expr = (Expr *) replace_calls((Node *) first->expr, context);
+	return (Node *) expr;
+}
+
+/* Replace the calls in what a COALESCE always evaluates. */
+static Node *
+replace_in_coalesce(CoalesceExpr *old, void *context)
+{
+	CoalesceExpr *expr = copyObject(old);
+
+	linitial(expr->args) = replace_calls(linitial(expr->args), context);
+	return (Node *) expr;
+}
+
 /* Mutator: replace the calls. */
 static Node *
 replace_calls(Node *node, void *context)
 {
+	Lookup	   *lookup = context;
 	Node	   *simple;
 
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, Query))
 		return (Node *) query_tree_mutator((Query *) node, replace_calls, context, 0);
-	if (IsA(node, FuncExpr) && (simple = make_lookup((FuncExpr *) node)) != NULL)
-		return make_param(context, simple, (FuncExpr *) node);
+	if (IsA(node, CaseExpr))
+		return replace_in_case((CaseExpr *) node, context);
+	if (IsA(node, CoalesceExpr))
+		return replace_in_coalesce((CoalesceExpr *) node, context);
+	if (IsA(node, FuncExpr) && (simple = make_lookup((FuncExpr *) node, lookup->root)) != NULL)
+		return make_param(lookup, simple, (FuncExpr *) node);
 	return expression_tree_mutator(node, replace_calls, context);
 }
 
@@ -378,22 +416,41 @@ lacks_value(Node *node, void *context)
 
 /* ---- Planning ---- */
 
+/*
+ * What simplifies calls as the planner would, but for the values of parameters: stored roles are marked, and the
+ * functions that are inlined gathered.
+ */
+static PlannerInfo *
+make_root(Query *query)
+{
+	PlannerInfo *root = makeNode(PlannerInfo);
+
+	root->parse = query;
+	root->glob = makeNode(PlannerGlobal);
+	root->query_level = 1;
+	return root;
+}
+
 /* Replace the calls of a query in lookup; returns the query to plan. */
 static Query *
 replace_lookups(Query *query, Lookup *lookup, ParamListInfo params)
 {
 	Bitmapset  *before = NULL;
 	Bitmapset  *after = NULL;
+	Query	   *replaced;
 
 	if (query->commandType == CMD_UTILITY || !has_calls((Node *) query, NULL) || !is_distant((Node *) query, NULL))
 		return query;
 	(void) find_params((Node *) query, &before);
 	lookup->base = Max(bms_prev_member(before, -1), params ? params->numParams : 0);
 	lookup->base = Max(lookup->base, 0);
-	query = (Query *) replace_calls((Node *) query, lookup);
-	(void) find_params((Node *) query, &after);
+	lookup->root = make_root(query);
+	replaced = (Query *) replace_calls((Node *) query, lookup);
+	if (lookup->calls == NIL)
+		return query;
+	(void) find_params((Node *) replaced, &after);
 	lookup->hidden = bms_difference(before, after);
-	return query;
+	return replaced;
 }
 
 /* Add an expression to what is kept. */
@@ -453,7 +510,8 @@ plan_lookups(PSEUDO_PLANNER_PARAMETERS, Lookup *lookup)
 {
 	PlannedStmt *plan;
 
-	if (!lacks_value((Node *) lookup->calls, boundParams))
+	/* A plan that is made without the values of its parameters is for all. */
+	if ((boundParams != NULL || lookup->base == 0) && !lacks_value((Node *) lookup->calls, boundParams))
 	{
 		lookup->values = evaluate_calls(lookup->calls, boundParams);
 		boundParams = extend_params(boundParams, lookup);
@@ -464,7 +522,9 @@ plan_lookups(PSEUDO_PLANNER_PARAMETERS, Lookup *lookup)
 		fresh.serial++;
 		fresh.userid = GetUserId();
 		fresh.transaction = pseudo_local_transaction();
+		fresh.statement = GetCurrentStatementStartTimestamp();
 	}
+	plan->invalItems = list_concat(plan->invalItems, lookup->root->glob->invalItems);
 	keep_lookup(plan, lookup);
 	return plan;
 }
@@ -526,12 +586,13 @@ read_lookup(const Result *keeper, Lookup *lookup)
 	return serial;
 }
 
-/* Were these values made just now? */
+/* Were these values made just now?  Other statements may have run since, and another message have come. */
 static bool
 is_fresh(int64 serial)
 {
 	bool		result = serial == fresh.serial && fresh.userid == GetUserId() &&
-		fresh.transaction == pseudo_local_transaction();
+		fresh.transaction == pseudo_local_transaction() &&
+		fresh.statement == GetCurrentStatementStartTimestamp();
 
 	/* Once: for what is executed again they are made again. */
 	fresh.userid = InvalidOid;
@@ -549,7 +610,7 @@ check_values(const Lookup *lookup, ParamListInfo params)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not use a plan because its pseudonyms are other ones by now"),
-				 errdetail("The keyring has changed since the statement was planned."),
+				 errdetail("The keyring, or what a call is given, has changed since the statement was planned."),
 				 errhint("Run the statement again.")));
 }
 
@@ -585,13 +646,26 @@ static void
 start_plan(QueryDesc *query, int eflags)
 {
 	Result	   *keeper = find_keeper(query->plannedstmt);
+	MemoryContext values = NULL;
 
 	if (keeper != NULL && !only_shows(query, keeper, eflags))
+	{
+		MemoryContext caller;
+
+		values = AllocSetContextCreate(CurrentMemoryContext, "pseudo look-up", ALLOCSET_SMALL_SIZES);
+		caller = MemoryContextSwitchTo(values);
 		add_values(query, keeper);
+		MemoryContextSwitchTo(caller);
+	}
+	else
+		fresh.userid = InvalidOid;
 	if (next_executor)
 		next_executor(query, eflags);
 	else
 		standard_ExecutorStart(query, eflags);
+	/* An SQL function starts many, in a context of all of them. */
+	if (values != NULL)
+		MemoryContextSetParent(values, query->estate->es_query_cxt);
 }
 
 /*

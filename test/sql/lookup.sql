@@ -67,6 +67,12 @@ SELECT lk.plan($$SELECT id FROM lk.there WHERE email = pseudonymize('1@example.c
 SELECT lk.plan($$SELECT id FROM lk.there WHERE email = pseudonymize('1@example.com', false, '', 'lookup')$$);
 CREATE FUNCTION lk.pseudonymize(text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN $1; END $$;
 SELECT lk.plan($$SELECT id FROM lk.there WHERE email = lk.pseudonymize('x')$$);
+-- What may not run has no errors, neither in the query nor where it is planned: CASE and COALESCE are left alone but for what they always evaluate.
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = CASE pseudonymize('1@example.com', true, '', 'lookup') WHEN pseudonymize('2@example.com', true, '', 'lookup') THEN 'a' ELSE coalesce(more, pseudonymize('3@example.com', true, '', 'lookup')) END$$);
+SELECT CASE WHEN id < 0 THEN pseudonymize('x', true, '', 'nowhere') ELSE coalesce('y', pseudonymize('x', true, '', 'nowhere')) END FROM lk.there WHERE id = 1;
+SELECT CASE WHEN id < 0 THEN (SELECT pseudonymize('x', true, '', 'nowhere') FROM lk.there WHERE id = 1) END FROM lk.there WHERE id = 1;
+SELECT CASE WHEN false THEN pseudonymize((1 / 0)::text, true, '', 'lookup') END FROM lk.there WHERE id = 1;
+SELECT count(*) FROM lk.people WHERE false AND pseudonymize((1 / 0)::text, true, '', 'lookup') = 'x';
 -- Prepared: plans for their parameters, and one for all.
 PREPARE find(text, int) AS SELECT id, $2 AS n FROM lk.there WHERE email = pseudonymize($1, true, '', 'lookup') AND id > $2;
 EXECUTE find('2@example.com', 0);
@@ -107,6 +113,38 @@ SELECT t.err($$EXECUTE find('7@example.com', 0)$$);
 SELECT t.err($$SELECT id FROM lk.there WHERE email = pseudonymize('7@example.com', true, '', 'lookup')$$);
 RESET ROLE;
 RESET plan_cache_mode;
+-- A generic plan has no value of anything that it is not given: what a setting says, or a function that is inlined into one that is inlined.
+SET plan_cache_mode = force_generic_plan;
+SET lookup.email = '7@example.com';
+PREPARE setting(int) AS SELECT id FROM lk.there WHERE email = pseudonymize(current_setting('lookup.email'), true, '', 'lookup') AND id > $1;
+EXECUTE setting(0);
+SET lookup.email = '8@example.com';
+EXECUTE setting(0);
+CREATE FUNCTION lk.inner(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower($1) $$;
+CREATE FUNCTION lk.outer(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lk.inner($1) $$;
+PREPARE inlined(text) AS SELECT id FROM lk.there WHERE email = pseudonymize(lk.outer($1), true, '', 'lookup');
+EXECUTE inlined('7@EXAMPLE.com');
+CREATE OR REPLACE FUNCTION lk.inner(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '8' || substr(lower($1), 2) $$;
+EXECUTE inlined('7@EXAMPLE.com');
+RESET plan_cache_mode;
+CREATE FUNCTION lk.of_setting(n int) RETURNS int LANGUAGE sql AS $$ SELECT id FROM lk.there WHERE email = pseudonymize(current_setting('lookup.email'), true, '', 'lookup') AND id > n $$;
+SELECT lk.of_setting(n), set_config('lookup.email', 9 - n || '@example.com', false) FROM generate_series(0, 2) n;
+-- The rights of a role that a view's author wrote stay where a call is an argument.
+CREATE ROLE lookup_officer;
+GRANT EXECUTE ON FUNCTION reidentify TO lookup_officer;
+GRANT USAGE ON FOREIGN SERVER lookup TO lookup_officer;
+DO $$
+BEGIN
+  EXECUTE format('CREATE VIEW lk.again WITH (security_barrier) AS SELECT id FROM lk.there WHERE email = pseudonymize(reidentify_as(''lookup_officer'', %L, keyring => ''lookup''), true, '''', ''lookup'')',
+                 lk.p('4@example.com'));
+END
+$$;
+GRANT EXECUTE ON FUNCTION pseudonymize TO lookup_reader;
+GRANT SELECT ON lk.again TO lookup_reader;
+CREATE USER MAPPING FOR lookup_reader SERVER loopback OPTIONS (user 'postgres', password_required 'false');
+SET ROLE lookup_reader;
+SELECT * FROM lk.again;
+RESET ROLE;
 -- Cursors, COPY, CREATE TABLE AS.
 BEGIN;
 DECLARE c CURSOR FOR SELECT id FROM lk.there WHERE email = pseudonymize('7@example.com', true, '', 'lookup');
@@ -127,6 +165,10 @@ BEGIN
 END
 $$;
 SELECT lk.find(n || '@example.com') FROM generate_series(1, 9) n;
+-- What an execution needs goes with it, however many an SQL function begins.
+CREATE FUNCTION lk.one_of(value text) RETURNS int LANGUAGE sql AS $$ SELECT id FROM lk.there WHERE email = pseudonymize(value, true, '', 'lookup') $$;
+CREATE FUNCTION lk.used() RETURNS numeric LANGUAGE sql VOLATILE AS $$ SELECT sum(used_bytes) FROM pg_backend_memory_contexts $$;
+SELECT max(used) - min(used) < 100000 FROM (SELECT lk.one_of('3@example.com'), CASE WHEN n IN (100, 600) THEN lk.used() END AS used FROM generate_series(1, 600) n OFFSET 0) calls;
 -- A plan of an SQL function may live longer than its pseudonym: it is not used.
 CREATE FUNCTION lk.seven() RETURNS int LANGUAGE sql AS $$ SELECT id FROM lk.there WHERE email = pseudonymize('7@example.com', true, '', 'lookup') $$;
 CREATE FUNCTION lk.rotate(n int) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN CASE n WHEN 2 THEN pseudo_create_key('lookup', make_primary => true) END; END $$;
@@ -134,10 +176,10 @@ SELECT array_agg(lk.seven()) FROM generate_series(1, 3);
 -- (since PostgreSQL 18 it is planned again)
 SELECT t.err('SELECT lk.seven(), lk.rotate(n) FROM generate_series(1, 3) n')
   = CASE WHEN current_setting('server_version_num')::int < 180000 THEN '40001: could not use a plan because its pseudonyms are other ones by now
-  detail: The keyring has changed since the statement was planned.
+  detail: The keyring, or what a call is given, has changed since the statement was planned.
   hint: Run the statement again.' ELSE 'no error' END;
-DROP OWNED BY lookup_reader;
-DROP ROLE lookup_reader;
+DROP OWNED BY lookup_reader, lookup_officer CASCADE;
+DROP ROLE lookup_reader, lookup_officer;
 DROP SERVER loopback CASCADE;
 DROP SERVER lookup;
 SELECT t.run(format('rm -f %s', t.path('lookup')));
