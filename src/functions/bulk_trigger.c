@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "nodes/value.h"
@@ -61,16 +62,20 @@ check_trigger(const Bulk *bulk, const BulkTarget *target, const Trigger *trigger
 
 /* ---- None ---- */
 
-/* What to do about columns without a trigger. */
+/* What to do about columns of a table without a trigger. */
 static int
-hint_trigger(const Bulk *bulk, bool is_labelled)
+hint_trigger(const Bulk *bulk, Relation rel, bool is_labelled)
 {
 	char	   *schema = get_namespace_name(get_func_namespace(bulk->called));
+	Oid			relid = RelationGetRelid(rel);
 
-	if (is_labelled)
-		return errhint("Create the trigger first, as the labels say: SELECT %s(%s).",
-					   quote_qualified_identifier(schema, "pseudo_protect"), quote_literal_cstr(bulk->name));
-	return errhint("Create the trigger first, BEFORE INSERT OR UPDATE, without WHEN and without UPDATE OF.");
+	if (!is_labelled)
+		return errhint("Create the trigger first, BEFORE INSERT OR UPDATE, without WHEN and without UPDATE OF.");
+	if (rel->rd_rel->relispartition)
+		relid = llast_oid(get_partition_ancestors(relid));
+	return errhint("Create the trigger first, as the labels say: SELECT * FROM %s(%s).",
+				   quote_qualified_identifier(schema, "pseudo_protect"),
+				   quote_literal_cstr(pseudo_relation_name(relid)));
 }
 
 /* Say which columns no trigger covers, or not for all writes. */
@@ -98,7 +103,7 @@ notice_without_trigger(const Bulk *bulk, const BulkTarget *target, Oid function)
 							   "columns %s of relation \"%s\" have no trigger pseudonymize_trigger for all that is written",
 							   n, names.data, RelationGetRelationName(target->rel)),
 				 errdetail("What others write while this runs, and after it, is not pseudonymized."),
-				 hint_trigger(bulk, is_labelled)));
+				 hint_trigger(bulk, target->rel, is_labelled)));
 }
 
 /* See bulk.h. */

@@ -149,6 +149,38 @@ SELECT l.label('l.into', 'phone', 'random, keyring=shop, into=email_p');
 CALL pseudonymize_table('l.into');
 SELECT count(*) FROM l.into WHERE reidentify(email_p, keyring => 'shop') IS DISTINCT FROM rtrim(phone);
 
+-- With the trigger that pseudo_protect() makes: it lets the procedures write the target, and nobody else.
+CREATE TABLE l.guarded (id int PRIMARY KEY, email text, email_p text, name text, code text);
+INSERT INTO l.guarded SELECT n, CASE WHEN n <> 5 THEN n || '@example.com' END, CASE WHEN n IN (5, 6) THEN 'planted' END, 'name ' || n, 'code ' || n FROM generate_series(1, 500) n;
+SELECT l.label('l.guarded', 'email', 'random, context=crm, into=email_p');
+SELECT l.label('l.guarded', 'name', 'random, keyring=club');
+SELECT l.label('l.guarded', 'code', 'deterministic');
+SELECT trigger_name, action FROM pseudo_protect('l.guarded');
+CALL pseudonymize_table('l.guarded', batch_size => 77);
+SELECT * FROM l.progress('l.guarded');
+CREATE VIEW l.guarded_right AS SELECT reidentify(email_p, 'crm') IS NOT DISTINCT FROM CASE WHEN id <> 5 THEN id || '@example.com' END AND email IS NOT DISTINCT FROM CASE WHEN id <> 5 THEN id || '@example.com' END
+  AND reidentify(name, keyring => 'club') = 'name ' || id AND code = pseudonymize('code ' || id, true) AS is_right FROM l.guarded;
+SELECT is_right, count(*) FROM l.guarded_right GROUP BY 1;
+CREATE TEMPORARY TABLE guarded_before AS SELECT * FROM l.guarded;
+UPDATE l.guarded SET email_p = pseudonymize('planted', context => 'crm') WHERE id = 7;
+SELECT count(*) FROM l.guarded g JOIN guarded_before b ON g = b;
+CALL pseudonymize_table('l.guarded');
+SELECT * FROM l.progress('l.guarded');
+SELECT pseudo_create_key('club', make_primary => true) > 2;
+CALL repseudonymize_table('l.guarded');
+SELECT * FROM l.progress('l.guarded');
+SELECT is_right, count(*) FROM l.guarded_right GROUP BY 1;
+-- what it lets pass is what is written at this moment, and only there
+CREATE FUNCTION l.plant() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN EXECUTE TG_ARGV[0] USING TG_ARGV[1]; RETURN NULL; END$$;
+SELECT pseudonymize('planted', context => 'crm') AS seen \gset
+ALTER TABLE l.guarded DISABLE TRIGGER zz_pseudo;
+UPDATE l.guarded SET email_p = NULL WHERE id < 4;
+ALTER TABLE l.guarded ENABLE TRIGGER zz_pseudo;
+CREATE TRIGGER plant AFTER UPDATE ON l.guarded FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION l.plant('UPDATE l.guarded SET email_p = $1 WHERE id = 4', :'seen');
+CALL pseudonymize_table('l.guarded');
+SELECT is_right, count(*) FROM l.guarded_right GROUP BY 1;
+DROP TRIGGER plant ON l.guarded;
+
 -- What may not be in the target.
 CREATE DOMAIN l.short AS text CHECK (length(VALUE) < 60);
 CREATE DOMAIN l.filled AS text NOT NULL;

@@ -213,6 +213,24 @@ for my $case ([ 'parts', 'parts2' ], [ 'whole', 'whole2' ], [ 'parent', 'child' 
 	$run->{run}->finish;
 	is(join(' ', $run->{out} =~ /of relation "(\w+)" has no trigger pseudonymize_trigger/g), $told, "$table: what has no trigger is named");
 }
+# Where all of them are labelled, pseudo_protect() is told of, for the table whose labels count; and what it makes covers them.
+$node->safe_psql('postgres', q{
+	CREATE TABLE labelled (id int, email text, email_p text, note text) PARTITION BY LIST (id);
+	CREATE TABLE labelled1 PARTITION OF labelled FOR VALUES IN (1);
+	SELECT count(*) FROM pseudo.pseudo_keyrings;
+	SECURITY LABEL FOR pseudo ON COLUMN labelled.email IS 'random, into=email_p'});
+for my $case ([ 'labelled', q{}, qr/as the labels say: SELECT \* FROM pseudo\.pseudo_protect\('public\.labelled'\)/ ],
+	[ 'labelled1', q{}, qr/as the labels say: SELECT \* FROM pseudo\.pseudo_protect\('public\.labelled'\)/ ],
+	[ 'labelled', q{, '{note}'}, qr/BEFORE INSERT OR UPDATE, without WHEN/ ], [ 'labelled', q{, '{note, email_p}'}, qr/BEFORE INSERT OR UPDATE, without WHEN/ ])
+{
+	my ($table, $columns, $told) = @$case;
+	$run = start_call("CALL pseudo.pseudonymize_table('$table'$columns)");
+	$run->{run}->finish;
+	like($run->{out}, qr/relation "labelled1" ha(?:s|ve) no trigger .*HINT:  Create the trigger first, $told/s, "$table$columns: the hint");
+}
+$run = start_call('SELECT FROM pseudo.pseudo_protect(\'labelled\')', q{CALL pseudo.pseudonymize_table('labelled')});
+$run->{run}->finish;
+unlike($run->{out}, qr/has no trigger/, 'and there is one then');
 
 $node->stop;
 done_testing();

@@ -123,6 +123,28 @@ $move->{run}->finish;
 is($node->safe_psql('postgres', q{SELECT count(*) FROM hashes WHERE pseudo.reidentify(hash) = encode(sha256(id::text::bytea), 'hex')}), '20', 'and is converted there');
 is(status(q{'hashes'::regclass}), 'done||20', 'each value once');
 
+# A source that a writer changes while no trigger fills its target: the run, which a locked row keeps from its end, comes back to it.
+$node->safe_psql('postgres', q{
+	CREATE TABLE mails (id int PRIMARY KEY, email text, email_p text);
+	INSERT INTO mails SELECT n, n || '@example.com', CASE WHEN n = 3 THEN 'planted' END FROM generate_series(1, 20) n;
+	SELECT count(*) FROM pseudo.pseudo_keyrings;
+	SECURITY LABEL FOR pseudo ON COLUMN mails.email IS 'deterministic, context=crm, into=email_p';
+});
+ask($gate, 'BEGIN; SELECT id FROM mails WHERE id = 20 FOR UPDATE');
+my $fill = start('call', q{CALL pseudo.pseudonymize_table('mails', batch_size => 3)});
+waits('call');
+is(status(q{'mails'::regclass}), 'running||19', 'targets: all are filled but that of a locked row');
+$node->safe_psql('postgres', q{
+	UPDATE mails SET email = 'changed' WHERE id = 1;
+	UPDATE mails SET email = NULL WHERE id = 2;
+	UPDATE mails SET email_p = email WHERE id = 3;
+	UPDATE mails SET email_p = NULL WHERE id = 4});
+ask($gate, q{UPDATE mails SET email = 'locked' WHERE id = 20; COMMIT});
+$fill->{run}->finish;
+is(status(q{'mails'::regclass}), 'done||24', 'targets: what was changed meanwhile is filled again');
+is($node->safe_psql('postgres', q{SELECT string_agg(email, ' ' ORDER BY id) FROM mails WHERE id IN (1, 20) AND email_p = pseudo.pseudonymize(email, true, 'crm')}), 'changed locked', 'targets: as it is then');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM mails WHERE email_p IS DISTINCT FROM pseudo.pseudonymize(email, true, 'crm')}), '0', 'targets: each has the pseudonym of its source');
+
 # Cancels where no batch runs: while ANALYZE waits, in a COMMIT, while it waits to try again.
 sub cancelled
 {
