@@ -185,14 +185,14 @@ extern bool pseudo_bulk_is_due(Bulk *bulk, BulkColumn *column, text *value, text
 
 /* ---- bulk_target.c ---- */
 
-/* What compares the pseudonyms of one call while several keys are enabled. */
+/* What compares the deterministic pseudonyms of a leaf. */
 typedef struct BulkUnique
 {
-	BulkCall   *call;
 	PseudoUnique *unique;
 	int			ncolumns;
 	PseudoColumn *columns;		/* copies of those in the target ... */
 	int		   *numbers;		/* ... and where they are there */
+	PseudoCall **calls;			/* of each */
 } BulkUnique;
 
 /* A leaf as one batch sees it. */
@@ -204,7 +204,7 @@ typedef struct BulkTarget
 	BulkColumn **settings;		/* of each column */
 	PseudoColumn *columns;		/* that are written */
 	PseudoColumn *sources;		/* that are read: mostly the same ones */
-	List	   *uniques;		/* of BulkUnique * */
+	BulkUnique *compared;		/* NULL where that does not matter */
 } BulkTarget;
 
 /* Find the leaves of the table, and refuse what cannot be converted.  Needs SPI. */

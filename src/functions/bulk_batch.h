@@ -34,6 +34,9 @@ extern int	pseudo_bulk_count(const BulkBatch *batch, int no);
 /* Get the keyrings ready, and the table for writing with their keys. */
 extern void pseudo_bulk_prepare_keys(Bulk *bulk, BulkTarget *target);
 
+/* The columns of a row (attnos, palloc'ed) that are to be written and may be compared; returns how many. */
+extern int	pseudo_bulk_compared(const BulkUnique *compared, const bool *converts, int **attnos);
+
 /*
  * Put what is to be written in the place of a batch's values.
  * Errors: 22001, 40001 where the keys have changed, and those of the keyring.

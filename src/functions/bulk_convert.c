@@ -41,21 +41,10 @@ pseudo_bulk_keys(const Bulk *bulk)
 void
 pseudo_bulk_prepare_keys(Bulk *bulk, BulkTarget *target)
 {
-	bool		is_ready;
-
 	do
-	{
-		ListCell   *cell;
-
 		pseudo_bulk_prepare_calls(bulk);
-		is_ready = true;
-		foreach(cell, target->uniques)
-		{
-			BulkUnique *compared = lfirst(cell);
-
-			is_ready &= pseudo_unique_prepare(compared->unique, &compared->call->call, target->rel, !bulk->dry_run);
-		}
-	} while (!is_ready);
+	while (target->compared &&
+		   !pseudo_unique_prepare(target->compared->unique, target->rel, !bulk->dry_run));
 }
 
 /* ---- Pseudonyms ---- */
@@ -151,20 +140,19 @@ make_row(BulkTarget *target, BulkBatch *batch, int no, TupleTableSlot *slot)
 									 n, attnos, new, nulls);
 }
 
-/* Let a row of a batch keep the pseudonyms that its values have in other rows, those of one call. */
-static HeapTuple
-settle_call(BulkTarget *target, BulkUnique *compared, HeapTuple row, const bool *converts)
+/* See bulk_batch.h. */
+int
+pseudo_bulk_compared(const BulkUnique *compared, const bool *converts, int **attnos)
 {
-	int		   *attnos = palloc(compared->ncolumns * sizeof(int));
 	int			n = 0;
 
+	*attnos = palloc(compared->ncolumns * sizeof(int));
 	for (int i = 0; i < compared->ncolumns; i++)
 	{
 		if (converts[compared->numbers[i]])
-			attnos[n++] = compared->columns[i].attno;
+			(*attnos)[n++] = compared->columns[i].attno;
 	}
-	return n > 0 ? pseudo_unique_settle(compared->unique, &compared->call->call, target->rel,
-										row, NULL, attnos, n, false) : row;
+	return n;
 }
 
 /* Let a row of a batch keep the pseudonyms that its values have in other rows. */
@@ -175,15 +163,15 @@ settle_row(Bulk *bulk, BulkTarget *target, BulkBatch *batch, int no, TupleTableS
 	text	  **values = &rows->values[no * rows->ncolumns];
 	const bool *converts = &batch->converts[no * rows->ncolumns];
 	HeapTuple	row = make_row(target, batch, no, slot);
-	HeapTuple	settled = row;
-	ListCell   *cell;
+	int		   *attnos;
+	int			n = pseudo_bulk_compared(target->compared, converts, &attnos);
+	HeapTuple	settled;
 
-	foreach(cell, target->uniques)
-	{
-		pseudo_bulk_prepare_keys(bulk, target); /* again: expressions of the
-												 * table run for each row */
-		settled = settle_call(target, lfirst(cell), settled, converts);
-	}
+	if (n == 0)
+		return;
+	pseudo_bulk_prepare_keys(bulk, target); /* again: expressions of the table
+											 * run for each row */
+	settled = pseudo_unique_settle(target->compared->unique, target->rel, row, NULL, attnos, n, false);
 	for (int i = 0; settled != row && i < rows->ncolumns; i++)
 	{
 		bool		isnull;
@@ -200,7 +188,7 @@ settle_rows(Bulk *bulk, BulkTarget *target, BulkBatch *batch)
 {
 	TupleTableSlot *slot;
 
-	if (target->uniques == NIL)
+	if (target->compared == NULL)
 		return;
 	slot = table_slot_create(target->rel, NULL);
 	for (int i = 0; i < batch->rows.nrows; i++)

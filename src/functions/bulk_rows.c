@@ -203,18 +203,12 @@ is_full(Bulk *bulk, BulkBatch *batch, const instr_time *start)
 
 /* The index in which another row has the values of one that a dry run would convert, or InvalidOid. */
 static Oid
-find_twin(BulkTarget *target, BulkUnique *compared, HeapTuple row, const bool *converts)
+find_twin(BulkTarget *target, HeapTuple row, const bool *converts)
 {
-	int		   *attnos = palloc(compared->ncolumns * sizeof(int));
-	int			n = 0;
+	int		   *attnos;
+	int			n = pseudo_bulk_compared(target->compared, converts, &attnos);
 
-	for (int i = 0; i < compared->ncolumns; i++)
-	{
-		if (converts[compared->numbers[i]])
-			attnos[n++] = compared->columns[i].attno;
-	}
-	return n > 0 ? pseudo_unique_twin(compared->unique, &compared->call->call, target->rel, row, attnos, n) :
-		InvalidOid;
+	return n > 0 ? pseudo_unique_twin(target->compared->unique, target->rel, row, attnos, n) : InvalidOid;
 }
 
 /* Count a row that a dry run would convert. */
@@ -222,15 +216,11 @@ static void
 count_row(Bulk *bulk, BulkTarget *target, TupleTableSlot *slot, int due, const Found *found)
 {
 	Oid			index = InvalidOid;
-	ListCell   *cell;
 
 	bulk->counters.rows++;
 	bulk->counters.converted += due;
-	foreach(cell, target->uniques)
-	{
-		if (!OidIsValid(index))
-			index = find_twin(target, lfirst(cell), ExecCopySlotHeapTuple(slot), found->converts);
-	}
+	if (target->compared)
+		index = find_twin(target, ExecCopySlotHeapTuple(slot), found->converts);
 	if (OidIsValid(index))
 	{
 		MemoryContext caller = MemoryContextSwitchTo(bulk->mcxt);
@@ -295,48 +285,39 @@ read_rows(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target, BulkBatch *batch)
 
 /* ---- The batch ---- */
 
-/* Find what compares the pseudonyms of a call, if any are deterministic. */
+/* Find what compares deterministic pseudonyms, if there are any. */
 static void
-find_unique(Bulk *bulk, BulkTarget *target, BulkCall *call)
+find_unique(Bulk *bulk, BulkTarget *target)
 {
-	BulkUnique *unique = palloc0(sizeof(BulkUnique));
+	BulkUnique *compared = palloc0(sizeof(BulkUnique));
 
-	unique->call = call;
-	unique->columns = palloc(target->ncolumns * sizeof(PseudoColumn));
-	unique->numbers = palloc(target->ncolumns * sizeof(int));
+	compared->columns = palloc(target->ncolumns * sizeof(PseudoColumn));
+	compared->numbers = palloc(target->ncolumns * sizeof(int));
+	compared->calls = palloc(target->ncolumns * sizeof(PseudoCall *));
 	for (int i = 0; i < target->ncolumns; i++)
 	{
-		if (target->settings[i]->call != call ||
-			(bulk->operation == BULK_PSEUDONYMIZE && !target->settings[i]->is_deterministic))
+		if (bulk->operation == BULK_PSEUDONYMIZE && !target->settings[i]->is_deterministic)
 			continue;
-		unique->columns[unique->ncolumns] = target->columns[i];
-		unique->numbers[unique->ncolumns++] = i;
+		compared->columns[compared->ncolumns] = target->columns[i];
+		compared->calls[compared->ncolumns] = &target->settings[i]->call->call;
+		compared->numbers[compared->ncolumns++] = i;
 	}
-	if (unique->ncolumns == 0)
+	if (compared->ncolumns == 0)
 		return;
-	unique->unique = pseudo_unique_begin(target->rel, unique->columns, unique->ncolumns, LockTupleKeyShare);
-	target->uniques = lappend(target->uniques, unique);
+	compared->unique = pseudo_unique_begin(target->rel, compared->columns, compared->calls, compared->ncolumns, LockTupleKeyShare);
+	target->compared = compared;
 }
 
 /* Get the table ready for a batch; the lock against writers with other keys comes before those of rows. */
 static void
 open_target(Bulk *bulk, BulkLeaf *leaf, BulkTarget *target)
 {
-	List	   *all;
-	ListCell   *cell;
-
 	pseudo_bulk_open(bulk, leaf->relid, target);
 	pseudo_bulk_renew_calls(bulk);
-	foreach(cell, bulk->calls)
-		find_unique(bulk, target, lfirst(cell));
+	find_unique(bulk, target);
 	pseudo_bulk_prepare_keys(bulk, target);
-	all = target->uniques;
-	target->uniques = NIL;
-	foreach(cell, all)
-	{
-		if (pseudo_unique_is_due(((BulkUnique *) lfirst(cell))->unique))
-			target->uniques = lappend(target->uniques, lfirst(cell));
-	}
+	if (target->compared && !pseudo_unique_is_due(target->compared->unique))
+		target->compared = NULL;
 }
 
 /* Count what a batch has written. */

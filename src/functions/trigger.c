@@ -123,8 +123,8 @@ set_pseudonym(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, text *
 	pseudo_count(group->call.count, PSEUDO_COUNT_PSEUDONYMIZED, 1);
 	if (group->key_id == 0)
 		group->key_id = group->call.keyring->primary->id;
-	if (is_deterministic)
-		group->converted[group->nconverted++] = column->attno;
+	if (part->set)
+		part->set->converted[part->set->nconverted++] = column->attno;
 	set_value(state, column,
 			  pseudo_column_put(column, data->tg_relation, pseudonym, fcinfo->flinfo->fn_mcxt), false);
 }
@@ -411,26 +411,54 @@ convert_into(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, HeapTup
 
 /* ---- Rows ---- */
 
-/* The constraints that compare a group's columns, looked up where that is needed. */
+/* The constraints that compare a set's columns, looked up where that is needed. */
 static PseudoUnique *
-get_unique(FunctionCallInfo fcinfo, PseudoTriggerGroup *group)
+get_unique(FunctionCallInfo fcinfo, PseudoTriggerSet *set)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 
-	if (!group->unique)
-		group->unique = pseudo_unique_begin(data->tg_relation, group->compared, group->ncompared,
-											pseudo_upsert_lock_mode(fcinfo));
+	if (!set->unique)
+		set->unique = pseudo_unique_begin(data->tg_relation, set->columns, set->calls, set->n,
+										  pseudo_upsert_lock_mode(fcinfo));
 	MemoryContextSwitchTo(caller);
-	return group->unique;
+	return set->unique;
+}
+
+/* Look the calls of a set up, so that all are of now. */
+static void
+get_calls(FunctionCallInfo fcinfo, PseudoTriggerSet *set)
+{
+	bool		are_ready;
+
+	do
+	{
+		are_ready = true;
+		for (int i = 0; i < set->n; i++)
+			(void) trigger_call(fcinfo, set->groups[i]);
+		for (int i = 0; i < set->n; i++)
+			are_ready &= set->calls[i]->generation == pseudo_generation;
+	} while (unlikely(!are_ready));
+}
+
+/* Returns true if a key of a set's columns is another one than the row's values were pseudonymized under. */
+static bool
+has_new_key(const PseudoTriggerSet *set)
+{
+	for (int i = 0; i < set->n; i++)
+	{
+		if (set->groups[i]->key_id != 0 && set->groups[i]->key_id != set->calls[i]->keyring->primary->id)
+			return true;
+	}
+	return false;
 }
 
 /*
- * Let a row keep the pseudonyms that the values of a group have already: of the columns that were converted, or of all where the
- * row arrives from another partition.  NULL where the primary key has changed since then.
+ * Let a row keep the pseudonyms that the values of a set have already: of the columns that were converted, or of all
+ * where the row arrives from another partition.  NULL where the primary key has changed since then.
  */
 static HeapTuple
-settle(FunctionCallInfo fcinfo, PseudoTriggerGroup *group, HeapTuple new, bool arrives)
+settle(FunctionCallInfo fcinfo, PseudoTriggerSet *set, HeapTuple new, bool arrives)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
 	Relation	rel = data->tg_relation;
@@ -439,19 +467,19 @@ settle(FunctionCallInfo fcinfo, PseudoTriggerGroup *group, HeapTuple new, bool a
 	/* A row that comes from another partition meets the rows of this one. */
 	if (arrives)
 	{
-		group->nconverted = group->ncompared;
-		for (int i = 0; i < group->ncompared; i++)
-			group->converted[i] = group->compared[i].attno;
+		set->nconverted = set->n;
+		for (int i = 0; i < set->n; i++)
+			set->converted[i] = set->columns[i].attno;
 	}
-	if (group->ncompared == 0 || (group->nconverted == 0 && old == NULL) ||
-		(group->nconverted == 0 && !pseudo_unique_is_moved(get_unique(fcinfo, group), rel, new, old)))
+	if ((set->nconverted == 0 && old == NULL) ||
+		(set->nconverted == 0 && !pseudo_unique_is_moved(get_unique(fcinfo, set), rel, new, old)))
 		return new;
-	while (!pseudo_unique_prepare(get_unique(fcinfo, group), trigger_call(fcinfo, group), rel, true))
-		;
-	if (unlikely(group->key_id != 0 && group->key_id != group->call.keyring->primary->id))
+	do
+		get_calls(fcinfo, set);
+	while (!pseudo_unique_prepare(get_unique(fcinfo, set), rel, true));
+	if (unlikely(has_new_key(set)))
 		return NULL;
-	return pseudo_unique_settle(group->unique, &group->call, rel, new, old,
-								group->converted, group->nconverted, arrives);
+	return pseudo_unique_settle(set->unique, rel, new, old, set->converted, set->nconverted, arrives);
 }
 
 /* Begin with a row. */
@@ -461,10 +489,9 @@ reset_row(PseudoTriggerState *state)
 	state->is_moved = false;
 	state->nset = 0;
 	for (int i = 0; i < state->ngroups; i++)
-	{
 		state->groups[i].key_id = 0;
-		state->groups[i].nconverted = 0;
-	}
+	for (int i = 0; i < state->nsets; i++)
+		state->sets[i].nconverted = 0;
 }
 
 /*
@@ -490,9 +517,9 @@ pseudo_pseudonymize_trigger(PG_FUNCTION_ARGS)
 	if (state->nset > 0)
 		result = heap_modify_tuple_by_cols(given, RelationGetDescr(data->tg_relation),
 										   state->nset, state->attnos, state->values, state->nulls);
-	for (int i = 0; i < state->ngroups; i++)
+	for (int i = 0; i < state->nsets; i++)
 	{
-		result = settle(fcinfo, &state->groups[i], result, state->is_moved);
+		result = settle(fcinfo, &state->sets[i], result, state->is_moved);
 		if (unlikely(result == NULL))
 			return pseudo_pseudonymize_trigger(fcinfo);
 	}

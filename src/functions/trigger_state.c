@@ -125,9 +125,46 @@ get_group(PseudoTriggerState *state, const PseudoLabel *label)
 	group->label = label;
 	group->context = cstring_to_text(label->context);
 	group->keyring = cstring_to_text(label->keyring);
-	group->compared = palloc(state->ncolumns * sizeof(PseudoColumn));
-	group->converted = palloc(state->ncolumns * sizeof(int));
 	return group;
+}
+
+/* Make a set of the deterministic columns of a group, or of all where that is NULL; none where there are none. */
+static void
+make_set(PseudoTriggerState *state, const PseudoTriggerGroup *group)
+{
+	PseudoTriggerSet *set = &state->sets[state->nsets];
+
+	set->columns = palloc(state->ncolumns * sizeof(PseudoColumn));
+	set->groups = palloc(state->ncolumns * sizeof(PseudoTriggerGroup *));
+	set->calls = palloc(state->ncolumns * sizeof(PseudoCall *));
+	set->converted = palloc(state->ncolumns * sizeof(int));
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		PseudoTriggerPart *part = &state->parts[i];
+
+		if (part->label->mode != PSEUDO_MODE_DETERMINISTIC || (group && part->group != group))
+			continue;
+		part->set = set;
+		set->columns[set->n] = state->columns[i];
+		set->groups[set->n] = part->group;
+		set->calls[set->n++] = &part->group->call;
+	}
+	state->nsets += set->n > 0;
+}
+
+/* Sort the deterministic columns into sets. */
+static void
+make_sets(PseudoTriggerState *state, Relation rel)
+{
+	state->sets = palloc0(state->ngroups * sizeof(PseudoTriggerSet));
+	make_set(state, NULL);
+	if (state->ngroups == 1 || state->nsets == 0 ||
+		pseudo_unique_mixes(rel, state->sets[0].columns, state->sets[0].calls, state->sets[0].n))
+		return;
+	memset(state->sets, 0, sizeof(PseudoTriggerSet));
+	state->nsets = 0;
+	for (int i = 0; i < state->ngroups; i++)
+		make_set(state, &state->groups[i]);
 }
 
 /* Find the columns, and sort them into groups. */
@@ -154,9 +191,8 @@ take_columns(PseudoTriggerState *state, Relation rel)
 		part->group = get_group(state, &column->label);
 		if (column->label.into)
 			pseudo_columns_find_sources(&part->source, rel, list_make1(makeString(column->name)));
-		if (column->label.mode == PSEUDO_MODE_DETERMINISTIC)
-			part->group->compared[part->group->ncompared++] = state->columns[no];
 	}
+	make_sets(state, rel);
 }
 
 /* See trigger_state.h. */

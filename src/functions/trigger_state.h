@@ -23,23 +23,33 @@ typedef struct PseudoTriggerGroup
 	text	   *context;
 	text	   *keyring;
 	PseudoCall	call;
-	int			ncompared;
-	PseudoColumn *compared;		/* the deterministic ones */
-	PseudoUnique *unique;		/* what compares these, or NULL as long as
-								 * that does not matter */
 
 	/* Of the row that is written. */
 	uint32		key_id;			/* that its first value was pseudonymized
 								 * under, or 0 */
-	int			nconverted;
-	int		   *converted;		/* attnos of deterministic columns */
 } PseudoTriggerGroup;
+
+/* Deterministic columns that PostgreSQL may compare together: those of a group, or of all where a constraint mixes them. */
+typedef struct PseudoTriggerSet
+{
+	int			n;
+	PseudoColumn *columns;
+	PseudoTriggerGroup **groups;	/* of each column */
+	PseudoCall **calls;			/* likewise */
+	PseudoUnique *unique;		/* what compares these, or NULL as long as
+								 * that does not matter */
+
+	/* Of the row that is written. */
+	int			nconverted;
+	int		   *converted;		/* attnos */
+} PseudoTriggerSet;
 
 /* A column of a trigger. */
 typedef struct PseudoTriggerPart
 {
 	const PseudoLabel *label;
 	PseudoTriggerGroup *group;
+	PseudoTriggerSet *set;		/* NULL where the mode is random */
 	PseudoColumn source;		/* where the label has "into" */
 } PseudoTriggerPart;
 
@@ -51,6 +61,8 @@ typedef struct PseudoTriggerState
 	bool		is_apply;		/* a subscription writes */
 	int			ngroups;
 	PseudoTriggerGroup *groups;
+	int			nsets;
+	PseudoTriggerSet *sets;
 	int			ncolumns;
 	PseudoTriggerPart *parts;	/* in the arguments' order, as ... */
 	PseudoColumn *columns;		/* ... the columns that hold pseudonyms */

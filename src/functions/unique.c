@@ -41,7 +41,6 @@ typedef struct Choices
 typedef struct Settling
 {
 	PseudoUnique *unique;
-	PseudoCall *call;
 	Relation	rel;
 	ItemPointer self;			/* where the row was, or NULL */
 	Choices    *choices;		/* of each column */
@@ -71,6 +70,7 @@ static void
 find_choices(Settling *s, int no)
 {
 	PseudoColumn *column = &s->unique->columns[no];
+	PseudoCall *call = s->unique->calls[no];
 	Choices    *choices = &s->choices[no];
 	Datum		value = s->unique->row->tts_values[column->attno - 1];
 	bool		is_free = choices->is_free && !s->unique->row->tts_isnull[column->attno - 1];
@@ -78,15 +78,15 @@ find_choices(Settling *s, int no)
 	PseudoOpened opened;
 
 	is_free = is_free && pseudo_looks_like_pseudonym(pseudonym) &&
-		pseudo_open(s->call, pseudonym, true, &opened);
-	choices->values = palloc((is_free ? s->call->keyring->nkeys : 1) * sizeof(Datum));
+		pseudo_open(call, pseudonym, true, &opened);
+	choices->values = palloc((is_free ? call->keyring->nkeys : 1) * sizeof(Datum));
 	choices->values[choices->n++] = value;
-	for (int i = 0; is_free && i < s->call->keyring->nkeys; i++)
+	for (int i = 0; is_free && i < call->keyring->nkeys; i++)
 	{
-		PseudoKey  *key = &s->call->keyring->keys[i];
+		PseudoKey  *key = &call->keyring->keys[i];
 
 		if (key != opened.key && key->status == PSEUDO_KEY_ENABLED &&
-			as_value(column, s->rel, pseudo_seal_under(s->call, key, VARDATA(opened.value), opened.len), &choices->values[choices->n]))
+			as_value(column, s->rel, pseudo_seal_under(call, key, VARDATA(opened.value), opened.len), &choices->values[choices->n]))
 			choices->n++;
 	}
 	if (is_free)
@@ -327,8 +327,11 @@ find_entering(Settling *s, HeapTuple new, HeapTuple old, bool arrives)
 
 /* Give a column its pseudonym under the key that this transaction writes with. */
 static void
-use_key(Settling *s, const PseudoColumn *column)
+use_key(Settling *s, int no)
 {
+	const PseudoColumn *column = &s->unique->columns[no];
+	PseudoCall *call = s->unique->calls[no];
+	PseudoKey  *key = s->unique->keys[no];
 	TupleTableSlot *row = s->unique->row;
 	PseudoOpened opened;
 	text	   *pseudonym;
@@ -336,11 +339,11 @@ use_key(Settling *s, const PseudoColumn *column)
 	if (row->tts_isnull[column->attno - 1])
 		return;
 	pseudonym = pseudo_column_get(column, row->tts_values[column->attno - 1]);
-	if (!pseudo_looks_like_pseudonym(pseudonym) || !pseudo_open(s->call, pseudonym, true, &opened))
+	if (!pseudo_looks_like_pseudonym(pseudonym) || !pseudo_open(call, pseudonym, true, &opened))
 		return;
-	if (opened.key != s->unique->key)
+	if (opened.key != key)
 		s->is_changed |= as_value(column, s->rel,
-								  pseudo_seal_under(s->call, s->unique->key, VARDATA(opened.value), opened.len),
+								  pseudo_seal_under(call, key, VARDATA(opened.value), opened.len),
 								  &row->tts_values[column->attno - 1]);
 	explicit_bzero(VARDATA(opened.value), opened.len);
 	pfree(opened.value);
@@ -353,32 +356,31 @@ static void
 begin_columns(Settling *s, HeapTuple new, HeapTuple old, const int *attnos, int n, bool arrives)
 {
 	PseudoUnique *unique = s->unique;
-	bool		is_behind = unlikely(unique->key != s->call->keyring->primary) && !arrives;
 
 	s->enters = palloc0(unique->ncolumns * sizeof(bool));
 	s->attnos = palloc(unique->ncolumns * sizeof(int));
 	memcpy(s->attnos, attnos, n * sizeof(int));
 	s->n = n;
-	for (int i = 0; is_behind && i < unique->ncolumns; i++)
+	for (int i = 0; !arrives && i < unique->ncolumns; i++)
 	{
-		if (has_attno(s, unique->columns[i].attno))
-			use_key(s, &unique->columns[i]);
+		if (unlikely(unique->keys[i] != unique->calls[i]->keyring->primary) && has_attno(s, unique->columns[i].attno))
+			use_key(s, i);
 	}
 	find_entering(s, new, old, arrives);
 	for (int i = 0; i < unique->ncolumns; i++)
 	{
 		if (s->enters[i])
-			use_key(s, &unique->columns[i]);
+			use_key(s, i);
 		find_choices(s, i);
 	}
 }
 
 /* See unique.h. */
 HeapTuple
-pseudo_unique_settle(PseudoUnique *unique, PseudoCall *call, Relation rel, HeapTuple new,
-					 HeapTuple old, const int *attnos, int n, bool arrives)
+pseudo_unique_settle(PseudoUnique *unique, Relation rel, HeapTuple new, HeapTuple old,
+					 const int *attnos, int n, bool arrives)
 {
-	Settling	s = {.unique = unique, .call = call, .rel = rel};
+	Settling	s = {.unique = unique, .rel = rel};
 	HeapTuple	result;
 	ListCell   *cell;
 
@@ -411,10 +413,9 @@ pseudo_unique_settle(PseudoUnique *unique, PseudoCall *call, Relation rel, HeapT
 
 /* See unique.h. */
 Oid
-pseudo_unique_twin(PseudoUnique *unique, PseudoCall *call, Relation rel, HeapTuple row,
-				   const int *attnos, int n)
+pseudo_unique_twin(PseudoUnique *unique, Relation rel, HeapTuple row, const int *attnos, int n)
 {
-	Settling	s = {.unique = unique, .call = call, .rel = rel};
+	Settling	s = {.unique = unique, .rel = rel};
 	Oid			result = InvalidOid;
 	ListCell   *cell;
 

@@ -23,13 +23,17 @@
 typedef struct PseudoUnique PseudoUnique;
 
 /*
- * Begin with a table: costs little.  The n columns are as pseudo_column_find() made them; they and the current
- * memory context outlive the result.
+ * Begin with a table: costs little.  The n columns are as pseudo_columns_find() made them; they, the calls and the
+ * current memory context outlive the result.
  *
+ *	calls		of each column: its context and keyring.  They are looked up before any of the functions below
  *	lock_mode	for the rows of this table that pseudonyms are taken from; a weaker one than they need does not count
  */
-extern PseudoUnique *pseudo_unique_begin(Relation rel, PseudoColumn *columns, int n,
+extern PseudoUnique *pseudo_unique_begin(Relation rel, PseudoColumn *columns, PseudoCall *const *calls, int n,
 										 LockTupleMode lock_mode);
+
+/* Returns true if a constraint of the table may compare columns of different calls, which then belong together. */
+extern bool pseudo_unique_mixes(Relation rel, const PseudoColumn *columns, PseudoCall *const *calls, int n);
 
 /*
  * Get ready for a row, or for all of them as long as the keys stay as they are: keep transactions that write with
@@ -39,7 +43,7 @@ extern PseudoUnique *pseudo_unique_begin(Relation rel, PseudoColumn *columns, in
  * Returns true if there was nothing to do.  Otherwise it may have waited, or have run functions of the table, and
  * the keys may have changed meanwhile: look them up again, and call it again.
  */
-extern bool pseudo_unique_prepare(PseudoUnique *unique, const PseudoCall *call, Relation rel, bool writes);
+extern bool pseudo_unique_prepare(PseudoUnique *unique, Relation rel, bool writes);
 
 /*
  * Returns true if an UPDATE changed a column that a constraint compares beside the pseudonyms: only then does
@@ -61,15 +65,15 @@ extern bool pseudo_unique_is_due(const PseudoUnique *unique);
  * Returns the row, or a palloc'ed one.  Errors: those of the keyring, of locks, and of expressions
  * of the indexes.
  */
-extern HeapTuple pseudo_unique_settle(PseudoUnique *unique, PseudoCall *call, Relation rel,
-									  HeapTuple new, HeapTuple old, const int *attnos, int n,
+extern HeapTuple pseudo_unique_settle(PseudoUnique *unique, Relation rel, HeapTuple new,
+									  HeapTuple old, const int *attnos, int n,
 									  bool arrives);
 
 /*
  * Look for another row that has the values of a row under any enabled key; pseudo_unique_prepare() is
  * through.  Returns the index that compares them, or InvalidOid.  Neither waits nor locks.
  */
-extern Oid	pseudo_unique_twin(PseudoUnique *unique, PseudoCall *call, Relation rel,
-							   HeapTuple row, const int *attnos, int n);
+extern Oid	pseudo_unique_twin(PseudoUnique *unique, Relation rel, HeapTuple row,
+							   const int *attnos, int n);
 
 #endif							/* PSEUDO_UNIQUE_H */

@@ -221,6 +221,17 @@ pseudo_unique_find_constraints(PseudoUnique *unique, Relation rel)
 	MemoryContextSwitchTo(caller);
 }
 
+/* The entry of an index in pg_index; the caller releases it. */
+static HeapTuple
+index_tuple(Oid indexid)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(indexid));
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", indexid);
+	return tuple;
+}
+
 /* Look at an index of the table, as cheaply as may be: may it compare the columns, and what else? */
 static void
 glance_at_index(PseudoUnique *unique, Relation rel, HeapTuple tuple)
@@ -245,7 +256,7 @@ glance_at_index(PseudoUnique *unique, Relation rel, HeapTuple tuple)
 
 /* See unique.h. */
 PseudoUnique *
-pseudo_unique_begin(Relation rel, PseudoColumn *columns, int n, LockTupleMode lock_mode)
+pseudo_unique_begin(Relation rel, PseudoColumn *columns, PseudoCall *const *calls, int n, LockTupleMode lock_mode)
 {
 	PseudoUnique *unique = palloc0(sizeof(PseudoUnique));
 	ListCell   *cell;
@@ -253,15 +264,78 @@ pseudo_unique_begin(Relation rel, PseudoColumn *columns, int n, LockTupleMode lo
 	unique->mcxt = CurrentMemoryContext;
 	unique->ncolumns = n;
 	unique->columns = columns;
+	unique->calls = calls;
+	unique->keys = palloc0(n * sizeof(PseudoKey *));
 	unique->lock_mode = lock_mode;
 	foreach(cell, RelationGetIndexList(rel))
 	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
+		HeapTuple	tuple = index_tuple(lfirst_oid(cell));
 
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(cell));
 		glance_at_index(unique, rel, tuple);
 		ReleaseSysCache(tuple);
 	}
 	return unique;
+}
+
+/* Returns true if columns of different calls are among some; attno 0, an expression, may have them all. */
+static bool
+has_different(const PseudoColumn *columns, PseudoCall *const *calls, int n, const AttrNumber *attnos, int nattnos)
+{
+	const PseudoCall *found = NULL;
+
+	for (int i = 0; i < nattnos; i++)
+	{
+		if (attnos[i] == 0)
+			return true;
+		for (int j = 0; j < n; j++)
+		{
+			if (columns[j].attno != attnos[i])
+				continue;
+			if (found && found != calls[j])
+				return true;
+			found = calls[j];
+		}
+	}
+	return false;
+}
+
+/* Returns true if an index of the table may compare columns of different calls. */
+static bool
+index_mixes(Relation rel, HeapTuple tuple, const PseudoColumn *columns, PseudoCall *const *calls, int n)
+{
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+	if (!form->indisunique && !form->indisexclusion)
+		return false;
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		if (form->indkey.values[i] > 0 &&
+			TupleDescAttr(RelationGetDescr(rel), form->indkey.values[i] - 1)->attgenerated != '\0')
+			return true;
+	}
+	return !heap_attisnull(tuple, Anum_pg_index_indpred, NULL) ||
+		has_different(columns, calls, n, form->indkey.values, form->indnkeyatts);
+}
+
+/* See unique.h. */
+bool
+pseudo_unique_mixes(Relation rel, const PseudoColumn *columns, PseudoCall *const *calls, int n)
+{
+	bool		mixes = false;
+	ListCell   *cell;
+
+	foreach(cell, RelationGetIndexList(rel))
+	{
+		HeapTuple	tuple = index_tuple(lfirst_oid(cell));
+
+		mixes |= index_mixes(rel, tuple, columns, calls, n);
+		ReleaseSysCache(tuple);
+	}
+	foreach(cell, RelationGetFKeyList(rel))
+	{
+		ForeignKeyCacheInfo *key = lfirst(cell);
+
+		mixes |= has_different(columns, calls, n, key->conkey, key->nkeys);
+	}
+	return mixes;
 }

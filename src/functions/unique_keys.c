@@ -61,9 +61,9 @@ find_key(const PseudoCall *call, Relation rel)
 	return result;
 }
 
-/* Keep writers with other keys out of the table until this transaction ends. */
+/* Keep writers with other keys of a keyring out of the table until this transaction ends. */
 static void
-lock_keys(const PseudoCall *call, Relation rel, const PseudoKey *own)
+lock_keys_of(const PseudoCall *call, Relation rel, const PseudoKey *own)
 {
 	PseudoKeyring *keyring = call->keyring;
 
@@ -91,17 +91,47 @@ has_several(const PseudoKeyring *keyring)
 	return enabled > 1;
 }
 
+/* The same for all keyrings, in the order of their servers. */
+static void
+lock_keys(const PseudoUnique *unique, Relation rel)
+{
+	Oid			last = InvalidOid;
+	int			next;
+
+	do
+	{
+		next = -1;
+		for (int i = 0; i < unique->ncolumns; i++)
+		{
+			if (unique->calls[i]->serverid > last &&
+				(next < 0 || unique->calls[i]->serverid < unique->calls[next]->serverid))
+				next = i;
+		}
+		if (next >= 0)
+		{
+			last = unique->calls[next]->serverid;
+			lock_keys_of(unique->calls[next], rel, unique->keys[next]);
+		}
+	} while (next >= 0);
+}
+
 /* See unique.h. */
 bool
-pseudo_unique_prepare(PseudoUnique *unique, const PseudoCall *call, Relation rel, bool writes)
+pseudo_unique_prepare(PseudoUnique *unique, Relation rel, bool writes)
 {
-	if (likely(unique->prepared == call->generation))
+	uint64		generation = unique->calls[0]->generation;
+
+	if (likely(unique->prepared == generation))
 		return true;
-	unique->key = find_key(call, rel);
+	unique->is_due = false;
+	for (int i = 0; i < unique->ncolumns; i++)
+	{
+		unique->keys[i] = find_key(unique->calls[i], rel);
+		unique->is_due |= has_several(unique->calls[i]->keyring);
+	}
 	if (unique->has_own && writes)
-		lock_keys(call, rel, unique->key);
-	unique->is_due = has_several(call->keyring);
-	unique->prepared = call->generation;
+		lock_keys(unique, rel);
+	unique->prepared = generation;
 	if (unique->is_due && !unique->is_known)
 		pseudo_unique_find_constraints(unique, rel);
 	AcceptInvalidationMessages();

@@ -50,14 +50,16 @@ struct PseudoUnique
 	MemoryContext mcxt;			/* of all that is here */
 	int			ncolumns;
 	PseudoColumn *columns;
+	PseudoCall *const *calls;	/* of each column */
 	LockTupleMode lock_mode;	/* for rows that pseudonyms are taken from, at
 								 * least */
 	bool		has_own;		/* may an index of the table compare them? */
 	bool		has_others;		/* together with others, or some rows only? */
 
 	uint64		prepared;		/* pseudo_generation when this was found, or 0 */
-	PseudoKey  *key;			/* that this transaction writes with */
-	bool		is_due;			/* several keys are enabled */
+	PseudoKey **keys;			/* of each column, that this transaction
+								 * writes with */
+	bool		is_due;			/* several keys of a keyring are enabled */
 
 	bool		is_known;		/* has the rest been found? */
 	List	   *compared;		/* of Compared *, foreign keys first */
