@@ -135,7 +135,7 @@ extern PseudoPair *pseudo_pair(PseudoCoverage *coverage, const char *keyring, co
 /* Find the pairs of all labels and triggers of the database, and that of the functions' defaults. */
 extern void pseudo_pairs_find(PseudoCoverage *coverage);
 
-/* Get a pair ready that can be used, again where something has changed.  Errors: as of pseudo_call_prepare_role(). */
+/* Get a pair ready that can be used, again where something has changed.  Errors: 42501, 42704, and the provider's. */
 extern PseudoCall *pseudo_pair_call(PseudoCoverage *coverage, PseudoPair *pair);
 
 /* "keyring "shop", context "crm"" for messages, palloc'ed. */
