@@ -115,6 +115,7 @@ OBJS = \
 	src/functions/seal.o \
 	src/functions/spelling.o \
 	src/functions/stats.o \
+	src/functions/subtransaction.o \
 	src/functions/support.o \
 	src/functions/trigger.o \
 	src/functions/trigger_arguments.o \

@@ -318,6 +318,24 @@ pseudo_encoding_converts(void)
 	return GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII;
 }
 
+/* Convert between two encodings by a function, palloc'ing; NULL where a character has no equivalent. */
+static char *
+convert_by(Oid proc, const char *s, size_t len, size_t *out_len, int from, int to)
+{
+	Size		room = len * MAX_CONVERSION_GROWTH + 1;
+	char	   *out = palloc(room);
+
+	if ((size_t) pg_do_encoding_conversion_buf(proc, from, to,
+											   (unsigned char *) unconstify(char *, s), len,
+											   (unsigned char *) out, room, true) != len)
+	{
+		pfree(out);
+		return NULL;
+	}
+	*out_len = strlen(out);
+	return out;
+}
+
 /*
  * Convert between two encodings.  PostgreSQL's own conversion shows the bytes
  * of a character without equivalent in its error; ours does not.
@@ -326,9 +344,7 @@ static char *
 convert_encoding(const char *s, size_t len, size_t *out_len, int from, int to)
 {
 	Oid			proc = FindDefaultConversionProc(from, to);
-	Size		room;
 	char	   *out;
-	int			done;
 
 	if (!OidIsValid(proc))
 		ereport(ERROR,
@@ -339,42 +355,34 @@ convert_encoding(const char *s, size_t len, size_t *out_len, int from, int to)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("value is too long to be converted between encodings")));
-	room = len * MAX_CONVERSION_GROWTH + 1;
-	out = palloc(room);
-	done = pg_do_encoding_conversion_buf(proc, from, to,
-										 (unsigned char *) unconstify(char *, s), len,
-										 (unsigned char *) out, room, true);
-	if ((size_t) done != len)
+	out = convert_by(proc, s, len, out_len, from, to);
+	if (out == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
 				 errmsg("value has a character in encoding \"%s\" without an equivalent in encoding \"%s\"",
 						pg_encoding_to_char(from), pg_encoding_to_char(to))));
-	*out_len = strlen(out);
 	return out;
 }
 
 /*
- * Check that a value comes back as it is.  Some encodings (EUC_JP, EUC_JIS_2004) have characters, or pairs of them,
+ * Returns true if a value comes back as it is.  Some encodings (EUC_JP, EUC_JIS_2004) have characters, or pairs of them,
  * more than once: all are one in UTF-8, so that different values would have one pseudonym, and
- * come back as one of them.  Errors: 22P05.
+ * come back as one of them.
  */
-static void
-check_comes_back(const char *s, size_t len, const char *utf8, size_t utf8_len)
+static bool
+comes_back(const char *s, size_t len, const char *utf8, size_t utf8_len)
 {
 	size_t		back_len;
 	char	   *back;
+	bool		is_same;
 
 	if (pg_database_encoding_max_length() == 1 ||
 		(utf8_len == len && memcmp(utf8, s, len) == 0)) /* ASCII */
-		return;
+		return true;
 	back = convert_encoding(utf8, utf8_len, &back_len, PG_UTF8, GetDatabaseEncoding());
-	if (back_len != len || memcmp(back, s, len) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
-				 errmsg("value has a character in encoding \"%s\" that would come back from encoding \"%s\" as another one",
-						pg_encoding_to_char(GetDatabaseEncoding()), pg_encoding_to_char(PG_UTF8)),
-				 errhint("The encoding has the character more than once. Write the one that convert_from(convert_to(value, 'UTF8'), 'UTF8') gives.")));
+	is_same = back_len == len && memcmp(back, s, len) == 0;
 	pfree(back);
+	return is_same;
 }
 
 /* See call.h. */
@@ -383,7 +391,33 @@ pseudo_to_utf8(const char *s, size_t len, size_t *out_len)
 {
 	char	   *utf8 = convert_encoding(s, len, out_len, GetDatabaseEncoding(), PG_UTF8);
 
-	check_comes_back(s, len, utf8, *out_len);
+	if (!comes_back(s, len, utf8, *out_len))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+				 errmsg("value has a character in encoding \"%s\" that would come back from encoding \"%s\" as another one",
+						pg_encoding_to_char(GetDatabaseEncoding()), pg_encoding_to_char(PG_UTF8)),
+				 errhint("The encoding has the character more than once. Write the one that convert_from(convert_to(value, 'UTF8'), 'UTF8') gives.")));
+	return utf8;
+}
+
+/* See call.h. */
+const char *
+pseudo_try_to_utf8(const char *s, size_t *len)
+{
+	int			encoding = GetDatabaseEncoding();
+	Oid			proc;
+	char	   *utf8;
+	size_t		utf8_len;
+
+	if (!pseudo_encoding_converts())
+		return s;
+	proc = FindDefaultConversionProc(encoding, PG_UTF8);
+	if (!OidIsValid(proc) || *len >= MaxAllocSize / MAX_CONVERSION_GROWTH)
+		return NULL;
+	utf8 = convert_by(proc, s, *len, &utf8_len, encoding, PG_UTF8);
+	if (utf8 == NULL || !comes_back(s, *len, utf8, utf8_len))
+		return NULL;
+	*len = utf8_len;
 	return utf8;
 }
 

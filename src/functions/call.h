@@ -175,4 +175,10 @@ extern bool pseudo_encoding_converts(void);
 extern char *pseudo_to_utf8(const char *s, size_t len, size_t *out_len);
 extern char *pseudo_from_utf8(const char *s, size_t len, size_t *out_len);
 
+/*
+ * Bytes of a text in UTF-8, as they are where nothing is converted; NULL where that cannot be done, or would not come
+ * back, and so has no pseudonym.
+ */
+extern const char *pseudo_try_to_utf8(const char *s, size_t *len);
+
 #endif							/* PSEUDO_CALL_H */

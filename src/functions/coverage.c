@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -25,7 +24,6 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
@@ -33,38 +31,9 @@
 #include "../compat.h"
 #include "column.h"
 #include "coverage.h"
+#include "subtransaction.h"
 
 PG_FUNCTION_INFO_V1(pseudo_coverage);
-
-/* See coverage.h. */
-ErrorData *
-pseudo_coverage_try(void (*function) (void *), void *arg)
-{
-	MemoryContext mcxt = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(mcxt);
-	PG_TRY();
-	{
-		function(arg);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(mcxt);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(mcxt);
-	CurrentResourceOwner = owner;
-	if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		ReThrowError(error);
-	return error;
-}
 
 /* ---- Relations ---- */
 
@@ -111,7 +80,7 @@ typedef struct Turn
 
 /* Returns true if a relation is not reported: another session's, or the extension's. */
 static bool
-is_left_out(const PseudoCoverage *coverage, Relation rel)
+is_not_reported(const PseudoCoverage *coverage, Relation rel)
 {
 	Oid			extension = getExtensionOfObject(RelationRelationId, RelationGetRelid(rel));
 
@@ -119,7 +88,7 @@ is_left_out(const PseudoCoverage *coverage, Relation rel)
 		(OidIsValid(extension) && extension == getExtensionOfObject(ProcedureRelationId, coverage->called));
 }
 
-/* Look at a relation, for pseudo_coverage_try(). */
+/* Look at a relation, for pseudo_subtransaction(). */
 static void
 take_turn(void *arg)
 {
@@ -128,7 +97,7 @@ take_turn(void *arg)
 	PseudoCoverageTable *table = turn->table;
 	Relation	rel = try_relation_open(turn->relid, AccessShareLock);
 
-	if (rel == NULL || is_left_out(coverage, rel))
+	if (rel == NULL || is_not_reported(coverage, rel))
 		turn->table = NULL;
 	else
 	{
@@ -171,7 +140,7 @@ typedef struct CoverageRow
 
 /* Put a value into a row. */
 static void
-put_datum(CoverageRow *row, int no, Datum value)
+put_row_datum(CoverageRow *row, int no, Datum value)
 {
 	row->values[no] = value;
 	row->nulls[no] = false;
@@ -179,26 +148,26 @@ put_datum(CoverageRow *row, int no, Datum value)
 
 /* Put a string or NULL into a row. */
 static void
-put_string(CoverageRow *row, int no, const char *string)
+put_row_string(CoverageRow *row, int no, const char *string)
 {
 	if (string)
-		put_datum(row, no, CStringGetTextDatum(string));
+		put_row_datum(row, no, CStringGetTextDatum(string));
 }
 
 /* Put what was counted into a row. */
 static void
-put_counts(CoverageRow *row, const PseudoSeen *seen)
+put_row_counts(CoverageRow *row, const PseudoSeen *seen)
 {
-	put_datum(row, ROW_ROWS, Int64GetDatum(seen->rows));
-	put_datum(row, ROW_PSEUDONYMS, Int64GetDatum(seen->pseudonyms));
-	put_datum(row, ROW_OLDER, Int64GetDatum(seen->older));
-	put_datum(row, ROW_PLAINTEXT, Int64GetDatum(seen->plaintext));
-	put_datum(row, ROW_UNREADABLE, Int64GetDatum(seen->unreadable));
+	put_row_datum(row, ROW_ROWS, Int64GetDatum(seen->rows));
+	put_row_datum(row, ROW_PSEUDONYMS, Int64GetDatum(seen->pseudonyms));
+	put_row_datum(row, ROW_OLDER, Int64GetDatum(seen->older));
+	put_row_datum(row, ROW_PLAINTEXT, Int64GetDatum(seen->plaintext));
+	put_row_datum(row, ROW_UNREADABLE, Int64GetDatum(seen->unreadable));
 }
 
 /* Put a list of strings into a row, as an array. */
 static void
-put_strings(CoverageRow *row, int no, const List *strings)
+put_row_strings(CoverageRow *row, int no, const List *strings)
 {
 	Datum	   *elements;
 	ListCell   *cell;
@@ -209,7 +178,7 @@ put_strings(CoverageRow *row, int no, const List *strings)
 	elements = palloc(list_length(strings) * sizeof(Datum));
 	foreach(cell, strings)
 		elements[n++] = CStringGetTextDatum(lfirst(cell));
-	put_datum(row, no, PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT)));
+	put_row_datum(row, no, PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT)));
 }
 
 /* What a column's label is called: of a target, by its source. */
@@ -229,36 +198,36 @@ label_name(const PseudoCoverageTable *table, const PseudoCoverageColumn *column)
 
 /* Add the row of a column. */
 static void
-put_column(ReturnSetInfo *rsinfo, const PseudoCoverageTable *table, const PseudoCoverageColumn *column)
+put_column_row(ReturnSetInfo *rsinfo, const PseudoCoverageTable *table, const PseudoCoverageColumn *column)
 {
 	CoverageRow row;
 	char	   *reasons;
 
 	memset(row.nulls, true, sizeof(row.nulls));
-	put_datum(&row, ROW_RELATION, ObjectIdGetDatum(table->relid));
-	put_datum(&row, ROW_COLUMN_NAME, DirectFunctionCall1(namein, CStringGetDatum(column->name)));
-	put_string(&row, ROW_TYPE, column->type);
-	put_string(&row, ROW_LABEL, label_name(table, column));
-	put_string(&row, ROW_TRIGGER, column->trigger);
+	put_row_datum(&row, ROW_RELATION, ObjectIdGetDatum(table->relid));
+	put_row_datum(&row, ROW_COLUMN_NAME, DirectFunctionCall1(namein, CStringGetDatum(column->name)));
+	put_row_string(&row, ROW_TYPE, column->type);
+	put_row_string(&row, ROW_LABEL, label_name(table, column));
+	put_row_string(&row, ROW_TRIGGER, column->trigger);
 	if (table->failure == NULL && table->why_not == NULL && column->why_not == NULL)
-		put_counts(&row, &column->seen);
-	put_strings(&row, ROW_ELSEWHERE, column->elsewhere);
-	put_string(&row, ROW_HINT, pseudo_hint(column));
-	put_string(&row, ROW_VERDICT, pseudo_verdict(table, column, &reasons));
-	put_string(&row, ROW_REASON, reasons);
+		put_row_counts(&row, &column->seen);
+	put_row_strings(&row, ROW_ELSEWHERE, column->elsewhere);
+	put_row_string(&row, ROW_HINT, pseudo_hint(column));
+	put_row_string(&row, ROW_VERDICT, pseudo_verdict(table, column, &reasons));
+	put_row_string(&row, ROW_REASON, reasons);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row.values, row.nulls);
 }
 
 /* Add the row of a relation of which not even the columns are known. */
 static void
-put_failed(ReturnSetInfo *rsinfo, const PseudoCoverageTable *table)
+put_failed_row(ReturnSetInfo *rsinfo, const PseudoCoverageTable *table)
 {
 	CoverageRow row;
 
 	memset(row.nulls, true, sizeof(row.nulls));
-	put_datum(&row, ROW_RELATION, ObjectIdGetDatum(table->relid));
-	put_string(&row, ROW_REASON, table->failure);
-	put_string(&row, ROW_VERDICT, "skipped");
+	put_row_datum(&row, ROW_RELATION, ObjectIdGetDatum(table->relid));
+	put_row_string(&row, ROW_REASON, table->failure);
+	put_row_string(&row, ROW_VERDICT, "skipped");
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row.values, row.nulls);
 }
 
@@ -271,7 +240,7 @@ cover(PseudoCoverage *coverage, Oid relid, ReturnSetInfo *rsinfo)
 	ErrorData  *error;
 
 	table->relid = relid;
-	error = pseudo_coverage_try(take_turn, &turn);
+	error = pseudo_subtransaction(take_turn, &turn);
 	if (turn.table == NULL)
 		return;
 	if (error)
@@ -281,9 +250,9 @@ cover(PseudoCoverage *coverage, Oid relid, ReturnSetInfo *rsinfo)
 								  unpack_sql_state(error->sqlerrcode));
 	}
 	if (table->ncolumns == 0 && table->failure)
-		put_failed(rsinfo, table);
+		put_failed_row(rsinfo, table);
 	for (int i = 0; i < table->ncolumns; i++)
-		put_column(rsinfo, table, &table->columns[i]);
+		put_column_row(rsinfo, table, &table->columns[i]);
 }
 
 /* ---- The function ---- */

@@ -119,14 +119,6 @@ typedef struct PseudoCoverage
 	instr_time	last_notice;
 } PseudoCoverage;
 
-/* ---- coverage.c ---- */
-
-/*
- * Call a function in a subtransaction.  Returns NULL, or the error that it ended with and that is undone; a cancel is not
- * caught.
- */
-extern ErrorData *pseudo_coverage_try(void (*function) (void *), void *arg);
-
 /* ---- coverage_pair.c ---- */
 
 /* The pair of a keyring and a context; its why says where it cannot be used. */

@@ -22,12 +22,17 @@ typedef struct Found
 	size_t		len;			/* bytes */
 } Found;
 
+/* Returns true if a column's pseudonyms go into another one: what it has are values, whatever they look like. */
+static inline bool
+is_source(const PseudoCoverageColumn *column)
+{
+	return column->source == 0 && column->label->into != NULL;
+}
+
 /* Returns true if a pseudonym is not of the mode that a label asks for. */
 static bool
 differs_in_mode(const PseudoCoverageColumn *column, PseudoNonceMode mode)
 {
-	if (column->source == 0 && column->label->into)
-		return false;			/* it is not to hold any */
 	return column->label->mode == PSEUDO_MODE_DETERMINISTIC ?
 		mode != PSEUDO_NONCE_IS_DETERMINISTIC : mode == PSEUDO_NONCE_IS_DETERMINISTIC;
 }
@@ -49,10 +54,9 @@ count_found(PseudoReadColumn *read, int i, const Found *found)
 		seen->other_pair++;
 	}
 	if (read->plain == NULL)
-	{
 		read->guess = found->pair;
+	if (read->plain == NULL || is_source(column))
 		return;
-	}
 	seen->other_mode += differs_in_mode(column, found->mode);
 	if (found->mode == PSEUDO_NONCE_IS_DETERMINISTIC)
 	{
@@ -153,20 +157,26 @@ count_under_any(PseudoReading *reading, PseudoReadColumn *read, int i, text *val
 	return false;
 }
 
+/* Let a value that a column holds be compared. */
+static void
+set_plain(PseudoReadColumn *read, int i, text *value)
+{
+	size_t		len = VARSIZE_ANY_EXHDR(value);
+
+	read->plain[i].utf8 = pseudo_try_to_utf8(VARDATA_ANY(value), &len);
+	read->plain[i].len = len;
+	read->plain[i].is_opened = false;
+}
+
 /* Count a value that is no pseudonym. */
 static void
 count_plaintext(PseudoReadColumn *read, int i, text *value)
 {
-	size_t		len = VARSIZE_ANY_EXHDR(value);
-
 	read->column->seen.plaintext++;
-	if (read->plain == NULL)
-	{
-		pseudo_hint_count(&read->column->seen, VARDATA_ANY(value), len);
-		return;
-	}
-	read->plain[i].utf8 = pseudo_match_utf8(VARDATA_ANY(value), &len);
-	read->plain[i].len = len;
+	if (read->plain)
+		set_plain(read, i, value);
+	else
+		pseudo_hint_count(&read->column->seen, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
 /* Count a value that has not been opened with others. */
@@ -205,6 +215,8 @@ pseudo_count_values(PseudoReading *reading, PseudoReadColumn *read)
 	{
 		if (read->values[i] && !(is_batch && read->batch->openers[i]))
 			count_alone(reading, read, i, read->values[i]);
+		if (read->values[i] && is_source(read->column))
+			set_plain(read, i, read->values[i]);
 	}
 }
 

@@ -65,7 +65,4 @@ extern void pseudo_count_string(PseudoReading *reading, PseudoReadColumn *read, 
 /* Compare the values of each row with those of its labelled columns, and count the strings in arrays and documents. */
 extern void pseudo_match_rows(PseudoReading *reading);
 
-/* The bytes of a text in UTF-8, palloc'ed where they are converted; NULL where that cannot be done. */
-extern const char *pseudo_match_utf8(const char *s, size_t *len);
-
 #endif							/* PSEUDO_COVERAGE_LOOK_H */

@@ -8,14 +8,11 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/arrayaccess.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/memutils.h"
 
 #include "coverage_look.h"
 #include "json_walk.h"
@@ -32,36 +29,10 @@ typedef struct Match
 	int			row;
 } Match;
 
-/* See coverage_look.h.  PostgreSQL's own conversion reports an error, which would end the reading of the table. */
-const char *
-pseudo_match_utf8(const char *s, size_t *len)
-{
-	bool		is_ascii = true;
-	Size		room;
-	char	   *utf8;
-	Oid			conversion;
-
-	for (size_t i = 0; pseudo_encoding_converts() && is_ascii && i < *len; i++)
-		is_ascii = !IS_HIGHBIT_SET(s[i]);
-	if (is_ascii)
-		return s;
-	conversion = FindDefaultConversionProc(GetDatabaseEncoding(), PG_UTF8);
-	if (!OidIsValid(conversion) || *len >= MaxAllocSize / MAX_CONVERSION_GROWTH)
-		return NULL;
-	room = *len * MAX_CONVERSION_GROWTH + 1;
-	utf8 = palloc(room);
-	if (pg_do_encoding_conversion_buf(conversion, GetDatabaseEncoding(), PG_UTF8,
-									  (unsigned char *) unconstify(char *, s), (int) *len,
-									  (unsigned char *) utf8, (int) room, true) != (int) *len)
-		return NULL;
-	*len = strlen(utf8);
-	return utf8;
-}
-
 /* Returns true if a value is that of a labelled column. */
 static bool
-is_same(PseudoReading *reading, const PseudoReadColumn *labelled, const PseudoPlain *plain,
-		const char *utf8, size_t len)
+is_same_value(PseudoReading *reading, const PseudoReadColumn *labelled, const PseudoPlain *plain,
+			  const char *utf8, size_t len)
 {
 	if (plain->utf8 == NULL || utf8 == NULL || plain->len != len)
 		return false;
@@ -84,7 +55,7 @@ match_string(const Match *match, const char *utf8, size_t len)
 		const PseudoReadColumn *labelled = &reading->columns[c];
 
 		if (labelled->plain == NULL ||
-			!is_same(reading, labelled, &labelled->plain[match->row], utf8, len))
+			!is_same_value(reading, labelled, &labelled->plain[match->row], utf8, len))
 			continue;
 		seen->copies++;
 		if (seen->copied == NULL)
@@ -127,7 +98,7 @@ match_array(Match *match, ArrayType *array)
 			continue;
 		value = DatumGetTextPP(element);
 		len = VARSIZE_ANY_EXHDR(value);
-		utf8 = pseudo_match_utf8(VARDATA_ANY(value), &len);
+		utf8 = pseudo_try_to_utf8(VARDATA_ANY(value), &len);
 		if (utf8)
 			match_inner(utf8, len, match);
 	}
@@ -146,7 +117,7 @@ match_value(Match *match)
 	{
 		case PSEUDO_LOOK_TEXT:
 			len = VARSIZE_ANY_EXHDR(read->values[match->row]);
-			utf8 = pseudo_match_utf8(VARDATA_ANY(read->values[match->row]), &len);
+			utf8 = pseudo_try_to_utf8(VARDATA_ANY(read->values[match->row]), &len);
 			if (utf8)
 				match_string(match, utf8, len);
 			break;
@@ -173,8 +144,8 @@ is_unmatched(PseudoReading *reading, const PseudoReadColumn *target, const Pseud
 
 	if (target->values[row] == NULL || source->values[row] == NULL)
 		return (target->values[row] == NULL) != (source->values[row] == NULL);
-	return plain->is_opened && !given->is_opened && given->utf8 != NULL &&
-		!is_same(reading, target, plain, given->utf8, given->len);
+	return plain->is_opened && given->utf8 != NULL &&
+		!is_same_value(reading, target, plain, given->utf8, given->len);
 }
 
 /* Compare a target with its source. */

@@ -17,6 +17,7 @@
 
 #include "../compat.h"
 #include "coverage.h"
+#include "subtransaction.h"
 #include "trigger.h"
 
 /* A pair to be prepared. */
@@ -37,7 +38,7 @@ pseudo_pair_call(PseudoCoverage *coverage, PseudoPair *pair)
 	return &pair->call;
 }
 
-/* Prepare a pair, for pseudo_coverage_try(). */
+/* Prepare a pair, for pseudo_subtransaction(). */
 static void
 prepare_pair(void *arg)
 {
@@ -69,7 +70,7 @@ pseudo_pair(PseudoCoverage *coverage, const char *keyring, const char *context)
 	pair->keyring = pstrdup(keyring);
 	pair->context = pstrdup(context);
 	preparation.pair = pair;
-	error = pseudo_coverage_try(prepare_pair, &preparation);
+	error = pseudo_subtransaction(prepare_pair, &preparation);
 	if (error)
 		pair->why = psprintf("keyring \"%s\" cannot be used: %s", keyring, error->message);
 	coverage->pairs = lappend(coverage->pairs, pair);
@@ -86,7 +87,7 @@ typedef struct StoredLabel
 	PseudoLabel label;
 } StoredLabel;
 
-/* Read a label, for pseudo_coverage_try(). */
+/* Read a label, for pseudo_subtransaction(). */
 static void
 read_label(void *arg)
 {
@@ -97,11 +98,11 @@ read_label(void *arg)
 
 /* Take the pair of a stored label; one that cannot be read is told of with its relation. */
 static void
-take_label(PseudoCoverage *coverage, char *string)
+take_stored_label(PseudoCoverage *coverage, char *string)
 {
 	StoredLabel stored = {.string = string};
 
-	if (pseudo_coverage_try(read_label, &stored) == NULL && pseudo_label_pseudonymizes(&stored.label))
+	if (pseudo_subtransaction(read_label, &stored) == NULL && pseudo_label_pseudonymizes(&stored.label))
 		pseudo_pair(coverage, stored.label.keyring, stored.label.context);
 }
 
@@ -130,7 +131,7 @@ find_in_labels(PseudoCoverage *coverage)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	foreach(cell, strings)
-		take_label(coverage, lfirst(cell));
+		take_stored_label(coverage, lfirst(cell));
 }
 
 /* ---- Of triggers ---- */
@@ -142,7 +143,7 @@ typedef struct StoredTrigger
 	PseudoTriggerArguments arguments;
 } StoredTrigger;
 
-/* Read a trigger's arguments, for pseudo_coverage_try(). */
+/* Read a trigger's arguments, for pseudo_subtransaction(). */
 static void
 read_trigger(void *arg)
 {
@@ -174,11 +175,11 @@ copy_trigger(HeapTuple tuple, TupleDesc desc)
 
 /* Take the pairs of a trigger; one that cannot be read is told of with its relation. */
 static void
-take_trigger(PseudoCoverage *coverage, StoredTrigger *stored)
+take_stored_trigger(PseudoCoverage *coverage, StoredTrigger *stored)
 {
 	ListCell   *cell;
 
-	if (pseudo_coverage_try(read_trigger, stored) != NULL)
+	if (pseudo_subtransaction(read_trigger, stored) != NULL)
 		return;
 	foreach(cell, stored->arguments.columns)
 	{
@@ -209,7 +210,7 @@ find_in_triggers(PseudoCoverage *coverage)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	foreach(cell, triggers)
-		take_trigger(coverage, lfirst(cell));
+		take_stored_trigger(coverage, lfirst(cell));
 }
 
 /* See coverage.h. */

@@ -46,7 +46,7 @@ typedef struct Judgement
 
 /* Find something. */
 static void
-find(Judgement *judgement, Verdict verdict, const char *reason)
+find_fault(Judgement *judgement, Verdict verdict, const char *reason)
 {
 	judgement->verdict = Max(judgement->verdict, verdict);
 	if (reason)
@@ -55,10 +55,10 @@ find(Judgement *judgement, Verdict verdict, const char *reason)
 
 /* Find a number of something, where there is one at least. */
 static void
-find_some(Judgement *judgement, Verdict verdict, int64 n, const char *one, const char *many)
+find_faults(Judgement *judgement, Verdict verdict, int64 n, const char *one, const char *many)
 {
 	if (n > 0)
-		find(judgement, verdict, psprintf("%lld %s", (long long) n, n == 1 ? one : many));
+		find_fault(judgement, verdict, psprintf("%lld %s", (long long) n, n == 1 ? one : many));
 }
 
 /* Why the values of a column were not looked at, or NULL. */
@@ -77,7 +77,7 @@ find_unseen(Judgement *judgement, Verdict verdict)
 	const char *why = why_unseen(judgement);
 
 	if (why)
-		find(judgement, verdict, psprintf("not looked at: %s", why));
+		find_fault(judgement, verdict, psprintf("not looked at: %s", why));
 }
 
 /* Judge the values of a column that is to hold pseudonyms. */
@@ -89,24 +89,24 @@ judge_values(Judgement *judgement)
 	int64		strange = seen->unreadable - seen->misspelled;
 
 	if (seen->plaintext > 0)
-		find(judgement, VERDICT_PLAINTEXT, NULL);
-	find_some(judgement, VERDICT_PLAINTEXT, seen->misspelled,
-			  "value is a pseudonym in another spelling, which opens nowhere",
-			  "values are pseudonyms in another spelling, which open nowhere");
-	find_some(judgement, VERDICT_PLAINTEXT, strange, "value looks like a pseudonym, and opens under no enabled key",
-			  "values look like pseudonyms, and open under no enabled key");
+		find_fault(judgement, VERDICT_PLAINTEXT, NULL);
+	find_faults(judgement, VERDICT_PLAINTEXT, seen->misspelled,
+				"value is a pseudonym in another spelling, which opens nowhere",
+				"values are pseudonyms in another spelling, which open nowhere");
+	find_faults(judgement, VERDICT_PLAINTEXT, strange, "value looks like a pseudonym, and opens under no enabled key",
+				"values look like pseudonyms, and open under no enabled key");
 	if (seen->other_pair > 0)
-		find(judgement, VERDICT_DRIFT,
-			 psprintf("%lld %s of another keyring or context than the label's: %s", (long long) seen->other_pair,
-					  seen->other_pair == 1 ? "value is a pseudonym" : "values are pseudonyms", pseudo_pair_name(seen->pair)));
-	find_some(judgement, VERDICT_DRIFT, seen->other_mode,
-			  deterministic ? "pseudonym is not deterministic" : "pseudonym is deterministic",
-			  deterministic ? "pseudonyms are not deterministic" : "pseudonyms are deterministic");
-	find_some(judgement, VERDICT_DRIFT, seen->unmatched, "row does not have the pseudonym of its source",
-			  "rows do not have the pseudonyms of their source");
+		find_fault(judgement, VERDICT_DRIFT,
+				   psprintf("%lld %s of another keyring or context than the label's: %s", (long long) seen->other_pair,
+							seen->other_pair == 1 ? "value is a pseudonym" : "values are pseudonyms", pseudo_pair_name(seen->pair)));
+	find_faults(judgement, VERDICT_DRIFT, seen->other_mode,
+				deterministic ? "pseudonym is not deterministic" : "pseudonym is deterministic",
+				deterministic ? "pseudonyms are not deterministic" : "pseudonyms are deterministic");
+	find_faults(judgement, VERDICT_DRIFT, seen->unmatched, "row does not have the pseudonym of its source",
+				"rows do not have the pseudonyms of their source");
 	if (deterministic && seen->pseudonyms + seen->older >= WEAK_AMONG && seen->distinct < WEAK_DISTINCT)
-		find(judgement, VERDICT_WEAK, psprintf("about %.0f different values: they can be told by how often each occurs",
-											   seen->distinct));
+		find_fault(judgement, VERDICT_WEAK, psprintf("about %.0f different values: they can be told by how often each occurs",
+													 seen->distinct));
 }
 
 /* Judge a column that is to hold pseudonyms, or whose pseudonyms another one gets. */
@@ -117,13 +117,13 @@ judge_pseudonymized(Judgement *judgement)
 	bool		is_source = column->source == 0 && column->label->into != NULL;
 
 	if (judgement->table->kind != RELKIND_MATVIEW && !column->is_covered)
-		find(judgement, VERDICT_NO_TRIGGER,
-			 strcmp(column->trigger, "none") == 0 ? "no trigger pseudonymizes what is written" :
-			 "the trigger does not pseudonymize all that is written");
+		find_fault(judgement, VERDICT_NO_TRIGGER,
+				   strcmp(column->trigger, "none") == 0 ? "no trigger pseudonymizes what is written" :
+				   "the trigger does not pseudonymize all that is written");
 	if (column->differs)
-		find(judgement, VERDICT_DRIFT, psprintf("trigger \"%s\" says otherwise than the label", column->differs));
+		find_fault(judgement, VERDICT_DRIFT, psprintf("trigger \"%s\" says otherwise than the label", column->differs));
 	if (is_source)
-		find(judgement, VERDICT_OK, "its values stay, and its pseudonyms are in the column that \"into\" names");
+		find_fault(judgement, VERDICT_OK, "its values stay, and its pseudonyms are in the column that \"into\" names");
 	else if (why_unseen(judgement) == NULL)
 		judge_values(judgement);
 	find_unseen(judgement, judgement->table->kind == RELKIND_PARTITIONED_TABLE || is_source ?
@@ -139,17 +139,17 @@ judge_unlabelled(Judgement *judgement)
 	bool		is_text = column->look == PSEUDO_LOOK_TEXT;
 
 	if (seen->copies > 0)
-		find(judgement, VERDICT_PLAINTEXT,
-			 psprintf("%lld %s in column \"%s\" of the same row", (long long) seen->copies,
-					  seen->copies == 1 ? "value is that" : "values are those", seen->copied));
+		find_fault(judgement, VERDICT_PLAINTEXT,
+				   psprintf("%lld %s in column \"%s\" of the same row", (long long) seen->copies,
+							seen->copies == 1 ? "value is that" : "values are those", seen->copied));
 	if (seen->pair)
-		find(judgement, VERDICT_OK, psprintf("has pseudonyms of %s", pseudo_pair_name(seen->pair)));
+		find_fault(judgement, VERDICT_OK, psprintf("has pseudonyms of %s", pseudo_pair_name(seen->pair)));
 	if (column->is_harmless || (is_text && why_unseen(judgement) == NULL) ||
 		(is_text && judgement->table->kind == RELKIND_PARTITIONED_TABLE))
-		find(judgement, VERDICT_UNLABELLED, NULL);
+		find_fault(judgement, VERDICT_UNLABELLED, NULL);
 	find_unseen(judgement, VERDICT_SKIPPED);
 	if (!is_text && column->look != PSEUDO_LOOK_NOTHING && why_unseen(judgement) == NULL)
-		find(judgement, VERDICT_SKIPPED, "only compared with the labelled columns of the same row");
+		find_fault(judgement, VERDICT_SKIPPED, "only compared with the labelled columns of the same row");
 }
 
 /* See coverage.h. */
@@ -166,7 +166,7 @@ pseudo_verdict(const PseudoCoverageTable *table, const PseudoCoverageColumn *col
 	else
 	{
 		if (column->differs)
-			find(&judgement, VERDICT_DRIFT, psprintf("trigger \"%s\" says otherwise than the label", column->differs));
+			find_fault(&judgement, VERDICT_DRIFT, psprintf("trigger \"%s\" says otherwise than the label", column->differs));
 		find_unseen(&judgement, VERDICT_OK);
 	}
 	*reasons = judgement.reasons.len > 0 ? judgement.reasons.data : NULL;
