@@ -34,12 +34,12 @@ make_python() {
 	chmod 755 "$python"
 }
 
-# pg_regress on a running cluster: the suite's name, and the file that this server cannot run.
+# pg_regress on a running cluster: the suite's name, and the files that this server cannot run.
 run_regress() {
-	local suite_log=$build/${1//[^A-Za-z0-9_]/-}.log status tests
+	local suite_log=$build/${1//[^A-Za-z0-9_]/-}.log status tests lacking
 	# shellcheck disable=SC2016
 	tests=$(pgxs_make -s --no-print-directory --eval 'print-tests: ; @echo $(REGRESS)' print-tests)
-	[ -z "${2:-}" ] || tests=" $tests " tests=${tests/ $2 / }
+	for lacking in ${2:-}; do tests=" $tests " tests=${tests/ $lacking / }; done
 	# shellcheck disable=SC2086
 	as_server env PGCLIENTENCODING= "$(dirname "$pgxs")/../test/regress/pg_regress" \
 		--bindir="$bindir" --inputdir="$work/tree/test" --outputdir="$work/tree" \

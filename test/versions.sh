@@ -2,8 +2,8 @@
 # Sections of test/run.sh: the other versions of PostgreSQL.  Sourced.
 #
 # Each comes from a Debian that has it, or from PyPI, as an archive that stays in build/ (remove it there
-# to have a newer one).  A run unpacks it, makes its programs find their loader and libraries in its
-# folder, and runs them on this system: so the tests see one more PostgreSQL.
+# to have a newer one).  A run unpacks it, and runs its programs on this system, with the loader and the
+# libraries in its folder: so the tests see one more PostgreSQL.
 
 declare -A suites=([15]=bookworm [17]=trixie [18]=forky [19]=experimental)
 architecture=				# Debian's name of another one than this system's, which it can run
@@ -70,10 +70,10 @@ fetch_version() {
 
 # Why a version cannot be had here; nothing where it can.
 missing_for() {
-	if ! have patchelf; then
-		echo "patchelf is missing"
-	elif [ "$1" -eq 16 ]; then
+	if [ "$1" -eq 16 ]; then
 		[ -x "$venv/bin/pip" ] || echo "pip is missing"
+	elif ! have patchelf; then
+		echo "patchelf is missing"
 	elif [ "$(id -u)" -ne 0 ]; then
 		echo "it needs root, for chroot"
 	elif ! have mmdebstrap; then
@@ -81,29 +81,35 @@ missing_for() {
 	fi
 }
 
-# Let a program find its libraries, and its loader where one is named.  Scripts stay as they are.
+# Let a program find its loader and its libraries.  Scripts stay as they are.
 patch_program() {
-	local program=$1 libraries=$2 loader=${3:-}
+	local program=$1 libraries=$2 loader=$3
 	[ "$(head -c 4 "$program" 2> /dev/null | tail -c 3)" = ELF ] || return 0
-	patchelf ${loader:+--set-interpreter "$loader"} --force-rpath --set-rpath "$libraries" "$program" >> "$log" 2>&1
+	patchelf --set-interpreter "$loader" --force-rpath --set-rpath "$libraries" "$program" >> "$log" 2>&1
+}
+
+# Unpack PyPI's to the places that it has in its wheel, where its programs find their libraries as they are.
+unpack_from_pypi() {
+	bindir=$folder/pgserver/pginstall/bin
+	mkdir -p "$bindir"
+	ln -s pgserver/pginstall/lib "$folder/pgserver.libs"
+	quietly tar -C "${bindir%/bin}" -xf "$(archive_of "$1")"
 }
 
 # Unpack a version into $folder, and let its programs find what they need there.  Its pg_config is kept as it is under
 # another name, for use in a chroot.  LLVM is left out.
 unpack_version() {
-	local version=$1 libraries=$folder/lib loader='' program
+	local version=$1 libraries loader program
 	mkdir "$folder"
+	if [ "$version" -eq 16 ]; then unpack_from_pypi "$version"; return; fi
 	quietly tar -C "$folder" --exclude='./usr/share/doc' --exclude='./usr/share/man' --exclude='./usr/share/locale' \
 		--exclude='./usr/share/i18n' --exclude='./var' --exclude='./dev' --exclude='*libLLVM*' --exclude='*/llvmjit*' \
 		-xf "$(archive_of "$version")" || return 1
-	bindir=$folder/bin
-	if [ "$version" -ne 16 ]; then
-		bindir=$folder/usr/lib/postgresql/$version/bin
-		for loader in "$folder"/{usr/,}lib/*-linux-gnu/ld-linux*.so.*; do [ ! -e "$loader" ] || break; done
-		libraries=${loader%/*}
-		libraries=$folder/usr/lib/${libraries##*/}:$libraries
-		cp "$bindir/pg_config" "$bindir/pg_config.chroot"
-	fi
+	bindir=$folder/usr/lib/postgresql/$version/bin
+	for loader in "$folder"/{usr/,}lib/*-linux-gnu/ld-linux*.so.*; do [ ! -e "$loader" ] || break; done
+	libraries=${loader%/*}
+	libraries=$folder/usr/lib/${libraries##*/}:$libraries
+	cp "$bindir/pg_config" "$bindir/pg_config.chroot"
 	for program in "$bindir"/* "$bindir"/../lib/pgxs/src/test/regress/pg_regress; do
 		[ "${program##*.}" = chroot ] || patch_program "$program" "$libraries" "$loader" || return 1
 	done
@@ -164,8 +170,8 @@ test_version() {
 	compile_by_clang "$version"
 	start_cluster
 	if [ "$version" -eq 16 ]; then
-		echo "PostgreSQL 16, trigger_values: left out, PyPI's server has neither contrib nor ICU"
-		lacks=trigger_values
+		lacks='trigger_values lookup'
+		echo "PostgreSQL 16, $lacks: left out, PyPI's server has neither contrib nor ICU"
 	fi
 	run_regress "PostgreSQL $version, pg_regress" "$lacks"
 	case " ${PG_TEST_EXTRA:-} " in
