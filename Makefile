@@ -97,6 +97,12 @@ OBJS = \
 	src/functions/create_view_columns.o \
 	src/functions/create_view_query.o \
 	src/functions/create_view_replace.o \
+	src/functions/dump.o \
+	src/functions/dump_check.o \
+	src/functions/dump_columns.o \
+	src/functions/dump_guard.o \
+	src/functions/dump_settings.o \
+	src/functions/dump_value.o \
 	src/functions/is_pseudonym.o \
 	src/functions/json.o \
 	src/functions/json_walk.o \
@@ -129,7 +135,7 @@ OBJS = \
 	src/functions/watch.o
 
 REGRESS = setup pseudo service arguments malformed document options rights rotation batches large \
-	labels coverage plans views attacks create_view create_view_attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values protect citus lookup bulk bulk_refused bulk_labels unique json_values objects teardown
+	labels coverage plans views attacks create_view create_view_attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values protect citus lookup bulk bulk_refused bulk_labels dump unique json_values objects teardown
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1
@@ -181,6 +187,16 @@ install-doc:
 	$(INSTALL_DATA) $(wildcard $(source)doc/*.md $(source)doc/*.svg) $(pages)/doc/
 uninstall-doc:
 	rm -rf $(pages)
+
+# The client program, beside pg_dump.
+install: install-program
+uninstall: uninstall-program
+.PHONY: install-program uninstall-program
+install-program:
+	$(MKDIR_P) '$(DESTDIR)$(bindir)'
+	$(INSTALL_SCRIPT) $(srcdir)/bin/pseudo_dump '$(DESTDIR)$(bindir)/'
+uninstall-program:
+	rm -f '$(DESTDIR)$(bindir)/pseudo_dump'
 
 # What PGXN and packagers take, from what is committed.
 DISTNAME = pseudo-$(EXTVERSION)

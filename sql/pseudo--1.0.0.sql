@@ -686,6 +686,20 @@ $$;
 COMMENT ON FUNCTION pseudo_node_differences()
 IS 'what differs from this node on other nodes of Citus: rights, keys, version; no row where all is alike';
 
+-- Dumps: what COPY of a table gives where pseudo.dump is on.
+
+CREATE FUNCTION pseudo_dump_value(value text, relation regclass, column_number integer) RETURNS text
+AS 'MODULE_PATHNAME', 'pseudo_dump_value'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 20;
+COMMENT ON FUNCTION pseudo_dump_value(text, regclass, integer)
+IS 'what a value of a labelled column is in a dump: its pseudonym, with the context and the keyring of the dump';
+
+CREATE FUNCTION pseudo_dump_length(value text, relation regclass, column_number integer) RETURNS integer
+AS 'MODULE_PATHNAME', 'pseudo_dump_length'
+LANGUAGE C STABLE PARALLEL UNSAFE COST 10;
+COMMENT ON FUNCTION pseudo_dump_length(text, regclass, integer)
+IS 'how many characters that has';
+
 -- Rights.  Default privileges may have given some to others, or taken some from PUBLIC: nothing of that stays.
 -- Nobody but the owner has what PostgreSQL itself calls, the type, the two functions that are the rights, and
 -- pseudo_stats_reset.
@@ -729,5 +743,6 @@ GRANT EXECUTE ON FUNCTION try_reidentify, pseudonymize_array, reidentify_array, 
 	pseudo_pseudonymize_array_stable, pseudo_pseudonymize_json_stable(jsonb, text[], text, text),
 	pseudo_pseudonymize_json_stable(json, text[], text, text), pseudo_repseudonymize_stable, pseudo_converted_value, pseudonymize_trigger,
 	pseudo_protect, pseudo_create_view, pseudo_create_key, pseudo_set_primary_key, pseudo_set_key_status, pseudo_refresh_keyring, pseudo_keyring_state,
-	pseudo_stats_rows, pseudo_limits_rows, pseudo_audit_records, pseudo_coverage TO PUBLIC;
+	pseudo_stats_rows, pseudo_limits_rows, pseudo_audit_records, pseudo_coverage, pseudo_dump_value,
+	pseudo_dump_length TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE pseudonymize_table, repseudonymize_table TO PUBLIC;

@@ -54,6 +54,15 @@ extern int no_such_variable
 #define pseudo_namespace_aclcheck(oid, role, mode)	pg_namespace_aclcheck(oid, role, mode)
 #endif
 
+/* 16: what is checked of tables is apart from them. */
+#if PG_VERSION_NUM >= 160000
+#define PSEUDO_CHECK_PERMS_PARAMETERS	List *tables, List *permissions, bool report
+#define PSEUDO_CHECK_PERMS_ARGUMENTS	tables, permissions, report
+#else
+#define PSEUDO_CHECK_PERMS_PARAMETERS	List *tables, bool report
+#define PSEUDO_CHECK_PERMS_ARGUMENTS	tables, report
+#endif
+
 /* 16: input functions may report errors softly; ours throw. */
 #if PG_VERSION_NUM >= 160000
 #define pseudo_qualified_name(string)	stringToQualifiedNameList(string, NULL)

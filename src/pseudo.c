@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "functions/admin_record.h"
+#include "functions/dump.h"
 #include "functions/label.h"
 #include "functions/lookup.h"
 #include "functions/record.h"
@@ -76,6 +77,7 @@ begin_server(void)
 void
 _PG_init(void)
 {
+	pseudo_dump_init();			/* its hook of the planner is the last one */
 	pseudo_lookup_init();
 	pseudo_cache_init();
 	pseudo_upsert_init();

@@ -40,6 +40,7 @@ test_vpath() {
 	check_exports "$out"
 	check_build "install below DESTDIR" make -C "$out" -f "$work/tree/Makefile" "${make_options[@]}" DESTDIR="$dest" install
 	for file in "$("$PG_CONFIG" --pkglibdir)"/pseudo{,_aws}.so "$("$PG_CONFIG" --sharedir)"/extension/pseudo{.control,--"$version".sql} \
+		"$("$PG_CONFIG" --bindir)"/pseudo_dump \
 		"$("$PG_CONFIG" --docdir)"/extension/pseudo/{README.md,doc/security.md,doc/flow.svg}; do
 		[ -s "$dest$file" ] || { echo "not installed: $file"; bad=1; }
 	done
@@ -113,7 +114,7 @@ test_dist() {
 	quietly env GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0="$root" \
 		make -s -C "$root" PG_CONFIG="$PG_CONFIG" dist || bad=1
 	/usr/bin/python3 -m zipfile -l "$archive" > "$work/names" || bad=1
-	for name in META.json Makefile pseudo.control README.md "sql/pseudo--$version.sql" src/compat.h test/expected/pseudo.out; do
+	for name in META.json Makefile pseudo.control README.md bin/pseudo_dump "sql/pseudo--$version.sql" src/compat.h test/expected/pseudo.out; do
 		grep -q "^pseudo-$version/$name " "$work/names" || { echo "not in the archive: $name"; bad=1; }
 	done
 	count "make dist" $((1 - bad)) $bad "$log"

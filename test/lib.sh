@@ -162,6 +162,7 @@ is_installed() {
 	for file in "$root"/pseudo.control "$root"/sql/pseudo--*.sql; do
 		cmp -s "$file" "$share/${file##*/}" || return 1
 	done
+	cmp -s "$root/bin/pseudo_dump" "$("$PG_CONFIG" --bindir)/pseudo_dump"
 }
 
 # Before PostgreSQL 18 an extension can only be loaded from PostgreSQL's own folders.

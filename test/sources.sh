@@ -86,8 +86,8 @@ section_fuzz() {
 # Code and tests must stand on their own: nothing of the folder beside the repository.
 check_standalone() {
 	local bad=0
-	if grep -rnE --exclude-dir=build '\.\./+share[d]|/wor[k]/' "$root/src" "$root/sql" "$root/test" "$root/deploy" "$root/Makefile" \
-		--include='*.[ch]' --include='*.sql' --include='*.out' --include='*.sh' --include='*.p[lmy]' --include='*.yaml' --include=Makefile; then
+	if grep -rnE --exclude-dir=build '\.\./+share[d]|/wor[k]/' "$root/src" "$root/sql" "$root/bin" "$root/test" "$root/deploy" "$root/Makefile" \
+		--include=pseudo_dump --include='*.[ch]' --include='*.sql' --include='*.out' --include='*.sh' --include='*.p[lmy]' --include='*.yaml' --include=Makefile; then
 		bad=1
 	fi
 	count "stands on its own" $((1 - bad)) $bad
@@ -141,6 +141,8 @@ check_version() {
 		assert version in open(provided["file"]).readline(), "the script's first line has another version"
 		newest = re.search(r"^## (.*)$", open("CHANGELOG.md").read(), re.M).group(1)
 		assert newest.split()[0] == version, "the newest chapter of CHANGELOG.md is " + newest
+		program = re.search(r"^version=(.*)$", open("bin/pseudo_dump").read(), re.M).group(1)
+		assert program == version, "bin/pseudo_dump says version " + program
 		assert ("unreleased" in newest) == (meta["release_status"] != "stable"), "release_status is " + meta["release_status"]
 	END
 	# shellcheck disable=SC2016
@@ -157,10 +159,10 @@ lint() {
 	count "$1" $((1 - bad)) $bad "$build/$1.log"
 }
 
-# The scripts that people run, the template of deploy/, and the Dockerfiles.
+# The scripts that people run, pseudo_dump among them, the template of deploy/, and the Dockerfiles.
 section_scripts() {
 	local bad=0 script suite_log=$build/scripts.log scripts programs=()
-	scripts=("$root"/deploy/*.sh "$root"/test/*.sh "$root"/test/bench/*.sh "$root/.ci/run")
+	scripts=("$root"/bin/pseudo_dump "$root"/deploy/*.sh "$root"/test/*.sh "$root"/test/bench/*.sh "$root/.ci/run")
 	check_standalone
 	check_version
 	check_failures

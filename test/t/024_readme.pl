@@ -40,7 +40,7 @@ sub run_block
 my $root = "$FindBin::RealBin/../..";
 my @pages = ('README.md',
 	map { "doc/$_.md" }
-	  qw(functions performance views tables coverage keyrings audit aws rotation rest-service security errors format scale design));
+	  qw(functions performance views tables dump coverage keyrings audit aws rotation rest-service security errors format scale design));
 is_deeply(
 	[ sort @pages ],
 	[ sort 'README.md', map { s{^\Q$root\E/}{}r } glob("$root/doc/*.md") ],
