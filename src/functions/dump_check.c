@@ -165,7 +165,7 @@ try_query(const Check *check, const char *query)
 
 /* The name of a column, by attno. */
 static const char *
-column_name(const Check *check, AttrNumber attno)
+name_of_column(const Check *check, AttrNumber attno)
 {
 	return NameStr(TupleDescAttr(check->desc, attno - 1)->attname);
 }
@@ -326,7 +326,7 @@ check_expressions(const Check *check)
 
 		if (expression && (attno = changed_column(check, expression)) != 0)
 			say_may_stop(psprintf("constraint \"%s\" of relation %s may refuse what becomes of column \"%s\"",
-								  each->ccname, relation, column_name(check, attno)),
+								  each->ccname, relation, name_of_column(check, attno)),
 						 NOT_VALID_HINT);
 	}
 	for (int i = 0; i < check->desc->natts; i++)
@@ -337,7 +337,7 @@ check_expressions(const Check *check)
 			continue;
 		if ((attno = changed_column(check, build_column_default(check->rel, i + 1))) != 0)
 			say_may_stop(psprintf("column \"%s\" of relation %s is generated from what becomes of column \"%s\"",
-								  NameStr(att->attname), relation, column_name(check, attno)),
+								  NameStr(att->attname), relation, name_of_column(check, attno)),
 						 "Its expression has to take a pseudonym, or NULL where that is hidden. If it does not, a restore fails.");
 	}
 }
@@ -359,7 +359,7 @@ check_key(const Check *check, Relation index, AttrNumber attno)
 								psprintf(column->as == PSEUDO_DUMP_NULL ?
 										 "column \"%s\" of relation %s is to be hidden, and index \"%s\" allows one NULL only" :
 										 "column \"%s\" of relation %s is to get random pseudonyms, and index \"%s\" keeps its values unique",
-										 column_name(check, attno), pseudo_relation_name(RelationGetRelid(check->rel)),
+										 name_of_column(check, attno), pseudo_relation_name(RelationGetRelid(check->rel)),
 										 RelationGetRelationName(index)),
 								pstrdup("Label the column \"deterministic\", or drop the index.")));
 }
@@ -386,7 +386,7 @@ check_index(const Check *check, Relation index)
 													  index_tree(index, Anum_pg_index_indpred)));
 	if (attno != 0)
 		say_may_stop(psprintf("index \"%s\" keeps something apart that comes from column \"%s\" of relation %s",
-							  RelationGetRelationName(index), column_name(check, attno),
+							  RelationGetRelationName(index), name_of_column(check, attno),
 							  pseudo_relation_name(RelationGetRelid(check->rel))),
 					 "If a restore fails there, leave the index out of it, with pg_restore --use-list.");
 }
@@ -467,7 +467,7 @@ check_foreign_key(const Check *check, const ForeignKeyCacheInfo *key)
 	if (i >= 0)
 		say_stops(pseudo_dump_fault(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 									psprintf("foreign key \"%s\" would not hold: column \"%s\" of relation %s and column \"%s\" of relation %s become different things",
-											 NameStr(form->conname), column_name(check, key->conkey[i]),
+											 NameStr(form->conname), name_of_column(check, key->conkey[i]),
 											 pseudo_relation_name(RelationGetRelid(check->rel)),
 											 NameStr(TupleDescAttr(RelationGetDescr(other), key->confkey[i] - 1)->attname),
 											 pseudo_relation_name(key->confrelid)),

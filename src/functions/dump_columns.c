@@ -215,7 +215,7 @@ unlabelled_fault(Relation rel, Form_pg_attribute att)
 
 /* What cannot be with a column, or NULL. */
 static PseudoDumpFault *
-find_fault(const PseudoDumpColumn *column, Relation rel, Form_pg_attribute att)
+fault_of_column(const PseudoDumpColumn *column, Relation rel, Form_pg_attribute att)
 {
 	PseudoDumpFault *fault = NULL;
 
@@ -331,7 +331,7 @@ pseudo_dump_columns(Relation rel, List **faults)
 		if (att->attisdropped || att->attgenerated)
 			continue;
 		set_column(&columns[i], rel, att, labels, faults);
-		fault = find_fault(&columns[i], rel, att);
+		fault = fault_of_column(&columns[i], rel, att);
 		columns[i].is_faulty = fault != NULL;
 		if (fault)
 			*faults = lappend(*faults, fault);

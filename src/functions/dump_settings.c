@@ -36,7 +36,7 @@ static bool is_fixed = false;
 
 /* Returns true if a setting may change now. */
 static bool
-may_change(GucSource source)
+setting_may_change(GucSource source)
 {
 	if (!is_fixed || source < PGC_S_INTERACTIVE)
 		return true;
@@ -52,26 +52,26 @@ check_mode(int *newval, void **extra pg_attribute_unused(), GucSource source)
 {
 	if (source == PGC_S_CLIENT)
 		is_fixed = *newval != PSEUDO_DUMP_OFF;
-	return *newval == pseudo_dump_mode || may_change(source);
+	return *newval == pseudo_dump_mode || setting_may_change(source);
 }
 
 /* Check hooks of the others. */
 static bool
 check_unlabelled(int *newval, void **extra pg_attribute_unused(), GucSource source)
 {
-	return *newval == pseudo_dump_unlabelled || may_change(source);
+	return *newval == pseudo_dump_unlabelled || setting_may_change(source);
 }
 
 static bool
 check_large_objects(bool *newval, void **extra pg_attribute_unused(), GucSource source)
 {
-	return *newval == pseudo_dump_large_objects || may_change(source);
+	return *newval == pseudo_dump_large_objects || setting_may_change(source);
 }
 
 static bool
 check_text(char **newval pg_attribute_unused(), void **extra pg_attribute_unused(), GucSource source)
 {
-	return may_change(source);
+	return setting_may_change(source);
 }
 
 /* See dump_settings.h. */
