@@ -136,7 +136,7 @@ SELECT pseudo.pseudo_create_view('t.faked'::regclass, 'masked.faked'::pg_catalog
 SELECT pseudo.pseudo_create_view('t.faked'::regclass, 'masked.faked'::pg_catalog.text, 'regress_pseudo_officer'::pg_catalog.text, reidentify => '{phone IS last=4}'::pg_catalog.text[]);
 COMMENT ON VIEW masked.faked IS 'comment';
 RESET search_path;
-SELECT pg_get_viewdef('masked.faked');
+SELECT replace(pg_get_viewdef('masked.faked'), 'faked.', '');
 SELECT id, pseudo.reidentify(email), phone FROM masked.faked;
 RESET ROLE;
 SECURITY LABEL FOR pseudo ON COLUMN t.faked.name IS 'hide';
