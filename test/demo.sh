@@ -127,6 +127,7 @@ live_table
 rotation
 event_log
 declared_once
+staging_copy
 rest_service
 how_fast
 

@@ -83,3 +83,42 @@ declared_once() {
 	check "coverage is complete" \
 		"$(ask_shop "SELECT count(*) FROM pseudo.pseudo_coverage('public') WHERE verdict <> 'ok'")" 0
 }
+
+staging_copy() {
+	local dump=$work/staging.sql status=0
+	chapter "A copy for staging"
+	say <<-'END'
+	A dump for the testers, in which every labelled column is as its label says, under a keyring of staging's own: whoever gets
+	hold of the copy cannot join it with production. Large objects may hold anything, so pseudo_dump wants to be told.
+	END
+	echo
+	echo '    $ pseudo_dump --keyring=staging --context=staging shop'
+	"$bindir/pseudo_dump" -h "$sockets" -U postgres --keyring=staging --context=staging shop > "$dump" 2> "$build/dump.txt" || status=$?
+	indent < "$build/dump.txt"
+	check "it stops, with nothing written" "$status $(wc -c < "$dump")" "1 0"
+	echo
+	echo '    $ pseudo_dump --keyring=staging --context=staging --large-objects=leave-out shop > staging.sql'
+	"$bindir/pseudo_dump" -h "$sockets" -U postgres --keyring=staging --context=staging --large-objects=leave-out shop > "$dump" 2> "$build/dump.txt"
+	indent < "$build/dump.txt"
+	check "none of the 100,000 addresses, names and phone numbers is in the dump" \
+		"$(grep -cE 'c[0-9]+@example|Customer [0-9]|\+49 30' "$dump")" 0
+	echo
+	echo '    $ createdb staging && psql -d staging -f staging.sql'
+	run_psql -c 'CREATE DATABASE staging'
+	run_psql -d staging -f "$dump" > "$build/restore.txt" 2>&1 || { cat "$build/restore.txt"; exit 1; }
+	check "it is restored without an error" "$(grep -c ERROR "$build/restore.txt")" 0
+	echo
+	show -d staging <<-'END'
+	SELECT id, left(name, 20) || '...' AS name, left(email, 20) || '...' AS email, note
+	    FROM customers ORDER BY id LIMIT 2;
+	SELECT count(*) AS orders, count(DISTINCT email) AS customers, sum(price) AS paid
+	    FROM customers JOIN orders USING (email);
+	END
+	check "the join gives what it gives in the shop" \
+		"$(ask_shop "SELECT count(*), count(DISTINCT c.id), sum(price) FROM customers c JOIN orders USING (email)" staging)" \
+		"$(ask_shop "SELECT count(*), count(DISTINCT c.id), sum(price) FROM customers c JOIN orders USING (email)")"
+	check "the addresses are pseudonyms of staging's keyring" \
+		"$(ask_shop "SELECT count(*) FROM customers WHERE pseudo.is_pseudonym(email, 'staging', 'staging')" staging)" 100000
+	check "... of which none is one of the shop's" \
+		"$(ask_shop "SELECT count(*) FROM customers WHERE pseudo.is_pseudonym(email, 'shop')" staging)" 0
+}
