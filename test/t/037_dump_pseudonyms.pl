@@ -235,7 +235,7 @@ $source->safe_psql('shop', q{
 	SECURITY LABEL FOR pseudo ON COLUMN shop.more.gone IS 'hide';
 	SECURITY LABEL FOR pseudo ON COLUMN shop.more.address IS 'deterministic';
 	SELECT lo_from_bytea(0, 'joe1@example1.com')} =~ s/CREATE TABLE/SELECT count(*) FROM pseudo.pseudo_keyrings; CREATE TABLE/r);
-my @wrong = (qr/^pseudo_dump: the database has 1 large objects, which have no labels/m, qr/column "free" of relation shop\.more has no label, and its type text may hold personal data\nDETAIL:  This stops a dump\.\nHINT:  Label it: SECURITY LABEL/,
+my @wrong = (qr/^pseudo_dump: the database has large objects \(1\), which have no labels/m, qr/column "free" of relation shop\.more has no label, and its type text may hold personal data\nDETAIL:  This stops a dump\.\nHINT:  Label it: SECURITY LABEL/,
 	qr/column "doc" of relation shop\.more has no label/, qr/column "short" of relation shop\.more is too narrow for its pseudonyms: it takes 20 characters, and they have up to 52\n.*\nHINT:  Use ALTER TABLE shop\.more ALTER COLUMN short TYPE text/,
 	qr/column "gone" of relation shop\.more is to be hidden, and must not be null\n.*\nHINT:  Give it another label, or use ALTER TABLE shop\.more ALTER COLUMN gone DROP NOT NULL/,
 	qr/foreign key "more_address_fkey" would not hold: column "address" of relation shop\.more and column "email" of relation shop\.people become different things/);
