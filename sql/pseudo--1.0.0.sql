@@ -522,6 +522,10 @@ IS 'moves the pseudonyms in columns of a table, those that its labels name by de
 
 -- More than one node: Citus creates the extension and the keyrings on all of them, and knows nothing of the rights on
 -- what an extension has made.
+--
+-- What follows runs as the extension's owner, for whoever grants something.  The owner of the schema may be somebody else,
+-- rename it, make another one of its name, and functions beside ours.  So the schema is looked up each time, and calls give
+-- arguments of exactly the types that are declared.
 
 CREATE FUNCTION pseudo_grants(
 	OUT kind text,
@@ -532,6 +536,7 @@ CREATE FUNCTION pseudo_grants(
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off
 AS $$
 WITH member AS (
 	SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON d.refclassid = e.tableoid AND d.refobjid = e.oid
@@ -563,25 +568,30 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	grants CONSTANT text := format('SELECT * FROM %s.pseudo_grants()',
+		(SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pseudo'));
 	command text;
+	too_many boolean;
 BEGIN
-	FOR command IN
-		WITH old AS (SELECT * FROM @extschema@.pseudo_grants()),
-		new AS (SELECT * FROM jsonb_to_recordset(wanted)
+	FOR command IN EXECUTE format($query$
+		WITH old AS (%s),
+		new AS (SELECT * FROM jsonb_to_recordset($1)
 			AS w (kind text, object text, grantee text, privilege text, grantable boolean))
 		SELECT c FROM (
-			SELECT 1, format('REVOKE %s ON %s %s FROM %s CASCADE', privilege, kind, object, grantee)
+			SELECT 1, format('REVOKE %%s ON %%s %%s FROM %%s CASCADE', privilege, kind, object, grantee)
 				FROM (TABLE old EXCEPT TABLE new) r
-			UNION ALL SELECT 2, format('GRANT %s ON %s %s TO %s', privilege, kind, object, grantee)
+			UNION ALL SELECT 2, format('GRANT %%s ON %%s %%s TO %%s', privilege, kind, object, grantee)
 					|| CASE WHEN grantable THEN ' WITH GRANT OPTION' ELSE '' END
 				FROM (TABLE new EXCEPT TABLE old) g) AS commands (no, c)
-		ORDER BY no, c
+		ORDER BY no, c $query$, grants) USING wanted
 	LOOP
 		EXECUTE command;
 	END LOOP;
 	-- What a role has from another one than the owner is not revoked so.
-	IF EXISTS ((SELECT * FROM @extschema@.pseudo_grants()) EXCEPT SELECT * FROM jsonb_to_recordset(wanted)
-			AS w (kind text, object text, grantee text, privilege text, grantable boolean)) THEN
+	EXECUTE format($query$ SELECT EXISTS (%s EXCEPT SELECT * FROM jsonb_to_recordset($1)
+		AS w (kind text, object text, grantee text, privilege text, grantable boolean)) $query$, grants)
+		INTO too_many USING wanted;
+	IF too_many THEN
 		RAISE EXCEPTION 'could not revoke all rights that the coordinator does not grant'
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = 'Revoke on this node what others than the owner have granted.';
@@ -601,9 +611,24 @@ CREATE FUNCTION pseudo_sync_grants() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	home CONSTANT text := (SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pseudo');
+	grants jsonb;
 BEGIN
-	PERFORM @extschema@.pseudo_run_on_other_nodes(format('SELECT %s.pseudo_take_grants(%L)', '@extschema@',
-		(SELECT coalesce(jsonb_agg(g), '[]') FROM @extschema@.pseudo_grants() g)));
+	-- Two at a time would each undo on other nodes what the other one does and has not committed here.
+	EXECUTE format('LOCK TABLE %s.pseudo_progress IN SHARE UPDATE EXCLUSIVE MODE', home);
+	EXECUTE format('SELECT coalesce(jsonb_agg(g), %L) FROM %s.pseudo_grants() g', '[]', home) INTO grants;
+	-- The same for what has been revoked since the snapshot.
+	IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+		RAISE EXCEPTION 'rights on other nodes cannot be changed at the isolation level %',
+				upper(current_setting('transaction_isolation'))
+			USING ERRCODE = 'feature_not_supported', HINT = 'Use a transaction that is READ COMMITTED.';
+	END IF;
+	EXECUTE format('SELECT %s.pseudo_run_on_other_nodes($1)', home) USING format('DO %L', format($block$
+		BEGIN
+			EXECUTE pg_catalog.format('SELECT %%s.pseudo_take_grants($1)', (SELECT extnamespace::pg_catalog.regnamespace
+				FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'pseudo')) USING %L::pg_catalog.jsonb;
+		END $block$, grants));
 END
 $$;
 COMMENT ON FUNCTION pseudo_sync_grants()
@@ -633,7 +658,8 @@ BEGIN
 				ON d.classid = o.tableoid AND d.objid = o.oid
 		WHERE e.extname = 'pseudo' AND d.deptype = 'e' AND age(o.xmin) <= age(pg_current_xact_id()::xid))
 	THEN
-		PERFORM @extschema@.pseudo_sync_grants();
+		EXECUTE format('SELECT %s.pseudo_sync_grants()',
+			(SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pseudo'));
 	END IF;
 END
 $$;

@@ -77,7 +77,9 @@ SET allow_system_table_mods = on;
 DROP TABLE pg_catalog.pg_dist_partition, pg_catalog.pg_dist_shard;
 RESET allow_system_table_mods;
 -- Rights on other nodes: here there is none; and what another node does.
+BEGIN ISOLATION LEVEL READ COMMITTED;
 SELECT t.err('SELECT pseudo_sync_grants()');
+COMMIT;
 SELECT * FROM pseudo_node_differences();
 CREATE ROLE citus_a;
 CREATE ROLE "citus b";
@@ -106,5 +108,37 @@ RESET ROLE;
 SELECT t.err(format('SELECT pseudo_take_grants(%L)', :'after'));
 SELECT pseudo_take_grants(:'before');
 SELECT t.grants_differ(jsonb_agg(g), :'before'), t.grants_differ(:'before', jsonb_agg(g)) FROM pseudo_grants() g;
+-- The event trigger works as the owner of the extension, and nothing runs there that is of the owner of the schema.
+BEGIN ISOLATION LEVEL READ COMMITTED;
+CREATE FUNCTION pg_catalog.citus_is_coordinator() RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE OR REPLACE FUNCTION pseudo_run_on_other_nodes(command text) RETURNS void LANGUAGE plpgsql STRICT AS
+$$ BEGIN EXECUTE command; RAISE WARNING 'as a node'; END $$;
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO citus_a', current_database()); END $$;
+ALTER SCHEMA pseudo OWNER TO citus_a;
+CREATE FUNCTION t.steal() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'runs as %', current_user; END $$;
+GRANT EXECUTE ON FUNCTION t.steal() TO PUBLIC;
+SET ROLE citus_a;
+CREATE FUNCTION pseudo.pseudo_take_grants(text) RETURNS void LANGUAGE sql AS 'SELECT t.steal()';
+CREATE FUNCTION pseudo.pseudo_run_on_other_nodes(VARIADIC text[]) RETURNS void LANGUAGE sql AS 'SELECT t.steal()';
+ALTER SCHEMA pseudo RENAME TO was_pseudo;
+CREATE SCHEMA pseudo;
+CREATE FUNCTION pseudo.pseudo_sync_grants() RETURNS void LANGUAGE sql AS 'SELECT t.steal()';
+CREATE FUNCTION pseudo.pseudo_run_on_other_nodes(text) RETURNS void LANGUAGE sql AS 'SELECT t.steal()';
+CREATE FUNCTION pseudo.pseudo_take_grants(jsonb) RETURNS void LANGUAGE sql AS 'SELECT t.steal()';
+CREATE FUNCTION pseudo.pseudo_grants() RETURNS TABLE (n text) LANGUAGE sql AS 'SELECT t.steal()::text';
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION was_pseudo.reidentify TO citus_a;
+-- One at a time.
+SELECT mode FROM pg_locks WHERE relation = 'was_pseudo.pseudo_progress'::regclass AND pid = pg_backend_pid() AND mode LIKE '%Exclusive%';
+-- What identifiers look like here does not matter there.
+SET LOCAL quote_all_identifiers = on;
+SELECT object, grantee FROM was_pseudo.pseudo_grants() WHERE object LIKE '%.reidentify(%' ORDER BY grantee COLLATE "C";
+RESET quote_all_identifiers;
+ROLLBACK;
+-- A snapshot that is older than what others have revoked would bring it back on other nodes.
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+CREATE FUNCTION pg_catalog.citus_is_coordinator() RETURNS boolean LANGUAGE sql AS 'SELECT true';
+SELECT t.err('GRANT EXECUTE ON FUNCTION reidentify TO citus_a');
+ROLLBACK;
 DROP OWNED BY citus_a, "citus b";
 DROP ROLE citus_a, "citus b";
