@@ -197,7 +197,7 @@ SET client_min_messages = warning;
 ALTER TABLE people ADD UNIQUE (email);
 CREATE TABLE mails (id int, email text REFERENCES people (email));
 ANALYZE people;
-SELECT t.coverage('people', c) FROM unnest('{id,name,email,phone,note,domain}'::text[]) c;
+SELECT t.coverage('people', c) FROM unnest('{id,name,email,phone,note}'::text[]) c;
 -- A materialized view has no trigger; it may have labels.
 SELECT t.coverage('people_mat');
 SELECT t.say('people_mat', 'e', 'deterministic, context=crm');
@@ -206,6 +206,7 @@ REFRESH MATERIALIZED VIEW people_mat WITH NO DATA;
 SELECT t.coverage('people_mat');
 DROP MATERIALIZED VIEW people_mat CASCADE;
 DROP PUBLICATION regress_pseudo_some, regress_pseudo_shop;
+SELECT t.coverage('people', 'domain');	-- since PostgreSQL 18, such a column is published only where the publication says so
 DROP TABLE mails, log CASCADE;
 
 --
