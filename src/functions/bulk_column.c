@@ -7,6 +7,7 @@
 #include "miscadmin.h"
 #include "nodes/value.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "bulk.h"
@@ -49,6 +50,25 @@ pseudo_bulk_add_column(Bulk *bulk, char *name, const PseudoLabel *label)
 	bulk->columns = lappend(bulk->columns, column);
 }
 
+/*
+ * Refuse a target that is not this column's alone.  SECURITY LABEL has seen to that, but columns may have been renamed since: one
+ * that got its own pseudonyms would be converted again and again.
+ */
+static void
+check_target_of(Relation rel, const char *name, const PseudoLabel *label, const PseudoLabel *labels)
+{
+	AttrNumber	attno = label->into ? get_attnum(RelationGetRelid(rel), label->into) : 0;
+
+	if (attno > 0 &&
+		(labels[attno - 1].mode != PSEUDO_MODE_TARGET || strcmp(labels[attno - 1].source, name) != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("column \"%s\" of relation \"%s\" cannot get the pseudonyms of column \"%s\"",
+						label->into, RelationGetRelationName(rel), name),
+				 errdetail("It has a label of its own, or gets those of another column."),
+				 errhint("Has a column been renamed? Label column \"%s\" again.", name)));
+}
+
 /* See bulk.h. */
 void
 pseudo_bulk_add_labelled(Bulk *bulk, Relation rel)
@@ -59,8 +79,12 @@ pseudo_bulk_add_labelled(Bulk *bulk, Relation rel)
 
 	for (int i = 0; i < desc->natts; i++)
 	{
-		if (pseudo_label_pseudonymizes(&labels[i]))
-			pseudo_bulk_add_column(bulk, pstrdup(NameStr(TupleDescAttr(desc, i)->attname)), &labels[i]);
+		char	   *name = pstrdup(NameStr(TupleDescAttr(desc, i)->attname));
+
+		if (!pseudo_label_pseudonymizes(&labels[i]))
+			continue;
+		check_target_of(rel, name, &labels[i], labels);
+		pseudo_bulk_add_column(bulk, name, &labels[i]);
 	}
 	MemoryContextSwitchTo(caller);
 	if (bulk->columns == NIL)

@@ -489,6 +489,25 @@ add_leaf(Bulk *bulk, Oid relid)
 	bulk->leaves = lappend(bulk->leaves, leaf);
 }
 
+/*
+ * Refuse keyrings that the table's owner may not use: the labels are the owner's, and the caller, who may use them, would make
+ * pseudonyms of whatever the owner has put there.
+ */
+static void
+check_owner_rights(const Bulk *bulk, Relation root)
+{
+	ListCell   *cell;
+
+	foreach(cell, bulk->calls)
+	{
+		BulkCall   *call = lfirst(cell);
+		PseudoCall *owners = MemoryContextAllocZero(bulk->mcxt, sizeof(PseudoCall));
+
+		pseudo_call_prepare_role(owners, root->rd_rel->relowner, bulk->called, PSEUDO_RIGHT_PSEUDONYMIZE,
+								 call->context, call->keyring, bulk->mcxt);
+	}
+}
+
 /* See bulk.h. */
 void
 pseudo_bulk_check(Bulk *bulk)
@@ -500,6 +519,7 @@ pseudo_bulk_check(Bulk *bulk)
 	if (bulk->is_labelled)
 	{
 		pseudo_bulk_add_labelled(bulk, root);
+		check_owner_rights(bulk, root);
 		pseudo_bulk_prepare_calls(bulk);
 	}
 	check_kind(bulk, root);

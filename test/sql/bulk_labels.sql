@@ -334,7 +334,42 @@ SELECT l.label('l.members', 'e', 'deterministic, context=shop, into=e_p');
 CALL pseudonymize_table('l.members');
 SELECT count(*) FROM l.members m JOIN l.orders o ON o.member = m.e_p WHERE m.e_p = pseudonymize(m.e, true, 'shop') AND o.id = m.id;
 
+-- The labels are the owner's: a keyring that they may not use is not used for them by a caller who may.
+CREATE ROLE pseudo_labeller;
+CREATE TABLE l.guesses (v text, p text);
+ALTER TABLE l.guesses OWNER TO pseudo_labeller;
+INSERT INTO l.guesses VALUES ('a1');
+SELECT l.label('l.guesses', 'v', 'deterministic, context=one, keyring=club, into=p');
+\set VERBOSITY default
+CALL pseudonymize_table('l.guesses');
+\echo :LAST_ERROR_SQLSTATE
+CALL repseudonymize_table('l.guesses', dry_run => true);
+GRANT EXECUTE ON FUNCTION pseudonymize(text, boolean, text, text) TO pseudo_labeller;
+CALL pseudonymize_table('l.guesses');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM l.guesses;
+GRANT USAGE ON FOREIGN SERVER club TO pseudo_labeller;
+CALL pseudonymize_table('l.guesses');
+SELECT p = pseudonymize(v, true, 'one', 'club') FROM l.guesses;
+
+-- After columns were renamed, a label may name its own column, which would be converted again and again, or one with a label.
+CREATE TABLE l.renamed (a text, b text, c text, d text);
+INSERT INTO l.renamed VALUES ('a', 'b', 'c', 'd');
+SELECT l.label('l.renamed', 'a', 'random, into=b');
+ALTER TABLE l.renamed RENAME b TO x;
+ALTER TABLE l.renamed RENAME a TO b;
+CALL pseudonymize_table('l.renamed');
+\echo :LAST_ERROR_SQLSTATE
+CALL repseudonymize_table('l.renamed');
+ALTER TABLE l.renamed RENAME b TO a;
+SELECT l.label('l.renamed', 'c', 'random');
+ALTER TABLE l.renamed RENAME c TO b;
+CALL pseudonymize_table('l.renamed');
+SELECT * FROM l.renamed;
+
 DROP SCHEMA l CASCADE;
+DROP OWNED BY pseudo_labeller;
+DROP ROLE pseudo_labeller;
 DELETE FROM pseudo_progress;
 DROP SERVER shop, club;
 SELECT t.run(format('cd %s && ls pseudo_test_* | grep -v "^pseudo_test_pseudo.json$" | xargs rm -f', current_setting('data_directory')));
