@@ -169,6 +169,54 @@ SELECT pseudo.pseudo_create_view('t.domains', 'masked.domains', 'regress_pseudo_
 SELECT kept, hidden, hidden_int, many, pseudo.reidentify(email), pseudo.reidentify(stored) FROM masked.domains;
 RESET ROLE;
 
+-- The order of the plaintext, which an index gives away, on its own or behind a column that is shown; and what hides it.
+CREATE TABLE t.born (id int PRIMARY KEY, region int, birthday text);
+INSERT INTO t.born SELECT n, n % 50, (date '1940-01-01' + (n * 7919 % 25000))::text FROM generate_series(1, 5000) n;
+CREATE UNIQUE INDEX ON t.born (birthday) INCLUDE (id);
+CREATE INDEX born_region ON t.born (region, birthday);
+CLUSTER t.born USING born_region;
+VACUUM ANALYZE t.born;
+SELECT t.set_labels('t.born', 'keep');
+SECURITY LABEL FOR pseudo ON COLUMN t.born.birthday IS 'deterministic';
+GRANT SELECT ON t.born TO regress_pseudo_officer;
+SET ROLE regress_pseudo_officer;
+SELECT pseudo.pseudo_create_view('t.born', 'masked.born', 'regress_pseudo_officer') IS NOT NULL, pseudo.pseudo_create_view('t.born', 'masked.born_hidden', 'regress_pseudo_officer', hide_order => true) IS NOT NULL;
+GRANT SELECT ON masked.born, masked.born_hidden TO regress_pseudo_analyst;
+GRANT USAGE ON SCHEMA masked TO regress_pseudo_analyst;
+RESET ROLE;
+-- how many ids does a statement of the analyst's rank as the plaintext does?
+CREATE FUNCTION t.rightly_ranked(statement text) RETURNS bigint LANGUAGE plpgsql AS
+$$
+DECLARE
+  ids int[];
+BEGIN
+  SET LOCAL ROLE regress_pseudo_analyst;
+  EXECUTE format('SELECT array_agg(id) FROM (%s) AS s', statement) INTO ids;
+  RESET ROLE;
+  RETURN (SELECT count(*) FROM unnest(ids) WITH ORDINALITY AS r (id, rank) JOIN
+    (SELECT b.id, row_number() OVER (ORDER BY birthday) AS rank FROM t.born b WHERE b.id = ANY (ids)) AS t USING (id) WHERE r.rank = t.rank);
+END
+$$;
+SET max_parallel_workers_per_gather = 0;
+SET enable_bitmapscan = off;
+SELECT t.rightly_ranked('SELECT id, birthday FROM masked.born WHERE region = 7') AS shown, t.rightly_ranked('SELECT id, birthday FROM masked.born_hidden WHERE region = 7') < 20 AS hidden;
+SET enable_seqscan = off;
+SELECT t.rightly_ranked('SELECT id FROM masked.born_hidden OFFSET 0') < 50 AS hidden;
+SET enable_sort = off;
+SET enable_hashagg = off;
+SET enable_hashjoin = off;
+SET enable_nestloop = off;
+SELECT t.rightly_ranked(s) < 50 AS hidden FROM unnest(ARRAY['SELECT id FROM masked.born_hidden', 'SELECT max(id) AS id FROM masked.born_hidden GROUP BY birthday',
+  'SELECT a.id FROM masked.born_hidden a JOIN masked.born_hidden b USING (birthday)', 'SELECT DISTINCT ON (birthday) id FROM masked.born_hidden']) s;
+RESET enable_sort;
+RESET enable_hashagg;
+RESET enable_hashjoin;
+RESET enable_nestloop;
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+RESET max_parallel_workers_per_gather;
+DROP FUNCTION t.rightly_ranked;
+
 -- An analyst gets no further with the function than with CREATE VIEW.
 GRANT SELECT ON ALL TABLES IN SCHEMA masked TO regress_pseudo_analyst;
 GRANT USAGE ON SCHEMA masked, t TO regress_pseudo_analyst;
@@ -210,7 +258,7 @@ RESET search_path;
 
 SET client_min_messages = error;
 DROP SCHEMA masked, lab CASCADE;
-DROP TABLE t.quoted, t.faked, t.domains, t.secrets;
+DROP TABLE t.born, t.quoted, t.faked, t.domains, t.secrets;
 DROP DOMAIN t.spied, t.spied_int;
 DROP FUNCTION t.spy, t.set_labels;
 DROP OWNED BY regress_pseudo_officer, regress_pseudo_analyst;
