@@ -282,13 +282,17 @@ get_pair(Pair *pair, const PseudoTriggerState *state, int no, HeapTuple row, Tup
 	pair->target = heap_getattr(row, state->columns[no].attno, desc, &pair->target_isnull);
 }
 
-/* Returns true if existing=keep keeps what is written to a target: it is the pseudonym of the source's value. */
+/*
+ * Returns true if what is written to a target is kept: it is a pseudonym of just the source's value, by existing=keep
+ * or a foreign key's own query.
+ */
 static bool
 keeps(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, const Pair *new)
 {
 	PseudoTriggerPart *part = &state->parts[no];
 
-	if (new->target_isnull || !may_keep((TriggerData *) fcinfo->context, part->label))
+	if (new->target_isnull ||
+		!(may_keep((TriggerData *) fcinfo->context, part->label) || InNoForceRLSOperation()))
 		return false;
 	return pseudo_opens_to(trigger_call(fcinfo, part->group),
 						   pseudo_column_get(&state->columns[no], new->target),
@@ -336,7 +340,7 @@ check_cascade(const TriggerData *data, const PseudoTriggerState *state, int no)
 	List	   *keys;
 	ListCell   *cell;
 
-	if (!InNoForceRLSOperation())	/* the foreign keys' own queries */
+	if (!InNoForceRLSOperation())	/* a foreign key's own query */
 		return;
 	keys = RelationGetFKeyList(rel);
 	foreach(cell, keys)
@@ -364,7 +368,7 @@ leave_target(const TriggerData *data, PseudoTriggerState *state, int no, const P
 	set_value(state, &state->columns[no], old->target, new->source_isnull);
 }
 
-/* Returns true if PostgreSQL, a bulk procedure or existing=keep may write what a target gets. */
+/* Returns true if a target gets what is written to it. */
 static bool
 may_write(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, const Pair *new, bool is_changed)
 {
