@@ -73,7 +73,7 @@ list_argument(FunctionCallInfo fcinfo, int no, const char *name)
 
 /* Open the table. */
 static Relation
-open_table(Oid relid)
+open_view_source(Oid relid)
 {
 	Relation	rel = relation_open(relid, AccessShareLock);
 	char		kind = rel->rd_rel->relkind;
@@ -102,7 +102,7 @@ take_arguments(PseudoView *view, FunctionCallInfo fcinfo)
 	view->keyring = string_or_null(fcinfo, 7);
 	if (view->filter)
 		pseudo_view_check_filter(view->filter);
-	view->rel = open_table(PG_GETARG_OID(0));
+	view->rel = open_view_source(PG_GETARG_OID(0));
 }
 
 /* Returns true if calls in a view work with the rights of its role. */

@@ -119,7 +119,7 @@ call_as(const PseudoView *view, const char *function, const char *value, const c
 
 /* The pseudonyms that the reader gets, made of a value. */
 static char *
-make_pseudonym(const PseudoView *view, const PseudoLabel *label, const char *value)
+call_pseudonymize_as(const PseudoView *view, const PseudoLabel *label, const char *value)
 {
 	return call_as(view, "pseudonymize_as", value, view->context ? view->context : label->context,
 				   view->keyring ? view->keyring : label->keyring);
@@ -158,9 +158,9 @@ show_expression(const PseudoView *view, const PseudoViewColumn *column)
 		case PSEUDO_SHOW_STORED:
 			return held;
 		case PSEUDO_SHOW_MADE:
-			return make_pseudonym(view, label, held);
+			return call_pseudonymize_as(view, label, held);
 		case PSEUDO_SHOW_REMADE:
-			return make_pseudonym(view, label, opened);
+			return call_pseudonymize_as(view, label, opened);
 		case PSEUDO_SHOW_OPENED:
 			return column->last > 0 ? mask(opened, column->last) : opened;
 		case PSEUDO_SHOW_NOTHING:

@@ -57,7 +57,7 @@ execute(const char *statement)
 
 /* Refuse to replace what the caller does not own.  Membership is not enough: the view works with its owner's rights. */
 static void
-check_owner(Form_pg_class form, const char *qualified)
+check_view_owner(Form_pg_class form, const char *qualified)
 {
 	if (form->relowner == GetUserId())
 		return;
@@ -102,7 +102,7 @@ check_existing(Oid relid, const char *qualified)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a view", NameStr(form->relname)),
 				 errhint("Choose another name for the view.")));
-	check_owner(form, qualified);
+	check_view_owner(form, qualified);
 	check_made_here(form, qualified);
 	ReleaseSysCache(tuple);
 }
