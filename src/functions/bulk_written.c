@@ -4,10 +4,14 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "../compat.h"
 #include "bulk_written.h"
 
 static PseudoWritten *written = NULL;
+static Oid	writer;				/* the user: a foreign key's triggers, which run meanwhile,
+								 * have others, who may not see it */
 
 /* Where the last look-up found its row: they come in order. */
 static int	last_row;
@@ -18,6 +22,7 @@ void
 pseudo_written_begin(PseudoWritten *rows)
 {
 	written = rows;
+	writer = GetUserId();
 	last_row = last_value = 0;
 }
 
@@ -60,7 +65,7 @@ find_row(ItemPointer tid)
 bool
 pseudo_written_value(ItemPointer tid, int no, text **value)
 {
-	int			row = find_row(tid);
+	int			row = GetUserId() == writer ? find_row(tid) : -1;
 
 	if (row < 0 || no < 0 || no >= written->ncolumns)
 		return false;

@@ -334,6 +334,24 @@ SELECT l.label('l.members', 'e', 'deterministic, context=shop, into=e_p');
 CALL pseudonymize_table('l.members');
 SELECT count(*) FROM l.members m JOIN l.orders o ON o.member = m.e_p WHERE m.e_p = pseudonymize(m.e, true, 'shop') AND o.id = m.id;
 
+-- What a run writes is not for those whose triggers run meanwhile.
+CREATE ROLE pseudo_child;
+GRANT USAGE ON SCHEMA pseudo, l TO pseudo_child;
+CREATE TABLE l.spied (a text UNIQUE, other text);
+INSERT INTO l.spied VALUES ('a', 'other');
+SELECT l.label('l.spied', 'a', 'deterministic');
+SELECT l.label('l.spied', 'other', 'random');
+CREATE TABLE l.follower (a text REFERENCES l.spied (a) ON UPDATE CASCADE);
+INSERT INTO l.follower VALUES ('a');
+CREATE FUNCTION l.spy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pseudo.pseudo_converted_value('(0,1)', 1); RETURN NEW; END $$;
+CREATE TRIGGER spy BEFORE UPDATE ON l.follower FOR EACH ROW EXECUTE FUNCTION l.spy();
+ALTER TABLE l.follower OWNER TO pseudo_child;
+CALL pseudonymize_table('l.spied');
+\echo :LAST_ERROR_SQLSTATE
+DROP TABLE l.follower, l.spied;
+DROP OWNED BY pseudo_child;
+DROP ROLE pseudo_child;
+
 -- The labels are the owner's: a keyring that they may not use is not used for them by a caller who may.
 CREATE ROLE pseudo_labeller;
 CREATE TABLE l.guesses (v text, p text);
