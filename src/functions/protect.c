@@ -104,7 +104,7 @@ check_table(Relation rel)
 
 /* Check that the caller owns the table. */
 static void
-check_owner(Oid relid)
+check_ownership(Oid relid)
 {
 	if (!pseudo_relation_ownercheck(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
@@ -112,18 +112,18 @@ check_owner(Oid relid)
 
 /* Open the table, and lock it as CREATE TRIGGER does. */
 static Relation
-open_table(Oid relid)
+lock_protected(Oid relid)
 {
 	Relation	rel;
 
 	if (get_rel_name(relid) != NULL)
-		check_owner(relid);		/* before anybody has to wait for the lock */
+		check_ownership(relid);		/* before anybody has to wait for the lock */
 	rel = try_relation_open(relid, ShareRowExclusiveLock);
 	if (rel == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
-	check_owner(relid);
+	check_ownership(relid);
 	check_table(rel);
 	return rel;
 }
@@ -341,7 +341,7 @@ compare(Protection *protection)
 {
 	Relation	rel = protection->rel;
 	const Trigger *own = find_own(protection);
-	PseudoTriggerArguments arguments = {NIL};
+	PseudoTriggerArguments arguments = {.columns = NIL};
 
 	find_by_hand(protection);
 	check_sees_all(protection);
@@ -465,10 +465,10 @@ Datum
 pseudo_protect(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
-	Protection	protection = {NULL};
+	Protection	protection = {.rel = NULL};
 
 	InitMaterializedSRF(fcinfo, 0);
-	protection.rel = open_table(relid);
+	protection.rel = lock_protected(relid);
 	protection.function = pseudo_trigger_function(fcinfo->flinfo->fn_oid);
 	protection.labels = pseudo_labels(protection.rel);
 	protection.by_hand = palloc0(Max(RelationGetDescr(protection.rel)->natts, 1) * sizeof(char *));
