@@ -48,21 +48,21 @@ check_session(FunctionCallInfo fcinfo, const char *name)
 
 /* ---- Arguments ---- */
 
-/* Returns true if the caller has left an argument out.  What the parser has put there has no place in the statement. */
+/* Returns true if the caller has left an argument out: what PostgreSQL has put there has no place in the statement. */
 static bool
-is_left_out(FunctionCallInfo fcinfo, int no)
+is_omitted(FunctionCallInfo fcinfo, int no)
 {
 	FuncExpr   *call = (FuncExpr *) fcinfo->flinfo->fn_expr;
-	Const	   *argument = list_nth(call->args, no);
+	Const	   *argument = call && IsA(call, FuncExpr) ? list_nth(call->args, no) : NULL;
 
-	return IsA(argument, Const) && argument->location < 0;
+	return argument && IsA(argument, Const) && argument->location < 0;
 }
 
 /* Refuse an argument beside labels, which say what it says. */
 static void
-check_left_out(FunctionCallInfo fcinfo, int no, const char *name)
+check_omitted(FunctionCallInfo fcinfo, int no, const char *name)
 {
-	if (!is_left_out(fcinfo, no))
+	if (!is_omitted(fcinfo, no))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" needs \"columns\"", name),
@@ -104,7 +104,7 @@ columns_argument(FunctionCallInfo fcinfo)
 
 /* The string in argument no, which must not be NULL. */
 static char *
-string_argument(FunctionCallInfo fcinfo, int no, const char *name)
+text_argument(FunctionCallInfo fcinfo, int no, const char *name)
 {
 	if (PG_ARGISNULL(no))
 		pseudo_report_null(name);
@@ -157,7 +157,7 @@ add_columns(Bulk *bulk, FunctionCallInfo fcinfo, const PseudoLabel *label)
 static PseudoExisting
 existing_argument(FunctionCallInfo fcinfo, int no)
 {
-	char	   *existing = string_argument(fcinfo, no, "existing");
+	char	   *existing = text_argument(fcinfo, no, "existing");
 
 	if (strcmp(existing, "value") == 0)
 		return PSEUDO_EXISTING_VALUE;
@@ -199,17 +199,17 @@ pseudo_pseudonymize_table(PG_FUNCTION_ARGS)
 	bulk = read_arguments(fcinfo, BULK_PSEUDONYMIZE, 5);
 	if (bulk->is_labelled)
 	{
-		check_left_out(fcinfo, 2, "deterministic");
-		check_left_out(fcinfo, 3, "context");
-		check_left_out(fcinfo, 4, "keyring");
-		check_left_out(fcinfo, 6, "existing");
+		check_omitted(fcinfo, 2, "deterministic");
+		check_omitted(fcinfo, 3, "context");
+		check_omitted(fcinfo, 4, "keyring");
+		check_omitted(fcinfo, 6, "existing");
 	}
 	else
 	{
 		pseudo_label_begin(&label, boolean_argument(fcinfo, 2, "deterministic") ?
 						   PSEUDO_MODE_DETERMINISTIC : PSEUDO_MODE_RANDOM);
-		label.context = string_argument(fcinfo, 3, "context");
-		label.keyring = string_argument(fcinfo, 4, "keyring");
+		label.context = text_argument(fcinfo, 3, "context");
+		label.keyring = text_argument(fcinfo, 4, "keyring");
 		label.existing = existing_argument(fcinfo, 6);
 		add_columns(bulk, fcinfo, &label);
 	}
@@ -240,14 +240,14 @@ pseudo_repseudonymize_table(PG_FUNCTION_ARGS)
 	bulk->dry_run = boolean_argument(fcinfo, 5, "dry_run");
 	if (bulk->is_labelled)
 	{
-		check_left_out(fcinfo, 2, "context");
-		check_left_out(fcinfo, 3, "keyring");
+		check_omitted(fcinfo, 2, "context");
+		check_omitted(fcinfo, 3, "keyring");
 	}
 	else
 	{
 		pseudo_label_begin(&label, PSEUDO_MODE_RANDOM);
-		label.context = string_argument(fcinfo, 2, "context");
-		label.keyring = string_argument(fcinfo, 3, "keyring");
+		label.context = text_argument(fcinfo, 2, "context");
+		label.keyring = text_argument(fcinfo, 3, "keyring");
 		add_columns(bulk, fcinfo, &label);
 	}
 	pseudo_bulk_run(bulk);

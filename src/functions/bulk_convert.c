@@ -116,7 +116,7 @@ repseudonymize_column(Bulk *bulk, BulkTarget *target, BulkBatch *batch, int no)
 
 /* A row of a batch as it would be written. */
 static HeapTuple
-make_row(BulkTarget *target, BulkBatch *batch, int no, TupleTableSlot *slot)
+make_new_row(BulkTarget *target, BulkBatch *batch, int no, TupleTableSlot *slot)
 {
 	PseudoWritten *rows = &batch->rows;
 	text	  **values = &rows->values[no * rows->ncolumns];
@@ -162,7 +162,7 @@ settle_row(Bulk *bulk, BulkTarget *target, BulkBatch *batch, int no, TupleTableS
 	PseudoWritten *rows = &batch->rows;
 	text	  **values = &rows->values[no * rows->ncolumns];
 	const bool *converts = &batch->converts[no * rows->ncolumns];
-	HeapTuple	row = make_row(target, batch, no, slot);
+	HeapTuple	row = make_new_row(target, batch, no, slot);
 	int		   *attnos;
 	int			n = pseudo_bulk_compared(target->compared, converts, &attnos);
 	HeapTuple	settled;

@@ -304,7 +304,7 @@ column_value(TupleTableSlot *slot, const PseudoColumn *column)
 
 /* The pseudonym that would be written in the place of a value. */
 static text *
-make_pseudonym(Bulk *bulk, const BulkColumn *column, text *value)
+trial_pseudonym(Bulk *bulk, const BulkColumn *column, text *value)
 {
 	PseudoCall *call = &column->call->call;
 	PseudoOpened opened;
@@ -363,7 +363,7 @@ convert_row(Trial *trial, TupleTableSlot *slot)
 		pseudo_bulk_prepare_call(bulk, column->call);
 		if (!pseudo_bulk_is_due(bulk, column, value, held, false))
 			continue;
-		put_value(trial, &target->columns[i], value ? make_pseudonym(bulk, column, value) : NULL);
+		put_value(trial, &target->columns[i], value ? trial_pseudonym(bulk, column, value) : NULL);
 		is_changed = true;
 	}
 	return is_changed;

@@ -46,7 +46,7 @@ same_bytes(const text *a, const text *b)
 
 /* The number of a row that is being written, or -1. */
 static int
-find_row(ItemPointer tid)
+find_written(ItemPointer tid)
 {
 	for (int i = 0; written && i < written->nrows; i++)
 	{
@@ -65,7 +65,7 @@ find_row(ItemPointer tid)
 bool
 pseudo_written_value(ItemPointer tid, int no, text **value)
 {
-	int			row = GetUserId() == writer ? find_row(tid) : -1;
+	int			row = GetUserId() == writer ? find_written(tid) : -1;
 
 	if (row < 0 || no < 0 || no >= written->ncolumns)
 		return false;
@@ -77,7 +77,7 @@ pseudo_written_value(ItemPointer tid, int no, text **value)
 bool
 pseudo_written_has(Oid relid, ItemPointer tid, AttrNumber attno, const text *value)
 {
-	int			row = written && written->relid == relid ? find_row(tid) : -1;
+	int			row = written && written->relid == relid ? find_written(tid) : -1;
 
 	for (int no = 0; row >= 0 && no < written->ncolumns; no++)
 	{

@@ -175,11 +175,17 @@ INSERT INTO cases (name, chapter, unit, query, answer, workers, against, at_leas
 	ORDER BY workers, name, plan;
 
 -- Writing a fifth of the rows: into an empty table, and all rows of a table anew.
-CREATE PROCEDURE create_target(filled boolean, indexed boolean) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE create_target(filled boolean, indexed boolean, two boolean = false) LANGUAGE plpgsql AS $$
 BEGIN
 	DROP TABLE IF EXISTS target;
 	CREATE TABLE target (id int PRIMARY KEY, email text);
-	IF filled THEN
+	IF two THEN
+		PERFORM FROM pseudo.pseudo_keyrings; -- loads the library, and with it the labels
+		ALTER TABLE target ADD other text;
+		SECURITY LABEL FOR pseudo ON COLUMN target.email IS 'deterministic';
+		SECURITY LABEL FOR pseudo ON COLUMN target.other IS 'random, context=other';
+		INSERT INTO target SELECT id, email, email FROM source;
+	ELSIF filled THEN
 		INSERT INTO target SELECT * FROM source;
 	END IF;
 	IF indexed THEN
@@ -208,10 +214,15 @@ INSERT INTO cases (name, chapter, unit, setup, query, answer, against, at_least)
 			'INSERT INTO target SELECT * FROM source', 'INSERT of as long a text', NULL),
 		('UPDATE with as long a text', 'CALL create_target(true, false)', 'CALL update_in_batches()', NULL, NULL),
 		('pseudonymize_table', 'CALL create_target(true, false)',
-			$$CALL pseudo.pseudonymize_table('target', '{email}', true)$$, 'UPDATE with as long a text', 0.5),
+			$$CALL pseudo.pseudonymize_table('target', '{email}', true)$$, 'UPDATE with as long a text', 0.65),
 		('UPDATE with as long a text, indexed', 'CALL create_target(true, true)', 'CALL update_in_batches()', NULL, NULL),
 		('pseudonymize_table, indexed', 'CALL create_target(true, true)',
-			$$CALL pseudo.pseudonymize_table('target', '{email}', true)$$, 'UPDATE with as long a text, indexed', 0.5))
+			$$CALL pseudo.pseudonymize_table('target', '{email}', true)$$, 'UPDATE with as long a text, indexed', 0.65),
+		('pseudonymize_table, two columns in two passes', 'CALL create_target(true, false, true)',
+			$$CALL pseudo.pseudonymize_table('target', '{email}', true); CALL pseudo.pseudonymize_table('target', '{other}', context => 'other')$$,
+			NULL, NULL),
+		('pseudonymize_table, two columns by labels', 'CALL create_target(true, false, true)',
+			$$CALL pseudo.pseudonymize_table('target')$$, 'pseudonymize_table, two columns in two passes', 1.6))
 		AS writes (name, setup, query, against, at_least);
 
 -- Look-ups by 16 clients, and the first statement of a new connection, without and with the library preloaded.
