@@ -10,8 +10,9 @@
 #include "bulk_written.h"
 
 static PseudoWritten *written = NULL;
-static Oid	writer;				/* the user: a foreign key's triggers, which run meanwhile,
-								 * have others, who may not see it */
+static Oid	writer;				/* the user: a foreign key's triggers, which
+								 * run meanwhile, have others, who may not see
+								 * it */
 
 /* Where the last look-up found its row: they come in order. */
 static int	last_row;

@@ -58,7 +58,8 @@
 /* What is replaced in a query. */
 typedef struct Lookup
 {
-	PlannerInfo *root;			/* gathers what inlined functions the calls depend on */
+	PlannerInfo *root;			/* gathers what inlined functions the calls
+								 * depend on */
 	int			base;			/* parameters that the query has */
 	List	   *calls;			/* parameter base + 1, ...: FuncExpr */
 	List	   *values;			/* Const, or NIL: not known yet */

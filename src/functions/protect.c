@@ -117,7 +117,7 @@ lock_protected(Oid relid)
 	Relation	rel;
 
 	if (get_rel_name(relid) != NULL)
-		check_ownership(relid);		/* before anybody has to wait for the lock */
+		check_ownership(relid); /* before anybody has to wait for the lock */
 	rel = try_relation_open(relid, ShareRowExclusiveLock);
 	if (rel == NULL)
 		ereport(ERROR,
