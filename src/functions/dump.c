@@ -274,9 +274,9 @@ is_user_table(Relation rel)
 		 kind == RELKIND_FOREIGN_TABLE);
 }
 
-/* The statement to run in place of a COPY of a relation, and its owner; its locks are held until the transaction ends. */
+/* The statement to run in place of a COPY of a relation, and what it is allowed; its locks are held until the transaction ends. */
 static PlannedStmt *
-rewrite_statement(PlannedStmt *statement, Oid *owner)
+rewrite_statement(PlannedStmt *statement, PseudoDumpAllowed *allowed)
 {
 	CopyStmt   *copy = castNode(CopyStmt, statement->utilityStmt);
 	Relation	rel = table_open(RangeVarGetRelid(copy->relation, AccessShareLock, false), NoLock);
@@ -287,7 +287,9 @@ rewrite_statement(PlannedStmt *statement, Oid *owner)
 				(errmsg("dumping the contents of %s as its labels say", pseudo_relation_name(RelationGetRelid(rel)))));
 		statement = copyObject(statement);
 		rewrite_copy(castNode(CopyStmt, statement->utilityStmt), rel);
-		*owner = rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE ? InvalidOid : rel->rd_rel->relowner;
+		allowed->copy = true;
+		if (rel->rd_rel->relkind != RELKIND_FOREIGN_TABLE)
+			allowed->planner = rel->rd_rel->relowner;
 	}
 	table_close(rel, NoLock);
 	return statement;
@@ -308,6 +310,7 @@ dump_utility(PlannedStmt *statement, const char *query, bool read_only, ProcessU
 			 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
 	ProcessUtility_hook_type next = next_utility ? next_utility : standard_ProcessUtility;
+	PseudoDumpAllowed allowed = {0};
 	PseudoDumpAllowed before;
 
 	if (likely(pseudo_dump_mode == PSEUDO_DUMP_OFF))
@@ -315,13 +318,12 @@ dump_utility(PlannedStmt *statement, const char *query, bool read_only, ProcessU
 		next(statement, query, read_only, context, params, environment, dest, completion);
 		return;
 	}
-	before = pseudo_dump_guard_allow((PseudoDumpAllowed) {0});
+	before = pseudo_dump_guard_allow(allowed);
 	PG_TRY();
 	{
-		Oid			owner = InvalidOid;
-		PlannedStmt *run = copies_relation(statement) ? rewrite_statement(statement, &owner) : statement;
+		PlannedStmt *run = copies_relation(statement) ? rewrite_statement(statement, &allowed) : statement;
 
-		(void) pseudo_dump_guard_allow((PseudoDumpAllowed) {.copy = run != statement, .planner = owner});
+		(void) pseudo_dump_guard_allow(allowed);
 		next(run, query, read_only, context, params, environment, dest, completion);
 	}
 	PG_FINALLY();

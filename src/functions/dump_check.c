@@ -107,7 +107,8 @@ say_may_stop(const char *message, const char *hint)
 static char *
 run_query(const char *query, Oid planner, MemoryContext mcxt)
 {
-	PseudoDumpAllowed before = pseudo_dump_guard_allow((PseudoDumpAllowed) {.query = query, .planner = planner});
+	PseudoDumpAllowed allowed = {.query = query, .planner = planner};
+	PseudoDumpAllowed before = pseudo_dump_guard_allow(allowed);
 	char	   *value;
 	char	   *result = NULL;
 
@@ -186,7 +187,7 @@ check_keyring(const Check *check, AttrNumber attno)
 
 	if (is_new(psprintf("keyring %s", column->keyring)))
 		(void) try_query(check, psprintf("SELECT %s.pseudo_dump_length('', %u::pg_catalog.regclass, %d)",
-								  check->schema, RelationGetRelid(check->rel), attno));
+										 check->schema, RelationGetRelid(check->rel), attno));
 }
 
 /* Say so where the role may not open what a column may hold, and would have to. */
@@ -199,8 +200,8 @@ check_opens(const Check *check, AttrNumber attno)
 	if (column->is_same || !is_new(psprintf("opens %s", column->label_keyring)))
 		return;
 	may = try_query(check, psprintf("SELECT pg_catalog.has_function_privilege(%s, 'EXECUTE') AND pg_catalog.has_server_privilege(%s, 'USAGE')",
-							 quote_literal_cstr(psprintf("%s.reidentify(text,text,text)", check->schema)),
-							 quote_literal_cstr(column->label_keyring)));
+									quote_literal_cstr(psprintf("%s.reidentify(text,text,text)", check->schema)),
+									quote_literal_cstr(column->label_keyring)));
 	if (may && strcmp(may, "t") != 0)
 		ereport(WARNING,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -220,9 +221,9 @@ check_room(const Check *check, AttrNumber attno)
 	if (column->limit < 0)
 		return;
 	needed = try_query(check, psprintf("SELECT pg_catalog.max(%s.pseudo_dump_length(%s::pg_catalog.text, %u::pg_catalog.regclass, %d)) FROM %s%s",
-								check->schema, quote_identifier(column->name), RelationGetRelid(rel), attno,
-								rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
-								pseudo_relation_name(RelationGetRelid(rel))));
+									   check->schema, quote_identifier(column->name), RelationGetRelid(rel), attno,
+									   rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
+									   pseudo_relation_name(RelationGetRelid(rel))));
 	if (needed == NULL || atoi(needed) <= column->limit)
 		return;
 	say_stops(pseudo_dump_fault(ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
