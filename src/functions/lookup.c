@@ -617,7 +617,7 @@ check_values(const Lookup *lookup, ParamListInfo params)
 
 /* Give an execution the values of its calls. */
 static void
-add_values(QueryDesc *query, const Result *keeper)
+add_parameters(QueryDesc *query, const Result *keeper)
 {
 	Lookup		lookup;
 	int64		serial = read_lookup(keeper, &lookup);
@@ -655,7 +655,7 @@ start_plan(QueryDesc *query, int eflags)
 
 		values = AllocSetContextCreate(CurrentMemoryContext, "pseudo look-up", ALLOCSET_SMALL_SIZES);
 		caller = MemoryContextSwitchTo(values);
-		add_values(query, keeper);
+		add_parameters(query, keeper);
 		MemoryContextSwitchTo(caller);
 	}
 	else

@@ -72,18 +72,18 @@ SELECT id, pseudo.reidentify(email), note, born, pseudo.reidentify(rtrim(strange
 DROP TABLE people_copy;
 
 -- What is a pseudonym already: under the primary key, under another one, in the other mode, in another context; what only looks like one.
-SELECT t.keyring('two', '{"version": 1, "primaryKeyId": 1, "keys": [{"keyId": 1, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "f2CoqZzXwMH184eTVpp+8JulYYz9Y8yyFhi4CgRvIQQ=", "encodedNonceKey": "+4cwbXKBedylar70LjFOP1x37p3Wzo4iHiEGePlWY1Q=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 2, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "lnDVsh2mujtRcFrIgPJEgb8PNotuXwY2y7DVQqm94zs=", "encodedNonceKey": "Gxa9SxEjafUEyxSi0mFVpx2drNNuLgHV0wLsyzWO5ss=", "nonceStrPos": 0, "nonceEndPos": 12}]}');
+SELECT t.keyring('rotated', '{"version": 1, "primaryKeyId": 1, "keys": [{"keyId": 1, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "f2CoqZzXwMH184eTVpp+8JulYYz9Y8yyFhi4CgRvIQQ=", "encodedNonceKey": "+4cwbXKBedylar70LjFOP1x37p3Wzo4iHiEGePlWY1Q=", "nonceStrPos": 0, "nonceEndPos": 12}, {"keyId": 2, "outputPrefix": "tink", "status": "enabled", "encodedSecretKey": "lnDVsh2mujtRcFrIgPJEgb8PNotuXwY2y7DVQqm94zs=", "encodedNonceKey": "Gxa9SxEjafUEyxSi0mFVpx2drNNuLgHV0wLsyzWO5ss=", "nonceStrPos": 0, "nonceEndPos": 12}]}');
 CREATE TABLE mixed (id int, d text, r text, value text);
-INSERT INTO mixed SELECT n, pseudo.pseudonymize('v', true, 'm', 'two'), pseudo.pseudonymize('v', n = 2, 'm', 'two'), 'v' FROM generate_series(1, 2) n;
-INSERT INTO mixed SELECT 3, pseudo.pseudonymize('v', false, 'm', 'two'), pseudo.pseudonymize('v', false, 'm', 'two'), 'v';
-SELECT pseudo.pseudo_set_primary_key('two', 2);
-INSERT INTO mixed SELECT n, pseudo.pseudonymize('v', true, 'm', 'two'), pseudo.pseudonymize('v', n = 5, 'm', 'two'), 'v' FROM generate_series(4, 5) n;
-INSERT INTO mixed SELECT 6, pseudo.pseudonymize('v', false, 'm', 'two'), 'v', 'v';
+INSERT INTO mixed SELECT n, pseudo.pseudonymize('v', true, 'm', 'rotated'), pseudo.pseudonymize('v', n = 2, 'm', 'rotated'), 'v' FROM generate_series(1, 2) n;
+INSERT INTO mixed SELECT 3, pseudo.pseudonymize('v', false, 'm', 'rotated'), pseudo.pseudonymize('v', false, 'm', 'rotated'), 'v';
+SELECT pseudo.pseudo_set_primary_key('rotated', 2);
+INSERT INTO mixed SELECT n, pseudo.pseudonymize('v', true, 'm', 'rotated'), pseudo.pseudonymize('v', n = 5, 'm', 'rotated'), 'v' FROM generate_series(4, 5) n;
+INSERT INTO mixed SELECT 6, pseudo.pseudonymize('v', false, 'm', 'rotated'), 'v', 'v';
 INSERT INTO mixed VALUES (7, 'v', 'v', 'v');
-INSERT INTO mixed SELECT 8, p, p, p FROM pseudo.pseudonymize('v', true, 'another', 'two') p;
+INSERT INTO mixed SELECT 8, p, p, p FROM pseudo.pseudonymize('v', true, 'another', 'rotated') p;
 INSERT INTO mixed SELECT 9, p, p, p FROM encode(sha256('v'), 'base64') p;
-SECURITY LABEL FOR pseudo ON COLUMN mixed.d IS 'deterministic, context=m, keyring=two';
-SECURITY LABEL FOR pseudo ON COLUMN mixed.r IS 'random, context=m, keyring=two';
+SECURITY LABEL FOR pseudo ON COLUMN mixed.d IS 'deterministic, context=m, keyring=rotated';
+SECURITY LABEL FOR pseudo ON COLUMN mixed.r IS 'random, context=m, keyring=rotated';
 SECURITY LABEL FOR pseudo ON COLUMN mixed.value IS 'keep';
 -- what a dump makes of it, loaded again
 CREATE FUNCTION t.dumped(relation regclass) RETURNS void LANGUAGE plpgsql AS
@@ -99,8 +99,8 @@ END
 $$;
 -- with the label's own: what is as it is to be stays, all of d is deterministic under key 2, all of r is random under key 2
 SELECT t.dumped('mixed');
-SELECT id, pseudo.reidentify(n.d, 'm', 'two') = value AS d_opens, n.d = pseudo.pseudonymize(value, true, 'm', 'two') AS d_is_right, n.d = o.d AS d_stays,
-    pseudo.reidentify(n.r, 'm', 'two') = value AS r_opens, pseudo.pseudonym_key_id(n.r) AS r_key, n.r = o.r AS r_stays
+SELECT id, pseudo.reidentify(n.d, 'm', 'rotated') = value AS d_opens, n.d = pseudo.pseudonymize(value, true, 'm', 'rotated') AS d_is_right, n.d = o.d AS d_stays,
+    pseudo.reidentify(n.r, 'm', 'rotated') = value AS r_opens, pseudo.pseudonym_key_id(n.r) AS r_key, n.r = o.r AS r_stays
   FROM mixed o JOIN dumped n USING (id, value) ORDER BY id;
 SELECT count(DISTINCT r), count(DISTINCT d) FROM dumped WHERE id < 8;
 -- with others of the dump
@@ -110,10 +110,10 @@ SELECT t.dumped('mixed');
 SELECT id, n.d = pseudo.pseudonymize(value, true, 'c', 'copy') AS d_is_right, pseudo.reidentify(n.r, 'c', 'copy') = value AS r_opens FROM mixed o JOIN dumped n USING (id, value) ORDER BY id;
 SELECT count(DISTINCT r), count(DISTINCT d) FROM dumped WHERE id < 8;
 -- a pseudonym of a key that is off is a value
-SELECT pseudo.pseudo_set_key_status('two', 1, 'disabled');
+SELECT pseudo.pseudo_set_key_status('rotated', 1, 'disabled');
 SELECT t.dumped('mixed');
 SELECT id, pseudo.reidentify(n.d, 'c', 'copy') = o.d AS d_is_old, pseudo.reidentify(n.r, 'c', 'copy') = o.r AS r_is_old FROM mixed o JOIN dumped n USING (id, value) WHERE id < 8 ORDER BY id;
-SELECT pseudo.pseudo_set_key_status('two', 1, 'enabled');
+SELECT pseudo.pseudo_set_key_status('rotated', 1, 'enabled');
 RESET pseudo.dump_keyring;
 RESET pseudo.dump_context;
 
@@ -254,7 +254,6 @@ SELECT s, split_part(t.err(s), E'\n', 1) FROM unnest(ARRAY[
   $$COPY people FROM '/dev/null'$$,
   $$CREATE TABLE stolen AS SELECT * FROM people$$,
   $$CREATE MATERIALIZED VIEW stolen AS SELECT * FROM people$$,
-  $$REFRESH MATERIALIZED VIEW people_stored$$,
   $$INSERT INTO people (id) VALUES (9) RETURNING *$$,
   $$UPDATE people SET age = 5 RETURNING email$$,
   $$DELETE FROM people RETURNING *$$,
@@ -269,6 +268,8 @@ SELECT s, split_part(t.err(s), E'\n', 1) FROM unnest(ARRAY[
   $$SELECT * FROM pg_statistic$$,
   $$SELECT data FROM pg_largeobject$$]) s;
 SELECT t.err($$SELECT * FROM people$$);
+-- which of the two is named first differs between versions
+SELECT t.err($$REFRESH MATERIALIZED VIEW people_stored$$) ~ '^55000: relation public\.people(_stored)? cannot be read';
 DECLARE c CURSOR WITH HOLD FOR SELECT * FROM people;
 PREPARE p AS SELECT * FROM people;
 EXECUTE p;
@@ -381,7 +382,7 @@ GRANT EXECUTE ON FUNCTION pseudo.pseudonymize TO regress_pseudo_dumper;
 SET ROLE regress_pseudo_dumper;
 SELECT t.err($$COPY people (email) TO '/dev/null'$$);
 RESET ROLE;
-GRANT USAGE ON FOREIGN SERVER pseudo, two TO regress_pseudo_dumper;
+GRANT USAGE ON FOREIGN SERVER pseudo, rotated TO regress_pseudo_dumper;
 SET ROLE regress_pseudo_dumper;
 SELECT t.err($$COPY people (id, email, note) TO '/dev/null'$$);
 SELECT t.err($$COPY mixed (r) TO '/dev/null'$$);
@@ -467,8 +468,8 @@ DROP FUNCTION t.spy;
 SELECT pseudo.pseudo_dump_value('alice@example.com', 'people', 2) = pseudo.pseudonymize('alice@example.com', true), pseudo.pseudo_dump_length('alice@example.com', 'people', 2) = length(pseudo.pseudonymize('alice@example.com'));
 SELECT pseudo.pseudo_dump_value(NULL, 'people', 2), pseudo.pseudo_dump_length(NULL, 'people', 2);
 SELECT pseudo.pseudo_dump_length(pseudo.pseudonymize('alice@example.com'), 'people', 2) = length(pseudo.pseudonymize('alice@example.com'));
-SELECT pseudo.pseudo_dump_length(pseudo.pseudonymize(v, true, 'x', k), 'mixed', 2) = length(pseudo.pseudonymize(v, true, 'x', 'two')), pseudo.pseudo_dump_length(v, 'mixed', 2) = length(pseudo.pseudonymize(v, true, 'x', 'two'))
-  FROM (VALUES ('alice@example.com', 'two'), ('', 'two'), ('ab', 'pseudo'), (repeat('é', 1000), 'two'), (repeat('x ', 100000), 'copy')) AS s (v, k);
+SELECT pseudo.pseudo_dump_length(pseudo.pseudonymize(v, true, 'x', k), 'mixed', 2) = length(pseudo.pseudonymize(v, true, 'x', 'rotated')), pseudo.pseudo_dump_length(v, 'mixed', 2) = length(pseudo.pseudonymize(v, true, 'x', 'rotated'))
+  FROM (VALUES ('alice@example.com', 'rotated'), ('', 'rotated'), ('ab', 'pseudo'), (repeat('é', 1000), 'rotated'), (repeat('x ', 100000), 'copy')) AS s (v, k);
 SELECT t.err($$SELECT pseudo.pseudo_dump_value('x', NULL, 2)$$);
 SELECT t.err($$SELECT pseudo.pseudo_dump_value('x', 'people', NULL)$$);
 SELECT t.err($$SELECT pseudo.pseudo_dump_value('x', 'people', 1)$$);
@@ -542,4 +543,4 @@ DROP SEQUENCE numbers_seq;
 DROP OWNED BY regress_pseudo_dumper;
 DROP ROLE regress_pseudo_dumper;
 DROP SERVER copy;
-DROP SERVER two;
+DROP SERVER rotated;
