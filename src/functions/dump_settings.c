@@ -81,7 +81,7 @@ pseudo_dump_settings_init(void)
 	DefineCustomEnumVariable("pseudo.dump",
 							 "Has COPY TO write tables as the labels of their columns say, and nothing else read them.",
 							 "With \"dry_run\" it writes no rows, and warns of what would stop it.",
-							 &pseudo_dump_mode, PSEUDO_DUMP_OFF, modes, PGC_USERSET, 0,
+							 &pseudo_dump_mode, PSEUDO_DUMP_OFF, modes, PGC_USERSET, GUC_DISALLOW_IN_FILE,
 							 check_mode, NULL, NULL);
 	DefineCustomEnumVariable("pseudo.dump_unlabelled",
 							 "What a dump does with columns that may hold text and have no label.",

@@ -258,6 +258,11 @@ for (@staging ? [ '-T', 'shop.more' ] : ())
 }
 ($status, $out, $err) = dump_shop('--unlabelled=hide', '-B', '-t', 'shop.more');
 like($err, qr/problems: 3$/m, 'what has no label is hidden') or diag($err);
+{
+	local $ENV{PGOPTIONS} = '-c session_preload_libraries=pseudo -c pseudo.dump=on';
+	IPC::Run::run([ 'pg_dump', '-b', '-t', 'shop.codes', '-d', $source->connstr('shop') ], '<', \undef, '>', \$out, '2>', \$err);
+	like($err, qr/large objects cannot be read while pseudo\.dump is on/, 'pg_dump with pseudo.dump reads no large objects');
+}
 $source->safe_psql('shop', q{DROP TABLE shop.more; SELECT lo_unlink(oid) FROM pg_largeobject_metadata});
 
 for (
