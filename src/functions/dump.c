@@ -13,11 +13,14 @@
 #include "access/transam.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -274,6 +277,17 @@ is_user_table(Relation rel)
 		 kind == RELKIND_FOREIGN_TABLE);
 }
 
+/* Refuse what the query could not read: it is planned as the table's owner before PostgreSQL checks that.  Errors: 42501. */
+static void
+check_may_read(Relation rel)
+{
+	Oid			relid = RelationGetRelid(rel);
+
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(rel->rd_rel->relkind), RelationGetRelationName(rel));
+}
+
 /* The statement to run in place of a COPY of a relation, and what it is allowed; its locks are held until the transaction ends. */
 static PlannedStmt *
 rewrite_statement(PlannedStmt *statement, PseudoDumpAllowed *allowed)
@@ -283,6 +297,7 @@ rewrite_statement(PlannedStmt *statement, PseudoDumpAllowed *allowed)
 
 	if (is_user_table(rel))
 	{
+		check_may_read(rel);
 		ereport(NOTICE,
 				(errmsg("dumping the contents of %s as its labels say", pseudo_relation_name(RelationGetRelid(rel)))));
 		statement = copyObject(statement);

@@ -8,7 +8,8 @@
  * to a file.
  *
  * A COPY of a table is not planned, and pg_dump runs none of its owner's functions as a superuser, who it usually is.  The
- * COPY of a query that we make of it is planned, and so are expressions of indexes.  That is done as the owner.
+ * COPY of a query that we make of it is planned, and so are expressions of indexes.  That is done as the owner.  The owner
+ * may have more rights than whoever dumps: so only our own query is planned so, and nothing that runs within it.
  */
 #include "postgres.h"
 
@@ -28,6 +29,7 @@
 #include "nodes/parsenodes.h"
 #include "optimizer/planner.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "../compat.h"
@@ -83,6 +85,9 @@ pseudo_dump_guard_be_owner(Oid owner)
 	PseudoDumpUser user;
 
 	GetUserIdAndSecContext(&user.userid, &user.context);
+	user.level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 	SetUserIdAndSecContext(owner, user.context | SECURITY_RESTRICTED_OPERATION);
 	return user;
 }
@@ -91,10 +96,11 @@ pseudo_dump_guard_be_owner(Oid owner)
 void
 pseudo_dump_guard_be(PseudoDumpUser user)
 {
+	AtEOXact_GUC(false, user.level);
 	SetUserIdAndSecContext(user.userid, user.context);
 }
 
-/* Hook: a query is planned. */
+/* Hook: a query is planned.  The first one is ours; what it calls may plan others. */
 static PlannedStmt *
 guard_planner(PSEUDO_PLANNER_PARAMETERS)
 {
@@ -106,6 +112,7 @@ guard_planner(PSEUDO_PLANNER_PARAMETERS)
 		!(is_allowed.copy || strcmp(query_string, is_allowed.query) == 0))
 		return next(PSEUDO_PLANNER_ARGUMENTS);
 	user = pseudo_dump_guard_be_owner(is_allowed.planner);
+	is_allowed.planner = InvalidOid;
 	PG_TRY();
 	{
 		result = next(PSEUDO_PLANNER_ARGUMENTS);

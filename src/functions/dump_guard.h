@@ -22,6 +22,7 @@ typedef struct PseudoDumpUser
 {
 	Oid			userid;
 	int			context;
+	int			level;			/* of settings */
 } PseudoDumpUser;
 
 /* Take the hooks; once a backend. */
@@ -29,7 +30,9 @@ extern void pseudo_dump_guard_init(void);
 
 /*
  * Work as the owner of a relation where its expressions are read: PostgreSQL calls the immutable functions in them whose
- * arguments are constants.  Returns who works now, for pseudo_dump_guard_be(), which has to follow, also after an error.
+ * arguments are constants.  Names in these functions are looked up in pg_catalog only: the search_path of whoever dumps
+ * must not choose what runs as the owner.  Returns who works now, for pseudo_dump_guard_be(), which has to follow, also
+ * after an error.
  */
 extern PseudoDumpUser pseudo_dump_guard_be_owner(Oid owner);
 extern void pseudo_dump_guard_be(PseudoDumpUser user);

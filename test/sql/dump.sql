@@ -283,7 +283,7 @@ CREATE ROLE regress_pseudo_dumper;
 CREATE TABLE guarded (id int);
 INSERT INTO guarded VALUES (1);
 CREATE FUNCTION t.look() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM mixed WHERE value = 'v') > 0; END $$;
-CREATE FUNCTION t.look_early() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (SELECT count(*) FROM mixed WHERE value = 'v') > 0; END $$;
+CREATE FUNCTION t.look_early() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (SELECT count(*) FROM public.mixed WHERE value = 'v') > 0; END $$;
 CREATE FUNCTION t.look_again() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN COPY (SELECT * FROM mixed) TO '/dev/null'; RETURN true; END $$;
 CREATE FUNCTION t.turn_off() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN SET LOCAL pseudo.dump = off; RETURN true; END $$;
 ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
@@ -430,7 +430,9 @@ SET pseudo.dump = off;
 -- No function of a table's owner runs with the rights of whoever dumps it: PostgreSQL calls immutable ones with constants when it
 -- plans a query, or reads an expression of an index, of a partition key, of a domain.
 CREATE FUNCTION t.spy(name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
-$$ BEGIN PERFORM set_config('spy.' || name, concat(current_setting('spy.' || name, true), ' ', current_user), false); RETURN 'x'; END $$;
+$$ BEGIN PERFORM pg_advisory_lock(hashtext(name), hashtext(current_user)), set_config('spy.setting', 'set', false); RETURN 'x'; END $$;
+CREATE FUNCTION t.has_run(name text, role text) RETURNS boolean LANGUAGE sql AS
+$$ SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND classid = hashtext(name)::oid AND objid = hashtext(role)::oid) $$;
 CREATE DOMAIN spied AS text CHECK (VALUE <> t.spy('domain'));
 CREATE DOMAIN spied_again AS spied;
 CREATE TABLE spied_parent (id int, email spied_again, narrow varchar(60), up text GENERATED ALWAYS AS (upper(narrow) || t.spy('generated')) STORED, CHECK (email <> t.spy('check')))
@@ -455,15 +457,52 @@ RESET client_min_messages;
 COPY spied_parent TO STDOUT;
 SET pseudo.dump = off;
 SET client_min_messages = warning;
-SELECT name, current_setting('spy.' || name, true) LIKE '%regress_pseudo_dumper%' AS as_owner, current_setting('spy.' || name, true) LIKE '%' || :'admin' || '%' AS as_admin FROM unnest('{domain,generated,check,partition,index,predicate}'::text[]) AS name;
+SELECT name, t.has_run(name, 'regress_pseudo_dumper') AS as_owner, t.has_run(name, :'admin') AS as_admin FROM unnest('{domain,generated,check,partition,index,predicate}'::text[]) AS name;
+-- nor does it leave a setting behind
+SELECT current_setting('spy.setting', true) IS NULL OR current_setting('spy.setting', true) = '' AS untouched;
 -- as others are in a query of a superuser's
 \c -
 SET client_min_messages = warning;
 SELECT count(*) > 0 FROM spied_part WHERE narrow <> 'z';
-SELECT current_setting('spy.index', true) LIKE '%' || :'admin' || '%' AS as_admin;
+SELECT t.has_run('index', :'admin') AS as_admin;
 DROP TABLE spied_parent;
 DROP DOMAIN spied_again, spied;
 DROP FUNCTION t.spy;
+-- Nor does a function of whoever dumps run with the rights of the table's owner: not by their search_path, which says what a name
+-- in a function of the owner's means, and not within a policy of the table. Who may read no column of it gets nowhere.
+SELECT count(*) > 0 FROM pseudo.pseudo_keyrings;
+CREATE SCHEMA lure;
+GRANT USAGE ON SCHEMA lure TO regress_pseudo_dumper;
+CREATE FUNCTION lure.spy(name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+$$ BEGIN PERFORM pg_catalog.pg_advisory_lock(pg_catalog.hashtext(name), pg_catalog.hashtext(current_user)); RETURN 'x'; END $$;
+CREATE FUNCTION lure.lower(value text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT value || lure.spy('search_path') $$;
+CREATE FUNCTION t.norm(value text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower(value) $$;
+CREATE FUNCTION lure.now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM lure.spy('policy'); RETURN pg_catalog.now(); END $$;
+CREATE FUNCTION t.is_past() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN now() IS NOT NULL; END $$;
+CREATE TABLE lured (id int, email text);
+INSERT INTO lured VALUES (1, 'a');
+CREATE INDEX ON lured (t.norm(email));
+SECURITY LABEL FOR pseudo ON COLUMN lured.email IS 'keep';
+ALTER TABLE lured ENABLE ROW LEVEL SECURITY;
+CREATE POLICY past ON lured USING (t.is_past());
+SET ROLE regress_pseudo_dumper;
+SET search_path = lure, pg_catalog;
+SET pseudo.dump = on;
+SELECT t.err($$COPY public.lured TO '/dev/null'$$);
+RESET ROLE;
+SELECT t.has_run('search_path', :'admin') AS as_owner, t.has_run('search_path', 'regress_pseudo_dumper') AS as_itself;
+GRANT SELECT (id) ON public.lured TO regress_pseudo_dumper;
+SET ROLE regress_pseudo_dumper;
+COPY public.lured (id) TO STDOUT;
+SELECT t.err($$COPY public.lured TO '/dev/null'$$);
+RESET ROLE;
+SHOW search_path;
+SET pseudo.dump = off;
+SELECT name, t.has_run(name, :'admin') AS as_owner, t.has_run(name, 'regress_pseudo_dumper') AS as_itself FROM unnest('{search_path,policy}'::text[]) AS name;
+SET search_path = public;
+DROP TABLE lured;
+DROP SCHEMA lure CASCADE;
+DROP FUNCTION t.norm, t.is_past, t.has_run;
 
 -- The functions by themselves.
 SELECT pseudo.pseudo_dump_value('alice@example.com', 'people', 2) = pseudo.pseudonymize('alice@example.com', true), pseudo.pseudo_dump_length('alice@example.com', 'people', 2) = length(pseudo.pseudonymize('alice@example.com'));

@@ -383,6 +383,36 @@ $source->safe_psql('shop', 'ALTER TABLE shop.people DROP COLUMN nick');
 	is($? >> 8, 143, 'pseudo_dump is told to end');
 	ok(!-e "$folder/stopped.sql", 'nothing is left');
 }
+# What pg_dump did not come to write to stays: a folder's dump cannot be where a file is, and there is no such format.
+for my $options ([ '-Fd' ], [ '-F', 'bogus' ])
+{
+	append_to_file("$folder/earlier.sql", 'mine') unless -e "$folder/earlier.sql";
+	Time::HiRes::utime(time - 60, time - 60, "$folder/earlier.sql");
+	($status, $out, $err) = dump_shop(@$options, '-f', "$folder/earlier.sql");
+	isnt($status, 0, "@$options: pg_dump refuses it");
+	is(-e "$folder/earlier.sql" && slurp_file("$folder/earlier.sql"), 'mine', "@$options: the file that was there stays");
+}
+# A filter is read twice.
+($status, $out, $err) = dump_shop('--filter=-');
+like("$status $err", qr/^1 pseudo_dump: error: --filter must name a file/, 'a filter that can be read once only');
+
+# What others can set for a database, and operators of theirs, count for nothing.
+$source->safe_psql('shop', q{
+	CREATE SCHEMA lure;
+	CREATE FUNCTION lure.eq(oid, regclass) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'lured'; RETURN false; END $$;
+	CREATE OPERATOR lure.= (LEFTARG = oid, RIGHTARG = regclass, FUNCTION = lure.eq);
+	CREATE FUNCTION lure.eq(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'lured'; RETURN $1 OPERATOR(pg_catalog.=) $2; END $$;
+	CREATE OPERATOR lure.= (LEFTARG = text, RIGHTARG = text, FUNCTION = lure.eq);
+	CREATE TABLE lure.plain (name text);
+	ALTER DATABASE shop SET search_path = lure, pg_catalog;
+	ALTER DATABASE shop SET client_min_messages = error});
+my $logged = -s $source->logfile;
+($status, $out, $err) = dump_shop('--dry-run', '-B');
+like("$status $err", qr/^1 .*column "name" of relation lure\.plain has no label/s, 'it says what is wrong, whatever a database sets');
+unlike(slurp_file($source->logfile, $logged), qr/lured/, 'and calls operators of PostgreSQL only');
+$source->safe_psql('postgres', 'ALTER DATABASE shop RESET ALL');
+$source->safe_psql('shop', 'DROP SCHEMA lure CASCADE');
+
 # A pg_dump that meets another server has no such snapshot there.
 {
 	my $other = $target->connstr('postgres');
