@@ -84,6 +84,8 @@ typedef struct PseudoCoverageColumn
 	char	   *why_not;		/* its values are not looked at, or NULL */
 	char	   *trigger;		/* what covers it, or NULL */
 	bool		is_covered;		/* for all writes */
+	char	   *later;			/* a trigger that can write something else
+								 * afterwards, or NULL */
 	char	   *differs;		/* a trigger that says otherwise than the
 								 * label, or NULL */
 	List	   *elsewhere;		/* of char * */

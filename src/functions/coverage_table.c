@@ -194,6 +194,7 @@ describe_triggers(PseudoCoverage *coverage, PseudoCoverageColumn *column, Relati
 	AttrNumber	attno = column->source > 0 ? column->source : column->attno;
 	const char *name = NameStr(TupleDescAttr(RelationGetDescr(rel), attno - 1)->attname);
 	TriggerDesc *desc = rel->trigdesc;
+	const char *later = pseudo_trigger_later(rel, coverage->trigger, name);
 	StringInfoData names;
 
 	initStringInfo(&names);
@@ -214,6 +215,7 @@ describe_triggers(PseudoCoverage *coverage, PseudoCoverageColumn *column, Relati
 			column->differs = pstrdup(trigger->tgname);
 	}
 	column->trigger = names.len > 0 ? names.data : pstrdup("none");
+	column->later = later ? pstrdup(later) : NULL;
 	column->is_covered = pseudo_trigger_sees_all(rel, coverage->trigger, name, attno);
 }
 

@@ -120,6 +120,9 @@ judge_pseudonymized(Judgement *judgement)
 		find_fault(judgement, VERDICT_NO_TRIGGER,
 				   strcmp(column->trigger, "none") == 0 ? "no trigger pseudonymizes what is written" :
 				   "the trigger does not pseudonymize all that is written");
+	if (column->later)
+		find_fault(judgement, VERDICT_NO_TRIGGER,
+				   psprintf("trigger \"%s\" fires after the one that pseudonymizes, and can write something else", column->later));
 	if (column->differs)
 		find_fault(judgement, VERDICT_DRIFT, psprintf("trigger \"%s\" says otherwise than the label", column->differs));
 	if (is_source)

@@ -126,6 +126,21 @@ check_foreign(Relation rel, const PseudoViewColumn *column)
 				 errhint("Pseudonymize the column on its own server, and label it \"keep\" here.")));
 }
 
+/* Refuse a trigger that fires after ours: it can write plaintext that the view would show. */
+static void
+check_last(Relation rel, Oid function, const PseudoViewColumn *column)
+{
+	const char *later = pseudo_trigger_later(rel, function, column->name);
+
+	if (later)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("trigger \"%s\" of relation \"%s\" fires after the one that pseudonymizes column \"%s\", and can write something else",
+						later, RelationGetRelationName(rel), column->name),
+				 errhint("Triggers fire in the order of their names: ALTER TRIGGER %s ON %s RENAME TO ....",
+						 quote_identifier(later), pseudo_relation_name(RelationGetRelid(rel)))));
+}
+
 /*
  * Returns true if a table has a trigger for a column, and false if it has none; anything between is an error.  rel is
  * the table of the view, or one that is read with it.
@@ -139,6 +154,7 @@ sees_column(const PseudoView *view, Relation rel, Oid function, const PseudoView
 	if (!pseudo_trigger_sees_all(rel, function, column->name, get_attnum(RelationGetRelid(rel), column->name)))
 		report_triggers(view, psprintf("the trigger for column \"%s\" of relation \"%s\" does not fire for all that is written",
 									   column->name, RelationGetRelationName(rel)));
+	check_last(rel, function, column);
 	return true;
 }
 

@@ -62,6 +62,12 @@ extern bool pseudo_trigger_sees_all(Relation rel, Oid function, const char *colu
 extern bool pseudo_trigger_sees_all_without(Relation rel, Oid function, const char *column, AttrNumber attno,
 											const char *without);
 
+/*
+ * The name of the first trigger that fires before rows are written and after the last one that calls this function for a
+ * column, so that it can write something else; or NULL.  Those of PostgreSQL's own functions write no such column.
+ */
+extern const char *pseudo_trigger_later(Relation rel, Oid function, const char *column);
+
 /* The OID of pseudonymize_trigger(), which is in the schema of a function of the extension. */
 extern Oid	pseudo_trigger_function(Oid called);
 

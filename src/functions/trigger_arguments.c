@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
@@ -340,6 +341,49 @@ bool
 pseudo_trigger_sees_all(Relation rel, Oid function, const char *column, AttrNumber attno)
 {
 	return pseudo_trigger_sees_all_without(rel, function, column, attno, NULL);
+}
+
+/* The name of the first trigger that can write to a column after function, for INSERT or UPDATE; or NULL. */
+static const char *
+later_trigger(const TriggerDesc *desc, Oid function, const char *column, int16 event)
+{
+	bool		is_pseudonym = false;
+	const char *later = NULL;
+
+	for (int i = 0; i < desc->numtriggers; i++)
+	{
+		const Trigger *trigger = &desc->triggers[i];
+		PseudoTriggerArguments arguments;
+
+		if (!TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_BEFORE, event) ||
+			trigger->tgenabled == TRIGGER_DISABLED || trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA)
+			continue;
+		if (trigger->tgfoid != function)
+		{
+			if (is_pseudonym && later == NULL && trigger->tgfoid >= FirstNormalObjectId)
+				later = trigger->tgname;
+			continue;
+		}
+		pseudo_trigger_arguments(&arguments, trigger);
+		if (trigger->tgqual == NULL && pseudo_trigger_label(&arguments, column))
+		{
+			is_pseudonym = true;
+			later = NULL;
+		}
+	}
+	return later;
+}
+
+/* See trigger.h. */
+const char *
+pseudo_trigger_later(Relation rel, Oid function, const char *column)
+{
+	const char *later;
+
+	if (rel->trigdesc == NULL)
+		return NULL;
+	later = later_trigger(rel->trigdesc, function, column, TRIGGER_TYPE_INSERT);
+	return later ? later : later_trigger(rel->trigdesc, function, column, TRIGGER_TYPE_UPDATE);
 }
 
 /* See trigger.h. */

@@ -67,6 +67,22 @@ SELECT t.coverage('people', 'email');
 DROP TRIGGER zz_email ON people;
 DROP TRIGGER zz_email_2 ON people;
 SELECT t.coverage('people', 'email');
+-- Another trigger that fires after it; not one before it, nor one of PostgreSQL's own, nor one that is off.
+CREATE TABLE later (id int, email text);
+SELECT t.say('later', 'email', 'deterministic'), t.say('later', 'id', 'keep');
+CREATE FUNCTION shop.put_back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.email := 'plain'; RETURN NEW; END $$;
+CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON later FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('email', 'deterministic=true');
+CREATE TRIGGER a_first BEFORE INSERT OR UPDATE ON later FOR EACH ROW EXECUTE FUNCTION put_back();
+CREATE TRIGGER zzz_own BEFORE UPDATE ON later FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+CREATE TRIGGER zzz_after AFTER UPDATE ON later FOR EACH ROW EXECUTE FUNCTION put_back();
+SELECT verdict, reason FROM pseudo_coverage('shop') WHERE relation = 'later'::regclass AND column_name = 'email';
+CREATE TRIGGER zzz_put BEFORE UPDATE ON later FOR EACH ROW EXECUTE FUNCTION put_back();
+SELECT verdict, reason FROM pseudo_coverage('shop') WHERE relation = 'later'::regclass AND column_name = 'email';
+SELECT t.err($$SELECT pseudo_create_view('later', 'later_masked', 'current_user')$$);
+ALTER TABLE later DISABLE TRIGGER zzz_put;
+SELECT verdict, reason FROM pseudo_coverage('shop') WHERE relation = 'later'::regclass AND column_name = 'email';
+DROP TABLE later;
+DROP FUNCTION shop.put_back;
 -- A trigger that says otherwise than the label, and one of a column that is to stay as it is.
 CREATE TRIGGER zz_email BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION pseudonymize_trigger('email', 'deterministic=true', 'context=erp');
 SELECT t.coverage('people', 'email');
