@@ -100,8 +100,8 @@ section_memcheck() {
 		"$bindir/pg_isready" -q -h "$sockets" && break
 		sleep 1
 	done
-	# Not what takes minutes there, and calls the same as "batches".
-	run_regress "pg_regress under memcheck" large
+	# Not what takes minutes there, and calls the same as "batches", and as "views" and "attacks".
+	run_regress "pg_regress under memcheck" "large create_view_attacks"
 	as_server "$bindir/pg_ctl" -D "$work/data" -m fast -t 300 -w stop >> "$log" 2>&1
 	wait
 	bad=$(find "$logs" -name '*.log' -size +0 | wc -l)
