@@ -516,13 +516,13 @@ pseudo_bulk_check(Bulk *bulk)
 	BulkTarget	target;
 	ListCell   *cell;
 
+	check_kind(bulk, root);
 	if (bulk->is_labelled)
 	{
 		pseudo_bulk_add_labelled(bulk, root);
 		check_owner_rights(bulk, root);
 		pseudo_bulk_prepare_calls(bulk);
 	}
-	check_kind(bulk, root);
 	find_columns(bulk, root, &target);
 	warn_equality(bulk, &target);
 	foreach(cell, bulk->columns)

@@ -296,6 +296,9 @@ CREATE MATERIALIZED VIEW l.copy AS SELECT * FROM l.parent;
 SELECT l.label('l.copy', 'e', 'random');
 CALL pseudonymize_table('l.copy');
 \echo :LAST_ERROR_SQLSTATE
+CREATE VIEW l.shown AS SELECT * FROM l.parent;
+CALL pseudonymize_table('l.shown');
+\echo :LAST_ERROR_SQLSTATE
 
 -- Unique columns in two contexts while two keys are enabled: each keeps the pseudonym that is there, or meets it.
 CREATE TABLE l.unique (id int PRIMARY KEY, a text UNIQUE, b text, b_p text UNIQUE, k int);
