@@ -447,6 +447,10 @@ SELECT a, pr.try_protect('BEFORE INSERT OR UPDATE', a) FROM unnest(ARRAY[
   $$'email', 'name', 'context=crm'$$, $$'email', 'deterministic=true'$$, $$'email IS deterministic, context=crm, keyring=ring'$$, $$'email IS deterministic, context=crm, existing=keep'$$,
   $$'name IS deterministic, context=crm, into=phone'$$, $$'phone', 'context=it''s'$$, $$'phone IS random, into=id'$$, $$'gone'$$, $$'email IS keep'$$]) AS a;
 SELECT e, pr.try_protect(e, $$'email', 'name', 'deterministic=true', 'context=crm'$$) FROM unnest(ARRAY['BEFORE INSERT', 'BEFORE INSERT OR UPDATE OF email', 'BEFORE INSERT OR UPDATE OF email, name']) AS e;
+-- with into=, UPDATE OF has to name both columns
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.name IS 'deterministic, into=phone';
+SELECT e, pr.try_protect(e, $$'name IS deterministic, into=phone'$$) FROM unnest(ARRAY['BEFORE INSERT OR UPDATE OF name', 'BEFORE INSERT OR UPDATE OF name, phone']) AS e;
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.name IS 'deterministic, context=crm';
 \pset null <NULL>
 -- two that together see all; one of them disabled
 CREATE TRIGGER on_insert BEFORE INSERT ON pr.staff FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'deterministic=true', 'context=crm');
