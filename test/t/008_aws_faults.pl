@@ -183,7 +183,10 @@ for (@refused)
 	like($text, qr/ERROR:  08001: /, "TLS, $name: 08001");
 	is($at->count, 0, "TLS, $name: no request");
 	# The first without a ca_file asks the system's directory of CAs, where there is one, and then once more the bundle.
-	is($at->connections, 3 + ($has_directory && !$file), "TLS, $name: one round of attempts");
+	my $expected = 3 + ($has_directory && !$file);
+	# One that the client gave up may still wait to be accepted.
+	for (1 .. 1800) { last if $at->connections >= $expected; sleep 0.1 }
+	is($at->connections, $expected, "TLS, $name: one round of attempts");
 }
 my $plain = Endpoint->new(rules => \@good);
 aws_keyring($node, 'tls', endpoint => 'https://127.0.0.1:' . $plain->port, timeout => '2s');
