@@ -130,7 +130,7 @@ has_key_column(Relation parent, const char *name)
 {
 	AttrNumber	attno = get_attnum(RelationGetRelid(parent), name);
 	PseudoDumpUser user;
-	bool		result;
+	volatile bool result = false;
 
 	if (parent->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		return false;
