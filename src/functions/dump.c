@@ -279,7 +279,7 @@ is_user_table(Relation rel)
 
 /* Refuse what the query could not read: it is planned as the table's owner before PostgreSQL checks that.  Errors: 42501. */
 static void
-check_may_read(Relation rel)
+check_may_dump(Relation rel)
 {
 	Oid			relid = RelationGetRelid(rel);
 
@@ -297,7 +297,7 @@ rewrite_statement(PlannedStmt *statement, PseudoDumpAllowed *allowed)
 
 	if (is_user_table(rel))
 	{
-		check_may_read(rel);
+		check_may_dump(rel);
 		ereport(NOTICE,
 				(errmsg("dumping the contents of %s as its labels say", pseudo_relation_name(RelationGetRelid(rel)))));
 		statement = copyObject(statement);
