@@ -438,7 +438,9 @@ CREATE DOMAIN spied_again AS spied;
 CREATE TABLE spied_parent (id int, email spied_again, narrow varchar(60), up text GENERATED ALWAYS AS (upper(narrow) || t.spy('generated')) STORED, CHECK (email <> t.spy('check')))
   PARTITION BY LIST ((id || t.spy('partition')));
 CREATE TABLE spied_part PARTITION OF spied_parent DEFAULT;
+SET max_parallel_maintenance_workers = 0;
 CREATE UNIQUE INDEX spied_index ON spied_part ((narrow || t.spy('index'))) WHERE narrow <> t.spy('predicate');
+RESET max_parallel_maintenance_workers;
 SECURITY LABEL FOR pseudo ON COLUMN spied_parent.email IS 'hide';
 SECURITY LABEL FOR pseudo ON COLUMN spied_parent.narrow IS 'deterministic';
 INSERT INTO spied_parent VALUES (1, 'a', 'b');

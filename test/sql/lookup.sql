@@ -35,7 +35,7 @@ BEGIN
     FOR n IN 1 .. 9 LOOP
       line := replace(line, lk.p(n || '@example.com'), '<' || n || '>');
     END LOOP;
-    RETURN NEXT regexp_replace(ltrim(line), '\$0|\(InitPlan [^)]*\)\.col1', 'InitPlan');
+    RETURN NEXT regexp_replace(ltrim(line), ', (\$[01]|\(InitPlan [^)]*\)\.col1),', ', InitPlan,');
   END LOOP;
 END
 $$;
