@@ -28,7 +28,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/relcache.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -36,6 +35,7 @@
 #include "column.h"
 #include "dump_check.h"
 #include "dump_guard.h"
+#include "subtransaction.h"
 
 /* A table that is checked. */
 typedef struct Check
@@ -130,36 +130,35 @@ run_query(const char *query, Oid planner, MemoryContext mcxt)
 	return result;
 }
 
+/* A query, for pseudo_subtransaction(). */
+typedef struct AskedQuery
+{
+	const char *query;
+	Oid			owner;
+	MemoryContext mcxt;
+	char	   *result;			/* in mcxt, or NULL */
+} AskedQuery;
+
+/* Run it. */
+static void
+run_asked(void *arg)
+{
+	AskedQuery *asked = arg;
+
+	asked->result = run_query(asked->query, asked->owner, asked->mcxt);
+}
+
 /* The same in a subtransaction; an error is said to stop the dump, and gives NULL. */
 static char *
 try_query(const Check *check, const char *query)
 {
-	MemoryContext mcxt = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	char	   *volatile result = NULL;
-	ErrorData  *volatile error = NULL;
+	AskedQuery	asked = {query, check->rel->rd_rel->relowner, CurrentMemoryContext, NULL};
+	ErrorData  *error = pseudo_subtransaction(run_asked, &asked);
 
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		result = run_query(query, check->rel->rd_rel->relowner, mcxt);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(mcxt);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(mcxt);
-	CurrentResourceOwner = owner;
-	if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		ReThrowError(error);
-	if (error)
-		say_stops(pseudo_dump_fault(error->sqlerrcode, error->message, error->hint));
-	return result;
+	if (error == NULL)
+		return asked.result;
+	say_stops(pseudo_dump_fault(error->sqlerrcode, error->message, error->hint));
+	return NULL;
 }
 
 /* ---- Columns ---- */
