@@ -101,8 +101,7 @@ pseudo_bulk_is_due(Bulk *bulk, BulkColumn *column, text *value, text *held, bool
 	}
 	due = again && opened.key != call->keyring->primary;
 	differs = due && bulk->is_copy && pseudo_is_random(call, &opened);
-	explicit_bzero(VARDATA(opened.value), opened.len);
-	pfree(opened.value);
+	pseudo_opened_wipe(&opened);
 	if (differs)
 		report_copy(bulk);
 	bulk->counters.already += !due && count;

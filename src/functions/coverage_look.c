@@ -131,8 +131,7 @@ wipe_opened(PseudoReading *reading)
 	{
 		PseudoOpened *opened = lfirst(cell);
 
-		explicit_bzero(VARDATA(opened->value), opened->len);
-		pfree(opened->value);
+		pseudo_opened_wipe(opened);
 		pfree(opened);
 	}
 	list_free(reading->opened);

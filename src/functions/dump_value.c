@@ -140,8 +140,7 @@ prepare_open(FunctionCallInfo fcinfo, DumpSite *site)
 static void
 discard(PseudoOpened *opened)
 {
-	explicit_bzero(VARDATA(opened->value), opened->len);
-	pfree(opened->value);
+	pseudo_opened_wipe(opened);
 }
 
 /* The pseudonym of len bytes of UTF-8 in the dump. */

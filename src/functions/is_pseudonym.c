@@ -28,7 +28,6 @@ pseudo_is_pseudonym(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	if (!pseudo_try_open(call, PG_GETARG_TEXT_PP(0), &opened))
 		PG_RETURN_BOOL(false);
-	explicit_bzero(VARDATA(opened.value), opened.len);
-	pfree(opened.value);
+	pseudo_opened_wipe(&opened);
 	PG_RETURN_BOOL(true);
 }

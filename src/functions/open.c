@@ -291,6 +291,14 @@ pseudo_open_first(PseudoCall *const *calls, int n, text *pseudonym, bool or_null
 }
 
 /* See open.h. */
+void
+pseudo_opened_wipe(PseudoOpened *opened)
+{
+	explicit_bzero(VARDATA(opened->value), opened->len);
+	pfree(opened->value);
+}
+
+/* See open.h. */
 bool
 pseudo_try_open(PseudoCall *call, text *pseudonym, PseudoOpened *opened)
 {
@@ -312,8 +320,7 @@ pseudo_opens_to(PseudoCall *call, text *pseudonym, text *value)
 	if (!pseudo_looks_like_pseudonym(pseudonym) || !pseudo_try_open(call, pseudonym, &opened))
 		return false;
 	result = opened.len == len && CRYPTO_memcmp(VARDATA(opened.value), utf8, len) == 0;
-	explicit_bzero(VARDATA(opened.value), opened.len);
-	pfree(opened.value);
+	pseudo_opened_wipe(&opened);
 	return result;
 }
 

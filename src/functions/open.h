@@ -28,6 +28,9 @@ typedef struct PseudoOpened
  */
 extern bool pseudo_open(PseudoCall *call, text *pseudonym, bool or_null, PseudoOpened *opened);
 
+/* Wipe and free the value of a pseudonym that was opened. */
+extern void pseudo_opened_wipe(PseudoOpened *opened);
+
 /* The same where nothing is an error: returns false for what opens under no enabled key, whatever the reason. */
 extern bool pseudo_try_open(PseudoCall *call, text *pseudonym, PseudoOpened *opened);
 

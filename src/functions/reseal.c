@@ -110,8 +110,7 @@ pseudo_reseal(PseudoCall *call, text *pseudonym, PseudoOpened *opened, bool dete
 	PseudoNonceMode mode = pseudo_nonce_mode(call, opened);
 	text	   *result = seal_again(call, pseudonym, opened, mode);
 
-	explicit_bzero(VARDATA(opened->value), opened->len);
-	pfree(opened->value);
+	pseudo_opened_wipe(opened);
 	if (mode == PSEUDO_NONCE_IS_UNCLEAR)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),

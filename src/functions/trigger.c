@@ -239,7 +239,7 @@ stays(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, Datum value, t
 		report_existing(data, state, no, pseudonym);
 	if (!pseudo_open(trigger_call(fcinfo, part->group), pseudonym, true, &opened))
 		report_not_authentic(data, state, &state->columns[no]);
-	pfree(opened.value);
+	pseudo_opened_wipe(&opened);
 	return true;
 }
 

@@ -91,8 +91,7 @@ find_choices(Settling *s, int no)
 	}
 	if (is_free)
 	{
-		explicit_bzero(VARDATA(opened.value), opened.len);
-		pfree(opened.value);
+		pseudo_opened_wipe(&opened);
 	}
 }
 
@@ -345,8 +344,7 @@ use_key(Settling *s, int no)
 		s->is_changed |= as_value(column, s->rel,
 								  pseudo_seal_under(call, key, VARDATA(opened.value), opened.len),
 								  &row->tts_values[column->attno - 1]);
-	explicit_bzero(VARDATA(opened.value), opened.len);
-	pfree(opened.value);
+	pseudo_opened_wipe(&opened);
 }
 
 /*
