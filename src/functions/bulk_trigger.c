@@ -4,12 +4,8 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
-#include "catalog/partition.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
-#include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -67,15 +63,12 @@ static int
 hint_trigger(const Bulk *bulk, Relation rel, bool is_labelled)
 {
 	char	   *schema = get_namespace_name(get_func_namespace(bulk->called));
-	Oid			relid = RelationGetRelid(rel);
 
 	if (!is_labelled)
 		return errhint("Create the trigger first, BEFORE INSERT OR UPDATE, without WHEN and without UPDATE OF.");
-	if (rel->rd_rel->relispartition)
-		relid = llast_oid(get_partition_ancestors(relid));
 	return errhint("Create the trigger first, as the labels say: SELECT * FROM %s(%s).",
 				   quote_qualified_identifier(schema, "pseudo_protect"),
-				   quote_literal_cstr(pseudo_relation_name(relid)));
+				   quote_literal_cstr(pseudo_relation_name(pseudo_labelled_relation(rel))));
 }
 
 /* Say which columns no trigger covers, or not for all writes. */
@@ -111,10 +104,7 @@ void
 pseudo_bulk_check_triggers(const Bulk *bulk, const BulkTarget *target)
 {
 	TriggerDesc *desc = target->rel->trigdesc;
-	char	   *schema = get_namespace_name(get_func_namespace(bulk->called));
-	Oid			function = LookupFuncName(list_make2(makeString(schema),
-													 makeString("pseudonymize_trigger")),
-										  0, NULL, true);
+	Oid			function = pseudo_trigger_function(bulk->called);
 
 	for (int i = 0; desc && i < desc->numtriggers; i++)
 	{

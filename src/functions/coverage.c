@@ -25,13 +25,13 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
 #include "../compat.h"
 #include "column.h"
 #include "coverage.h"
 #include "subtransaction.h"
+#include "trigger.h"
 
 PG_FUNCTION_INFO_V1(pseudo_coverage);
 
@@ -303,10 +303,7 @@ begin_coverage(Oid called, double sample)
 	coverage->called = called;
 	coverage->sample = sample;
 	coverage->snapshot = GetActiveSnapshot();
-	coverage->trigger = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-										CStringGetDatum("pseudonymize_trigger"),
-										PointerGetDatum(buildoidvector(NULL, 0)),
-										ObjectIdGetDatum(get_func_namespace(called)));
+	coverage->trigger = pseudo_trigger_function(called);
 	INSTR_TIME_SET_CURRENT(coverage->last_notice);
 	return coverage;
 }

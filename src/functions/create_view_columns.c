@@ -12,7 +12,6 @@
 #include "catalog/pg_inherits.h"
 #include "lib/stringinfo.h"
 #include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
@@ -165,8 +164,7 @@ sees_column(const PseudoView *view, Relation rel, Oid function, const PseudoView
 static void
 look_at_triggers(const PseudoView *view, bool *holds)
 {
-	Oid			function = LookupFuncName(list_make2(makeString(view->schema), makeString("pseudonymize_trigger")),
-										  0, NULL, false);
+	Oid			function = pseudo_trigger_function(view->called);
 	ListCell   *cell;
 
 	foreach(cell, find_all_inheritors(RelationGetRelid(view->rel), AccessShareLock, NULL))

@@ -76,7 +76,18 @@ find_name(const char *const *names, int n, const char *name)
 
 /* See label.h. */
 bool
-pseudo_label_take_option(PseudoLabel *label, const char *name, const char *value)
+pseudo_label_take_existing(PseudoLabel *label, const char *value)
+{
+	int			existing = find_name(existing_names, lengthof(existing_names), value);
+
+	if (existing >= 0)
+		label->existing = existing;
+	return existing >= 0;
+}
+
+/* Take one option of a label.  Returns false if there is none of this name. */
+static bool
+take_label_option(PseudoLabel *label, const char *name, const char *value)
 {
 	if (strcmp(name, "context") == 0)
 		label->context = pstrdup(value);
@@ -90,11 +101,8 @@ pseudo_label_take_option(PseudoLabel *label, const char *name, const char *value
 		label->into = pstrdup(value);
 	else if (strcmp(name, "existing") == 0)
 	{
-		int			existing = find_name(existing_names, lengthof(existing_names), value);
-
-		if (existing < 0)
+		if (!pseudo_label_take_existing(label, value))
 			report_label("option \"existing\" must be \"error\", \"keep\" or \"value\"");
-		label->existing = existing;
 	}
 	else
 		return false;
@@ -109,20 +117,23 @@ skip_white(const char **s)
 		(*s)++;
 }
 
-/* The part in double quotes that begins here; two of them stand for one.  Moves *s behind it. */
-static char *
-quoted_part(const char **s)
+/* See label.h. */
+char *
+pseudo_label_quoted(const char **s)
 {
 	StringInfoData part;
-	const char *c = *s + 1;
 
 	initStringInfo(&part);
-	while (*c && (*c != '"' || *++c == '"'))
-		appendStringInfoChar(&part, *c++);
-	if (c[-1] != '"' || c == *s + 1)
-		report_label("a quoted part of the label has no end");
-	*s = c;
-	return part.data;
+	for (const char *c = *s + 1; *c; c++)
+	{
+		if (*c == '"' && *++c != '"')
+		{
+			*s = c;
+			return part.data;
+		}
+		appendStringInfoChar(&part, *c);
+	}
+	return NULL;
 }
 
 /* The part of a label that begins here and ends before a character of stops.  Moves *s behind it. */
@@ -134,7 +145,11 @@ next_part(const char **s, const char *stops)
 
 	skip_white(s);
 	if (**s == '"')
-		part = quoted_part(s);
+	{
+		part = pseudo_label_quoted(s);
+		if (part == NULL)
+			report_label("a quoted part of the label has no end");
+	}
 	else
 	{
 		len = strcspn(*s, stops);
@@ -159,7 +174,7 @@ read_option(PseudoLabel *label, const char **s, List **names)
 	if (list_member(*names, makeString(name)))
 		report_label(psprintf("option \"%s\" specified more than once", name));
 	*names = lappend(*names, makeString(name));
-	if (!pseudo_label_take_option(label, name, next_part(s, ",")))
+	if (!take_label_option(label, name, next_part(s, ",")))
 		report_label(psprintf("a label has no option \"%s\"", name));
 }
 

@@ -62,8 +62,11 @@ extern void pseudo_label_parse(PseudoLabel *label, const char *string);
 /* A label of mode DETERMINISTIC, RANDOM, KEEP or HIDE as pseudo_label_parse() reads it, palloc'ed. */
 extern char *pseudo_label_string(const PseudoLabel *label);
 
-/* Take one option of a label.  Returns false if there is none of this name.  Errors: 22023. */
-extern bool pseudo_label_take_option(PseudoLabel *label, const char *name, const char *value);
+/* The text in double quotes that *s begins with, palloc'ed; two of them stand for one.  NULL if it has no end, else moves *s behind it. */
+extern char *pseudo_label_quoted(const char **s);
+
+/* Take what "existing" is to be.  Returns false if it is none of the three. */
+extern bool pseudo_label_take_existing(PseudoLabel *label, const char *value);
 
 /* Returns true if a column of this label holds, or gets, pseudonyms: DETERMINISTIC or RANDOM. */
 static inline bool

@@ -5,14 +5,14 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
-#include "lib/stringinfo.h"
 #include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "trigger.h"
 
@@ -78,13 +78,7 @@ take_option(Reading *reading, const char *argument)
 		common->keyring = pstrdup(value);
 	else if ((value = option_value(argument, "existing")) != NULL)
 	{
-		if (strcmp(value, "keep") == 0)
-			common->existing = PSEUDO_EXISTING_KEEP;
-		else if (strcmp(value, "value") == 0)
-			common->existing = PSEUDO_EXISTING_VALUE;
-		else if (strcmp(value, "error") == 0)
-			common->existing = PSEUDO_EXISTING_ERROR;
-		else
+		if (!pseudo_label_take_existing(common, value))
 			report_value(reading->trigger, "existing");
 	}
 	else
@@ -113,26 +107,21 @@ static char *
 take_identifier(const char **s)
 {
 	const char *c = *s;
-	StringInfoData name;
+	char	   *name;
 
-	initStringInfo(&name);
 	if (*c == '"')
 	{
-		for (c++; *c && (*c != '"' || *++c == '"'); c++)
-			appendStringInfoChar(&name, *c);
-		if (c[-1] != '"' || name.len == 0)
-			return NULL;
-		*s = c;
-		return name.data;
+		name = pseudo_label_quoted(s);
+		return name && *name ? name : NULL;
 	}
 	while (isalpha((unsigned char) *c) || IS_HIGHBIT_SET(*c) || *c == '_' ||
 		   (c > *s && (isdigit((unsigned char) *c) || *c == '$')))
 		c++;
 	if (c == *s)
 		return NULL;
-	appendBinaryStringInfo(&name, *s, c - *s);
+	name = downcase_identifier(*s, c - *s, false, false);
 	*s = c;
-	return downcase_identifier(name.data, name.len, false, false);
+	return name;
 }
 
 /* Take an argument "COLUMN IS LABEL".  Returns false if it is not one. */
@@ -390,7 +379,6 @@ pseudo_trigger_later(Relation rel, Oid function, const char *column)
 Oid
 pseudo_trigger_function(Oid called)
 {
-	char	   *schema = get_namespace_name(get_func_namespace(called));
-
-	return LookupFuncName(list_make2(makeString(schema), makeString("pseudonymize_trigger")), 0, NULL, false);
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("pseudonymize_trigger"),
+						   PointerGetDatum(buildoidvector(NULL, 0)), ObjectIdGetDatum(get_func_namespace(called)));
 }

@@ -30,7 +30,7 @@ SELECT t.label('people', 'born') IS NULL;
 SELECT label, t.relabel('people', 'note', label) FROM (VALUES
   (''), ('secret'), ('Random'), ('random deterministic'), ('random,'), ('random, '), ('random, context'), ('random, context=a, context=b'),
   ('random, kontext=a'), ('random, existing=maybe'), ('random, keyring='), ('random, keyring=' || repeat('x', 64)), ('random, into='),
-  ('random, context="a'), ('random, context="a"b'), ('random, context="'), ('keep, context=a'), ('hide, into=email_p')) AS labels (label);
+  ('random, context="a'), ('random, context="a"b'), ('random, context="'), ('random, context="a""'), ('keep, context=a'), ('hide, into=email_p')) AS labels (label);
 -- a keyring need not be there yet: a dump makes tables first
 SET client_min_messages = notice;
 SELECT t.relabel('people', 'name', 'random, keyring=elsewhere');
