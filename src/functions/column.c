@@ -63,26 +63,43 @@ type_hint(Oid base, const char *name)
 					quote_identifier(name));
 }
 
-/* Fill in a column's type.  Returns NULL, or why it cannot hold pseudonyms. */
-static Fault *
-find_type(PseudoColumn *column, Relation rel, Form_pg_attribute att)
+/* See column.h. */
+bool
+pseudo_type_is_string(Oid type)
+{
+	Oid			base = getBaseType(type);
+
+	return base == BPCHAROID || IsBinaryCoercible(base, TEXTOID);
+}
+
+/* See column.h. */
+void
+pseudo_column_describe(PseudoColumn *column, Form_pg_attribute att)
 {
 	int32		typmod = att->atttypmod;
 	Oid			base = getBaseTypeAndTypmod(att->atttypid, &typmod);
 
-	if (base != BPCHAROID && !IsBinaryCoercible(base, TEXTOID))
-		return make_fault(ERRCODE_DATATYPE_MISMATCH,
-						  psprintf("column \"%s\" of relation \"%s\" has type %s, which is not a string type",
-								   column->name, RelationGetRelationName(rel),
-								   format_type_be(att->atttypid)),
-						  NULL, type_hint(base, column->name));
+	memset(column, 0, sizeof(PseudoColumn));
+	column->name = pstrdup(NameStr(att->attname));
+	column->attno = att->attnum;
 	column->type = att->atttypid;
 	column->is_padded = base == BPCHAROID;
 	column->is_domain = base != att->atttypid;
 	column->limit = -1;
 	if ((base == BPCHAROID || base == VARCHAROID) && typmod >= (int32) VARHDRSZ)
 		column->limit = typmod - VARHDRSZ;
-	return NULL;
+}
+
+/* Say so where a column's type is none of strings. */
+static Fault *
+find_type(const PseudoColumn *column, Relation rel)
+{
+	if (pseudo_type_is_string(column->type))
+		return NULL;
+	return make_fault(ERRCODE_DATATYPE_MISMATCH,
+					  psprintf("column \"%s\" of relation \"%s\" has type %s, which is not a string type",
+							   column->name, RelationGetRelationName(rel), format_type_be(column->type)),
+					  NULL, type_hint(getBaseType(column->type), column->name));
 }
 
 /* Find a column.  Returns NULL, or why it cannot hold pseudonyms. */
@@ -92,9 +109,6 @@ find_column(PseudoColumn *column, Relation rel, const char *name)
 	AttrNumber	attno = get_attnum(RelationGetRelid(rel), name);
 	Form_pg_attribute att;
 
-	memset(column, 0, sizeof(PseudoColumn));
-	column->name = pstrdup(name);
-	column->attno = attno;
 	if (attno <= 0)
 		return make_fault(ERRCODE_UNDEFINED_COLUMN,
 						  psprintf("column \"%s\" of relation \"%s\" does not exist",
@@ -105,7 +119,8 @@ find_column(PseudoColumn *column, Relation rel, const char *name)
 						  psprintf("column \"%s\" of relation \"%s\" is a generated column",
 								   name, RelationGetRelationName(rel)),
 						  NULL, pstrdup("Pseudonymize the columns that it is generated from."));
-	return find_type(column, rel, att);
+	pseudo_column_describe(column, att);
+	return find_type(column, rel);
 }
 
 /* Say so where a column decides which partition a row belongs to. */

@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "catalog/pg_attribute.h"
 #include "nodes/pg_list.h"
 #include "utils/rel.h"
 
@@ -21,6 +22,12 @@ typedef struct PseudoColumn
 	bool		is_domain;
 	void	   *domain;			/* domain_check's */
 } PseudoColumn;
+
+/* Returns true if a type, or what it is a domain over, is one of strings, so that a column of it can hold pseudonyms. */
+extern bool pseudo_type_is_string(Oid type);
+
+/* Fill in what a column of any type is; its name is palloc'ed. */
+extern void pseudo_column_describe(PseudoColumn *column, Form_pg_attribute att);
 
 /*
  * Find the columns that names (of String) name, and check that they can hold pseudonyms; columns[] has room

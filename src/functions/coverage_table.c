@@ -15,7 +15,6 @@
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "parser/parse_coerce.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -73,26 +72,19 @@ may_read(Relation rel, AttrNumber attno)
 
 /* ---- Types ---- */
 
-/* Returns true if values of a type, which is no domain, are stored as texts are. */
-static bool
-is_text(Oid base)
-{
-	return base == BPCHAROID || IsBinaryCoercible(base, TEXTOID);
-}
-
 /* What the values of a type, which is no domain, are looked for in. */
 static PseudoLook
 look_of(Oid base)
 {
 	Oid			element = get_element_type(base);
 
-	if (is_text(base))
+	if (pseudo_type_is_string(base))
 		return PSEUDO_LOOK_TEXT;
 	if (base == JSONOID)
 		return PSEUDO_LOOK_JSON;
 	if (base == JSONBOID)
 		return PSEUDO_LOOK_JSONB;
-	if (OidIsValid(element) && is_text(getBaseType(element)))
+	if (OidIsValid(element) && pseudo_type_is_string(element))
 		return PSEUDO_LOOK_ARRAY;
 	return PSEUDO_LOOK_NOTHING;
 }

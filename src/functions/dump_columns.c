@@ -12,7 +12,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "nodes/bitmapset.h"
-#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
@@ -175,22 +174,13 @@ find_moving_key(Relation rel, Form_pg_attribute att)
 									  labelled_name(rel), quote_identifier(name)));
 }
 
-/* Returns true if a type takes pseudonyms. */
-static bool
-is_string(Oid type)
-{
-	Oid			base = getBaseType(type);
-
-	return base == BPCHAROID || IsBinaryCoercible(base, TEXTOID);
-}
-
 /* Say so where a column is to get pseudonyms and its type takes none (any more). */
 static PseudoDumpFault *
 find_wrong_type(Relation rel, Form_pg_attribute att)
 {
 	char	   *name = NameStr(att->attname);
 
-	if (is_string(att->atttypid))
+	if (pseudo_type_is_string(att->atttypid))
 		return NULL;
 	return pseudo_dump_fault(ERRCODE_DATATYPE_MISMATCH,
 							 psprintf("column \"%s\" of relation %s is to get pseudonyms, and its type %s takes none",
@@ -210,7 +200,7 @@ unlabelled_fault(Relation rel, Form_pg_attribute att)
 									  name, labelled_name(rel), format_type_be(att->atttypid)),
 							 psprintf("Label it: SECURITY LABEL FOR pseudo ON COLUMN %s.%s IS 'hide', or 'keep'%s.",
 									  labelled_name(rel), quote_identifier(name),
-									  is_string(att->atttypid) ? ", 'random', 'deterministic'" : ""));
+									  pseudo_type_is_string(att->atttypid) ? ", 'random', 'deterministic'" : ""));
 }
 
 /* What cannot be with a column, or NULL. */
@@ -245,24 +235,11 @@ find_shards(Relation rel)
 
 /* ---- Columns ---- */
 
-/* Fill in how much a column takes. */
-static void
-set_holder(PseudoColumn *holder, Form_pg_attribute att)
-{
-	int32		typmod = att->atttypmod;
-	Oid			base = getBaseTypeAndTypmod(att->atttypid, &typmod);
-
-	holder->name = pstrdup(NameStr(att->attname));
-	holder->attno = att->attnum;
-	holder->is_padded = base == BPCHAROID;
-	holder->limit = (base == BPCHAROID || base == VARCHAROID) && typmod >= (int32) VARHDRSZ ? typmod - (int32) VARHDRSZ : -1;
-}
-
 /* Fill in a column that gets pseudonyms, as a label says. */
 static void
 set_pseudonyms(PseudoDumpColumn *column, Form_pg_attribute att, const PseudoLabel *label, PseudoMode mode)
 {
-	set_holder(&column->holder, att);
+	pseudo_column_describe(&column->holder, att);
 	column->as = PSEUDO_DUMP_PSEUDONYM;
 	column->is_deterministic = mode == PSEUDO_MODE_DETERMINISTIC;
 	column->label_context = label->context;
