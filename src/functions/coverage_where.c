@@ -291,6 +291,7 @@ static bool
 slot_has_values(const PseudoCoverageColumn *column, HeapTuple statistics, int kind)
 {
 	bool		is_text = column->look == PSEUDO_LOOK_TEXT;
+	PseudoColumn holder = {.is_padded = column->is_padded};
 	AttStatsSlot slot;
 	bool		found;
 
@@ -298,9 +299,7 @@ slot_has_values(const PseudoCoverageColumn *column, HeapTuple statistics, int ki
 		return false;
 	found = !is_text && slot.nvalues > 0;
 	for (int i = 0; is_text && !found && i < slot.nvalues; i++)
-		found = !pseudo_looks_like_pseudonym(column->is_padded ?
-											 DatumGetTextPP(DirectFunctionCall1(rtrim1, slot.values[i])) :
-											 DatumGetTextPP(slot.values[i]));
+		found = !pseudo_looks_like_pseudonym(pseudo_column_get(&holder, slot.values[i]));
 	free_attstatsslot(&slot);
 	return found;
 }
