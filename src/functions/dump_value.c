@@ -136,13 +136,6 @@ prepare_open(FunctionCallInfo fcinfo, DumpSite *site)
 	prepare(fcinfo, &site->open, PSEUDO_RIGHT_REIDENTIFY, site->label_context, site->label_keyring);
 }
 
-/* Wipe and free what was opened. */
-static void
-discard(PseudoOpened *opened)
-{
-	pseudo_opened_wipe(opened);
-}
-
 /* The pseudonym of len bytes of UTF-8 in the dump. */
 static text *
 seal_for_dump(FunctionCallInfo fcinfo, DumpSite *site, const char *value, size_t len)
@@ -172,7 +165,7 @@ renew_pseudonym(FunctionCallInfo fcinfo, DumpSite *site, text *value)
 	if (site->column.is_deterministic && !is_deterministic)
 	{
 		/* Who may not open it could find its value by guessing then. */
-		discard(&opened);
+		pseudo_opened_wipe(&opened);
 		prepare_open(fcinfo, site);
 		if (!pseudo_try_open(&site->open, value, &opened))
 			return NULL;
@@ -183,7 +176,7 @@ renew_pseudonym(FunctionCallInfo fcinfo, DumpSite *site, text *value)
 		result = NULL;
 	if (result == NULL)
 		result = seal_for_dump(fcinfo, site, VARDATA(opened.value), opened.len);
-	discard(&opened);
+	pseudo_opened_wipe(&opened);
 	return result;
 }
 
@@ -202,7 +195,7 @@ move_pseudonym(FunctionCallInfo fcinfo, DumpSite *site, text *value)
 	}
 	pseudo_count(site->open.count, PSEUDO_COUNT_REIDENTIFIED, 1);
 	result = seal_for_dump(fcinfo, site, VARDATA(opened.value), opened.len);
-	discard(&opened);
+	pseudo_opened_wipe(&opened);
 	return result;
 }
 
