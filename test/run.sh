@@ -5,6 +5,7 @@
 #	test/run.sh [SECTION...]
 #
 #	tap		whole servers, providers, faults
+#	engines		PgBouncer, pg_cron and others, from Debian and PyPI; the folder examples/
 #	answers		what AWS may answer, made up from seeds, under the address sanitizer
 #	faults		the n-th call for memory, files, OpenSSL and libcurl fails, for each n
 #	memcheck	pg_regress on a server under valgrind
@@ -57,10 +58,12 @@ set -uo pipefail
 . "$root/test/upgrade.sh"
 # shellcheck source=sanitize.sh
 . "$root/test/sanitize.sh"
+# shellcheck source=engines.sh
+. "$root/test/engines.sh"
 
 sections=("$@")
 # The longest first.
-[ $# -gt 0 ] || sections=(memcheck unit pg19 package tap build sanitizers fuzz pg18 pg17 i386 pg16 pg15 answers modes warnings faults tour regress cassert bench upgrade format scripts)
+[ $# -gt 0 ] || sections=(memcheck unit pg19 package tap build engines sanitizers fuzz pg18 pg17 i386 pg16 pg15 answers modes warnings faults tour regress cassert bench upgrade format scripts)
 for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done

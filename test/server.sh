@@ -17,21 +17,19 @@ copy_tree() {
 	fi
 }
 
-# Make $python, a command that runs the system's Python with what is in $venv, as the server's user can: a
-# copy where they cannot reach it.  Empty where there is none.
+# Make a command that runs the system's Python with what is in a virtual environment, as the server's user can: with a copy where
+# they cannot reach it.  The environment's folder, the command's path; fails where there is no environment.
 make_python() {
 	local packages
-	python=
-	packages=$(echo "$venv"/lib/python3*/site-packages)
-	[ -d "$packages/moto" ] || return
-	if ! as_server test -r "$packages/moto/__init__.py"; then
-		cp -r "$packages" "$work/python-packages"
-		packages=$work/python-packages
+	packages=$(echo "$1"/lib/python3*/site-packages)
+	[ -d "$packages/pip" ] || return 1
+	if ! as_server test -r "$packages/pip/__init__.py"; then
+		cp -r "$packages" "$work/packages-${1##*/}"
+		packages=$work/packages-${1##*/}
 		chown -R "$server_user" "$packages"
 	fi
-	python=$work/python
-	printf '#!/bin/sh\nPYTHONPATH="%s" exec /usr/bin/python3 "$@"\n' "$packages" > "$python"
-	chmod 755 "$python"
+	printf '#!/bin/sh\nPYTHONPATH="%s" exec /usr/bin/python3 "$@"\n' "$packages" > "$2"
+	chmod 755 "$2"
 }
 
 # pg_regress on a running cluster: the suite's name, and the files that this server cannot run.
@@ -123,8 +121,7 @@ run_tap() {
 	for name in "${!AWS_@}" HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy PSEUDO_PYTHON PSEUDO_RESTORE_INTO; do
 		clean+=(-u "$name")
 	done
-	make_python
-	[ -z "$python" ] || clean+=("PSEUDO_PYTHON=$python")
+	! make_python "$venv" "$work/python" || clean+=("PSEUDO_PYTHON=$work/python")
 	# They wait more than they work.
 	# shellcheck disable=SC2016
 	as_server env "${clean[@]}" HOME="$work" AWS_EC2_METADATA_DISABLED=true \

@@ -86,7 +86,7 @@ section_fuzz() {
 # Code and tests must stand on their own: nothing of the folder beside the repository.
 check_standalone() {
 	local bad=0
-	if grep -rnE --exclude-dir=build '\.\./+share[d]|/wor[k]/' "$root/src" "$root/sql" "$root/bin" "$root/test" "$root/deploy" "$root/Makefile" \
+	if grep -rnE --exclude-dir=build '\.\./+share[d]|/wor[k]/' "$root/src" "$root/sql" "$root/bin" "$root/test" "$root/deploy" "$root/examples" "$root/Makefile" \
 		--include=pseudo_dump --include='*.[ch]' --include='*.sql' --include='*.out' --include='*.sh' --include='*.p[lmy]' --include='*.yaml' --include=Makefile; then
 		bad=1
 	fi

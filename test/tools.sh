@@ -35,17 +35,20 @@ need_test_tools() {
 	fi
 }
 
-# Make $venv, a virtual environment with what test/aws/requirements.txt lists: moto and linters.
-# The system's Python runs it, for another may be out of the server's user's reach.
-venv=$build/venv
-need_venv() {
-	local wanted=$root/test/aws/requirements.txt
-	cmp -s "$wanted" "$venv/requirements.txt" && "$venv/bin/python" -c 'import moto' 2> /dev/null && return
-	rm -rf "$venv"
-	if quietly /usr/bin/python3 -m venv "$venv" &&
-	   slowly "Installing with pip into $venv: moto and linters" "$venv/bin/pip" install --no-input --disable-pip-version-check -q -r "$wanted"; then
-		cp "$wanted" "$venv/requirements.txt"
+# Make a virtual environment, unless it is there: its folder, a file of requirements, what they are.  The system's Python
+# runs it, for another may be out of the server's user's reach.
+fill_venv() {
+	cmp -s "$2" "$1/requirements.txt" && "$1/bin/python" -c 'import pip' 2> /dev/null && return
+	rm -rf "$1"
+	if quietly /usr/bin/python3 -m venv "$1" &&
+	   slowly "Installing with pip into $1: $3" "$1/bin/pip" install --no-input --disable-pip-version-check -q -r "$2"; then
+		cp "$2" "$1/requirements.txt"
 	else
-		rm -rf "$venv"
+		rm -rf "$1"
+		return 1
 	fi
 }
+
+# Make $venv, with moto and linters.
+venv=$build/venv
+need_venv() { fill_venv "$venv" "$root/test/aws/requirements.txt" "moto and linters"; }
