@@ -12,6 +12,12 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = start_server('subscriber', "wal_retrieve_retry_interval = 100ms\nmax_logical_replication_workers = 10\nmax_worker_processes = 20\nmax_replication_slots = 30\n");
+# Since PostgreSQL 18 the origins of subscriptions have a limit of their own.
+if ($node->pg_version >= 18)
+{
+	$node->append_conf('postgresql.conf', 'max_active_replication_origins = 30');
+	$node->restart;
+}
 add_keyring($node, 'pseudo', undef, path => $node->basedir . '/keys.json');
 $node->safe_psql('postgres', 'SELECT pseudo.pseudo_create_key()');
 my $publisher = PostgreSQL::Test::Cluster->new('publisher');
