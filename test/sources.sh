@@ -162,7 +162,7 @@ lint() {
 # The scripts that people run, pseudo_dump among them, the template of deploy/, and the Dockerfiles.
 section_scripts() {
 	local bad=0 script suite_log=$build/scripts.log scripts programs=()
-	scripts=("$root"/bin/pseudo_dump "$root"/deploy/*.sh "$root"/test/*.sh "$root"/test/bench/*.sh "$root/.ci/run")
+	scripts=("$root"/bin/pseudo_dump "$root"/deploy/*.sh "$root"/examples/*/*.sh "$root"/test/*.sh "$root"/test/bench/*.sh "$root/.ci/run")
 	check_standalone
 	check_version
 	check_failures
