@@ -9,7 +9,7 @@ use FindBin;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(program example need_extensions);
+our @EXPORT = qw(program example documented need_extensions);
 
 # The path of a program, or of "python"; without it, the test file skips.
 sub program
@@ -32,6 +32,21 @@ sub example
 		$text =~ s/\Q$place\E/$change{$place}/g or die "$path has no \"$place\"";
 	}
 	return $text;
+}
+
+# Each block of a section of doc/scale.md is in a file of an example, apart from comments.
+sub documented
+{
+	my ($heading) = @_;
+	my $bare = sub { $_[0] =~ s/^(?:--|#|;).*\n|^\n//mgr };
+	my @files = map { $bare->(slurp_file($_)) } glob("$FindBin::RealBin/../../examples/*/*");
+	my ($section) = slurp_file("$FindBin::RealBin/../../doc/scale.md") =~ /^## \Q$heading\E\n(.*?)(?=^## |\z)/ms or die $heading;
+
+	for my $block ($section =~ /^```\n(.*?)^```$/gms)
+	{
+		my ($first) = $block =~ /(.*)/;
+		ok(scalar(grep { index($_, $bare->($block)) >= 0 } @files), "doc/scale.md, $heading: an example has \"$first\"");
+	}
 }
 
 # Without these extensions the test file skips.

@@ -83,4 +83,5 @@ is(tables(), '5000|t 5000|t', 'all is converted, in batches');
 $node->safe_psql('postgres', 'REVOKE USAGE ON FOREIGN SERVER pseudo FROM owner');
 is(run_jobs(), join("\n", map { "$_|failed|ERROR: permission denied for keyring \"pseudo\"" } qw(import rotation)), 'without its owner\'s rights a job fails');
 $node->stop;
+documented('Jobs');
 done_testing();
