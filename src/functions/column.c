@@ -73,6 +73,44 @@ pseudo_type_is_string(Oid type)
 }
 
 /* See column.h. */
+bool
+pseudo_type_is_harmless(Oid type)
+{
+	Oid			base = getBaseType(type);
+	Oid			element = get_element_type(base);
+
+	switch (base)
+	{
+		case BOOLOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case NUMERICOID:
+		case MONEYOID:
+		case OIDOID:
+		case UUIDOID:
+		case DATEOID:
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case INTERVALOID:
+			return true;
+		default:
+			break;
+	}
+	if (OidIsValid(element))
+		return pseudo_type_is_harmless(element);
+	if (type_is_multirange(base))
+		base = get_multirange_range(base);
+	if (type_is_range(base))
+		return pseudo_type_is_harmless(get_range_subtype(base));
+	return type_is_enum(base);
+}
+
+/* See column.h. */
 void
 pseudo_column_describe(PseudoColumn *column, Form_pg_attribute att)
 {

@@ -26,6 +26,12 @@ typedef struct PseudoColumn
 /* Returns true if a type, or what it is a domain over, is one of strings, so that a column of it can hold pseudonyms. */
 extern bool pseudo_type_is_string(Oid type);
 
+/*
+ * Returns true if values of a type say no more than a number, a time or an identifier does.  It is a list of those, so
+ * that what is not in it needs a label: what may hold text, an address of a network, a place on a map.
+ */
+extern bool pseudo_type_is_harmless(Oid type);
+
 /* Fill in what a column of any type is; its name is palloc'ed. */
 extern void pseudo_column_describe(PseudoColumn *column, Form_pg_attribute att);
 

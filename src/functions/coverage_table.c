@@ -89,24 +89,6 @@ look_of(Oid base)
 	return PSEUDO_LOOK_NOTHING;
 }
 
-/* Returns true if a type, which is no domain, is one of PostgreSQL's that hold no text. */
-static bool
-holds_no_text(Oid base)
-{
-	char		category;
-	bool		is_preferred;
-
-	if (base >= FirstNormalObjectId)
-		return false;
-	if (base == UUIDOID)
-		return true;
-	get_type_category_preferred(base, &category, &is_preferred);
-	return category == TYPCATEGORY_BOOLEAN || category == TYPCATEGORY_NUMERIC ||
-		category == TYPCATEGORY_DATETIME || category == TYPCATEGORY_TIMESPAN ||
-		category == TYPCATEGORY_GEOMETRIC || category == TYPCATEGORY_NETWORK ||
-		category == TYPCATEGORY_BITSTRING;
-}
-
 /* A type as SQL writes it.  The modifier of a type that somebody has made is not shown: that would run its function. */
 static char *
 type_name(Form_pg_attribute att)
@@ -125,7 +107,7 @@ describe_values(PseudoCoverageColumn *column, Relation rel, Form_pg_attribute at
 	column->type = type_name(att);
 	column->look = look_of(base);
 	column->is_padded = base == BPCHAROID;
-	column->is_harmless = holds_no_text(base);
+	column->is_harmless = pseudo_type_is_harmless(base);
 	if (column->look == PSEUDO_LOOK_NOTHING)
 		column->why_not = psprintf("values of type %s are not looked into", format_type_be(base));
 	else if (is_virtual)

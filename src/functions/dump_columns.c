@@ -37,47 +37,6 @@ pseudo_dump_fault(int code, char *message, char *hint)
 
 /* ---- Types ---- */
 
-/*
- * Returns true if values of a type say no more than a number, a time or an identifier does.  It is a list of those, so
- * that what is not in it needs a label: an address of a network, a place on a map.
- */
-static bool
-cannot_hold_text(Oid type)
-{
-	Oid			base = getBaseType(type);
-	Oid			element = get_element_type(base);
-
-	switch (base)
-	{
-		case BOOLOID:
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case FLOAT4OID:
-		case FLOAT8OID:
-		case NUMERICOID:
-		case MONEYOID:
-		case OIDOID:
-		case UUIDOID:
-		case DATEOID:
-		case TIMEOID:
-		case TIMETZOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-		case INTERVALOID:
-			return true;
-		default:
-			break;
-	}
-	if (OidIsValid(element))
-		return cannot_hold_text(element);
-	if (type_is_multirange(base))
-		base = get_multirange_range(base);
-	if (type_is_range(base))
-		return cannot_hold_text(get_range_subtype(base));
-	return type_is_enum(base);
-}
-
 /* Returns true if a type is a domain that has no NULL. */
 static bool
 is_not_null_domain(Oid type)
@@ -254,7 +213,7 @@ static void
 set_unlabelled(PseudoDumpColumn *column, Relation rel, Form_pg_attribute att, List **faults)
 {
 	column->as = PSEUDO_DUMP_AS_IT_IS;
-	if (pseudo_dump_unlabelled == PSEUDO_UNLABELLED_KEEP || cannot_hold_text(att->atttypid) ||
+	if (pseudo_dump_unlabelled == PSEUDO_UNLABELLED_KEEP || pseudo_type_is_harmless(att->atttypid) ||
 		OidIsValid(getExtensionOfObject(RelationRelationId, RelationGetRelid(rel))))
 		return;
 	if (pseudo_dump_unlabelled == PSEUDO_UNLABELLED_HIDE)

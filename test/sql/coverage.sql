@@ -21,7 +21,7 @@ SELECT count(*) > 0 FROM pseudo_keyrings;
 CREATE TYPE mood AS ENUM ('fine');
 CREATE DOMAIN address AS text;
 CREATE TABLE people (id int PRIMARY KEY, name text, email text, phone varchar(30), born date, note text, code char(80), home address,
-  doc jsonb, raw json, tags text[], bin bytea, feels mood, tiny "char", key uuid, who name, pair shop.mood[]);
+  doc jsonb, raw json, tags text[], bin bytea, feels mood, tiny "char", key uuid, who name, pair shop.mood[], host inet, place point);
 INSERT INTO people (id, name, email, phone, note) SELECT n, 'Name ' || n, 'p' || n || '@example.com', '+49 30 12345' || n, 'a note' FROM generate_series(1, 3) n;
 
 -- Before: nothing has a label.
@@ -38,7 +38,7 @@ CALL pseudonymize_table('people', '{name}');
 SELECT t.coverage('people', c) FROM unnest('{name,email}'::text[]) c;
 -- As a check.
 SELECT count(*) = 0 FROM pseudo_coverage('shop') WHERE verdict NOT IN ('ok');
-SELECT t.say('people', c, 'hide') FROM unnest('{born,note,code,home,doc,raw,tags,bin,feels,tiny,key,who,pair}'::text[]) c;
+SELECT t.say('people', c, 'hide') FROM unnest('{born,note,code,home,doc,raw,tags,bin,feels,tiny,key,who,pair,host,place}'::text[]) c;
 SELECT count(*) = 0 FROM pseudo_coverage('shop') WHERE verdict NOT IN ('ok');
 SELECT t.say('people', c, NULL) FROM unnest('{note,code,home,doc,raw,tags}'::text[]) c;
 

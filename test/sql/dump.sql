@@ -143,6 +143,10 @@ SET pseudo.dump = on;
 COPY numbers (c, r, j, w) TO STDOUT;
 SELECT t.err($$COPY texts TO '/dev/null'$$);
 SELECT t.err($$COPY texts (a) TO '/dev/null'$$);
+-- pseudo_coverage() has the same list: what it does not look into and calls skipped stops a dump, what it calls unlabelled does not, but for strings
+SET pseudo.dump = off;
+SELECT relation, verdict, string_agg(column_name, ' ' ORDER BY column_name) FROM pseudo.pseudo_coverage('public') WHERE relation IN ('numbers'::regclass, 'texts'::regclass) GROUP BY 1, 2 ORDER BY 1, 2;
+SET pseudo.dump = on;
 SET pseudo.dump_unlabelled = keep;
 COPY people (id, note) TO STDOUT;
 SELECT t.err($$COPY texts TO '/dev/null'$$);
