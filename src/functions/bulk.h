@@ -180,6 +180,7 @@ extern void pseudo_bulk_free_plan(Bulk *bulk);
  *
  *	value		of the column, or of its source; or NULL
  *	held		what the column has now: the same as value where it has no source
+ * Errors: 22000 or 0A000 for values that cannot be converted, 55000 where a column with a source has what would be lost.
  */
 extern bool pseudo_bulk_is_due(Bulk *bulk, BulkColumn *column, text *value, text *held, bool count);
 

@@ -79,6 +79,7 @@ typedef struct Trial
 	EState	   *estate;
 	TupleTableSlot *row;		/* as it would be written */
 	ItemPointerData tid;
+	const char *column;			/* that is being looked at, or NULL */
 	bool		is_converted;	/* what fails now is due to the row */
 } Trial;
 
@@ -88,6 +89,11 @@ say_trial(void *arg)
 {
 	Trial	   *trial = arg;
 
+	if (trial->column)
+		errcontext("column \"%s\" of row (%u,%u) of relation \"%s\"", trial->column,
+				   ItemPointerGetBlockNumberNoCheck(&trial->tid),
+				   ItemPointerGetOffsetNumberNoCheck(&trial->tid),
+				   RelationGetRelationName(trial->target->rel));
 	if (!trial->is_converted)
 		return;
 	errcontext("trying what would be written to row (%u,%u) of relation \"%s\"; nothing has been converted",
@@ -359,9 +365,13 @@ convert_row(Trial *trial, TupleTableSlot *slot)
 		BulkColumn *column = target->settings[i];
 		text	   *held = column_value(slot, &target->columns[i]);
 		text	   *value = column->source ? column_value(slot, &target->sources[i]) : held;
+		bool		is_due;
 
 		pseudo_bulk_prepare_call(bulk, column->call);
-		if (!pseudo_bulk_is_due(bulk, column, value, held, false))
+		trial->column = column->name;
+		is_due = pseudo_bulk_is_due(bulk, column, value, held, false);
+		trial->column = NULL;
+		if (!is_due)
 			continue;
 		put_value(trial, &target->columns[i], value ? trial_pseudonym(bulk, column, value) : NULL);
 		is_changed = true;

@@ -4,6 +4,9 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
 #include "bulk.h"
 #include "reseal.h"
 #include "spelling.h"
@@ -55,17 +58,77 @@ report_copy(Bulk *bulk)
 			 errhint("Make the table a local one with undistribute_table(), CALL this, and distribute it again with create_reference_table().")));
 }
 
-/* Returns true if a column has not what it gets of its source. */
+/* A statement that takes out of a target what would be lost, and works where the trigger guards it, too. */
+static char *
+empty_command(const Bulk *bulk, const BulkColumn *column)
+{
+	const PseudoLabel *label = column->call->label;
+	const char *name = quote_identifier(column->name);
+
+	return psprintf("UPDATE %s SET %s = NULL WHERE NOT %s(%s, %s, %s)", bulk->name, name,
+					quote_qualified_identifier(get_namespace_name(get_func_namespace(bulk->called)), "is_pseudonym"),
+					name, quote_literal_cstr(label->context), quote_literal_cstr(label->keyring));
+}
+
+/* Say what a target holds that would be lost, and what has become of the others. */
+static int
+detail_loss(const Bulk *bulk, const BulkColumn *column)
+{
+	int64		n = bulk->counters.converted;
+
+	if (n == 0)
+		return errdetail("It has text that is neither a pseudonym under an enabled key nor the value of column \"%s\". Nothing has been converted.",
+						 column->source);
+	return errdetail_plural("It has text that is neither a pseudonym under an enabled key nor the value of column \"%s\". This run has converted %lld value, which stays.",
+							"It has text that is neither a pseudonym under an enabled key nor the value of column \"%s\". This run has converted %lld values, which stay.",
+							(unsigned long) n, column->source, (long long) n);
+}
+
+/* Report a target that holds what nobody else may have. */
+static void
+__attribute__((noreturn))
+report_loss(const Bulk *bulk, const BulkColumn *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("column \"%s\" of %s is to get pseudonyms of column \"%s\", and what it holds would be lost",
+					column->name, bulk->name, column->source),
+			 detail_loss(bulk, column),
+			 errhint("If nobody needs it, use %s, and run this again. Otherwise name another column in \"into\" of the label.",
+					 empty_command(bulk, column))));
+}
+
+/* Returns true if nothing is lost where a target is written over: it is empty, the value of its source, or a pseudonym. */
+static bool
+is_no_loss(PseudoCall *call, text *value, text *held)
+{
+	size_t		len = VARSIZE_ANY_EXHDR(held);
+	PseudoOpened opened;
+
+	if (len == 0 || (value && VARSIZE_ANY_EXHDR(value) == len && memcmp(VARDATA_ANY(value), VARDATA_ANY(held), len) == 0))
+		return true;
+	if (!pseudo_looks_like_pseudonym(held) || !pseudo_try_open(call, held, &opened))
+		return false;
+	pseudo_opened_wipe(&opened);
+	return true;
+}
+
+/* Returns true if a column has not what it gets of its source.  Refuses one that has what would be lost. */
 static bool
 is_to_fill(Bulk *bulk, BulkColumn *column, text *value, text *held, bool count)
 {
-	bool		is_filled;
+	PseudoCall *call = &column->call->call;
 
-	if (value == NULL || held == NULL)
-		return value != held;
-	is_filled = pseudo_opens_to(&column->call->call, held, value);
-	bulk->counters.already += is_filled && count;
-	return !is_filled;
+	if (held == NULL)
+		return value != NULL;
+	if (value && pseudo_opens_to(call, held, value))
+	{
+		bulk->counters.already += count;
+		return false;
+	}
+	if (!is_no_loss(call, value, held))
+		report_loss(bulk, column);
+	return true;
 }
 
 /* See bulk.h. */

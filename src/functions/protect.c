@@ -335,6 +335,48 @@ check_partitions(Protection *protection)
 
 /* ---- What is to be done ---- */
 
+/* Returns true if any column has a label. */
+static bool
+has_labels(const Protection *protection)
+{
+	bool		found = false;
+
+	for (int i = 0; i < RelationGetDescr(protection->rel)->natts; i++)
+		found |= protection->labels[i].mode != PSEUDO_MODE_NONE;
+	return found;
+}
+
+/*
+ * Refuse to drop our trigger where no column is labelled at all: a dump that is restored without the library brings the
+ * trigger, and no labels, and to drop it would let plaintext in.
+ */
+static void
+check_lost_labels(const Protection *protection, const PseudoTriggerArguments *own)
+{
+	Oid			relid = RelationGetRelid(protection->rel);
+	StringInfoData commands;
+	ListCell   *cell;
+
+	initStringInfo(&commands);
+	foreach(cell, has_labels(protection) ? NIL : own->columns)
+	{
+		PseudoTriggerColumn *column = lfirst(cell);
+
+		if (get_attnum(relid, column->name) > 0)
+			appendStringInfo(&commands, "%sSECURITY LABEL FOR pseudo ON COLUMN %s.%s IS %s", commands.len > 0 ? "; " : "",
+							 pseudo_relation_name(relid), quote_identifier(column->name),
+							 quote_literal_cstr(pseudo_label_string(&column->label)));
+	}
+	if (commands.len > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("trigger \"%s\" of relation \"%s\" pseudonymizes columns, and none has a label",
+						OWN_NAME, RelationGetRelationName(protection->rel)),
+				 errdetail("Labels are lost where a dump is restored by a session that has not loaded the library."),
+				 errhint("Label them as the trigger says: %s. If nothing is to be pseudonymized any more, use %s.",
+						 commands.data, drop_command(relid, OWN_NAME))));
+}
+
 /* Say what the trigger has to have, and whether it has that. */
 static void
 compare(Protection *protection)
@@ -349,6 +391,7 @@ compare(Protection *protection)
 	{
 		protection->exists = true;
 		pseudo_trigger_arguments(&arguments, own);
+		check_lost_labels(protection, &arguments);
 		protection->differs = own->tgnattr > 0 || own->tgqual != NULL ||
 			own->tgtype != (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE);
 		note_firing(protection, rel, own);

@@ -368,6 +368,25 @@ leave_target(const TriggerData *data, PseudoTriggerState *state, int no, const P
 	set_value(state, &state->columns[no], old->target, new->source_isnull);
 }
 
+/*
+ * Returns true if somebody sets a target to NULL that has no pseudonym which could stay: so text of before the trigger
+ * is taken out of it.  What a foreign key does is not meant.
+ */
+static bool
+is_emptied(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, const Pair *new, const Pair *old)
+{
+	PseudoOpened opened;
+	text	   *held;
+
+	if (!new->target_isnull || InNoForceRLSOperation())
+		return false;
+	held = pseudo_column_get(&state->columns[no], old->target);
+	if (!pseudo_looks_like_pseudonym(held) || !pseudo_try_open(trigger_call(fcinfo, state->parts[no].group), held, &opened))
+		return true;
+	pseudo_opened_wipe(&opened);
+	return false;
+}
+
 /* Returns true if a target gets what is written to it. */
 static bool
 may_write(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, const Pair *new, bool is_changed)
@@ -407,7 +426,7 @@ convert_into(FunctionCallInfo fcinfo, PseudoTriggerState *state, int no, HeapTup
 		return;
 	else if (may_write(fcinfo, state, no, &new, is_changed))
 		return;
-	else if (!is_changed && !old.target_isnull)
+	else if (!is_changed && !old.target_isnull && !is_emptied(fcinfo, state, no, &new, &old))
 		leave_target(data, state, no, &new, &old);
 	else
 		set_pseudonym(fcinfo, state, no, pseudo_column_get(&state->parts[no].source, new.source));

@@ -111,30 +111,81 @@ CREATE TEMPORARY TABLE into_before AS SELECT * FROM l.into;
 CALL pseudonymize_table('l.into');
 SELECT * FROM l.progress('l.into');
 SELECT count(*) FROM into_before b JOIN l.into p ON b = p;
--- NULL on either side; plain text, a pseudonym of another row, of another context, under a key that is off, random where it may be; a source that changed
+-- NULL on either side; what may be overwritten: the source's own value, nothing, a pseudonym of another row, random where it may be, under an older key; a source that changed
 SELECT pseudo_create_key('shop') AS other \gset
 SELECT pseudo_set_primary_key('shop', :other);
-SELECT pseudonymize('030-7', keyring => 'shop') AS under_other \gset
-SELECT pseudo_set_primary_key('shop', 2), pseudo_set_key_status('shop', :other, 'disabled');
+SELECT pseudonymize('030-7', keyring => 'shop') AS under_other, pseudonymize('another value', keyring => 'shop') AS other_value \gset
+SELECT pseudo_set_primary_key('shop', 2);
 UPDATE l.into SET email = NULL WHERE id = 1;
 UPDATE l.into SET email_p = NULL WHERE id = 2;
-UPDATE l.into SET email_p = email WHERE id = 3;
+UPDATE l.into SET email_p = email, phone_p = rtrim(phone) WHERE id = 3;
 UPDATE l.into SET email_p = (SELECT email_p FROM into_before WHERE id = 1) WHERE id = 4;
-UPDATE l.into SET email_p = pseudonymize(email, true) WHERE id = 5;
+UPDATE l.into SET email_p = '' WHERE id = 5;
 UPDATE l.into SET email_p = pseudonymize(email, false, 'crm') WHERE id = 6;
 UPDATE l.into SET phone_p = :'under_other' WHERE id = 7;
 UPDATE l.into SET phone = '030-8 ' || E'\t' WHERE id = 8;
 UPDATE l.into SET email = NULL, email_p = NULL, phone = NULL WHERE id = 9;
-UPDATE l.into SET email_p = email_p || E'\n' WHERE id = 10;
+UPDATE l.into SET phone_p = :'other_value' WHERE id = 10;
 UPDATE l.into SET email = pseudonymize('a pseudonym is a value here', true, 'crm') WHERE id = 11;
+UPDATE l.into SET email = NULL, email_p = '' WHERE id = 12;
 CALL pseudonymize_table('l.into');
 SELECT * FROM l.progress('l.into');
 SELECT id, i.is_right, is_kept, b.email_p = a.email_p AS email, b.phone_p = a.phone_p AS phone FROM into_before b JOIN l.into a USING (id) JOIN l.into_right i USING (id) WHERE b IS DISTINCT FROM a OR NOT is_right ORDER BY id;
 SELECT reidentify(reidentify(email_p, 'crm'), 'crm') FROM l.into WHERE id = 11;
 CALL pseudonymize_table('l.into');
 SELECT * FROM l.progress('l.into');
+-- What a target holds and nobody else may have is refused, in the batch that it is in, and before that is written.
+CREATE TABLE l.refused (id int, email text, email_p text);
+INSERT INTO l.refused SELECT n, n || '@example.com', CASE WHEN n = 8 THEN 'Smith, Jane' END FROM generate_series(1, 10) n;
+SELECT l.label('l.refused', 'email', 'deterministic, context="c''rm", into=email_p');
+\set VERBOSITY default
+\set SHOW_CONTEXT errors
+CALL pseudonymize_table('l.refused', batch_size => 3);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM l.progress('l.refused');
+SELECT id, reidentify(email_p, 'c''rm') FROM l.refused WHERE id <> 8 ORDER BY id;
+SELECT email_p FROM l.refused WHERE id = 8;
+-- the hint's statement takes it out, and it goes on
+UPDATE l.refused SET email_p = NULL WHERE NOT is_pseudonym(email_p, 'c''rm', 'pseudo');
+CALL pseudonymize_table('l.refused');
+SELECT * FROM l.progress('l.refused');
+-- where the source is NULL, where the first row has it, where constraints are tried on all rows before
+UPDATE l.refused SET email = NULL, email_p = 'Smith, Jane' WHERE id = 8;
+CALL pseudonymize_table('l.refused', batch_size => 3);
+ALTER TABLE l.refused ADD CHECK (email_p <> 'x');
+CALL pseudonymize_table('l.refused', batch_size => 3);
+SELECT email_p FROM l.refused WHERE id = 8;
+ALTER TABLE l.refused DROP CONSTRAINT refused_email_p_check;
+UPDATE l.refused SET email_p = NULL WHERE id = 8;
+-- a hash, blanks, the value with another spelling, a pseudonym with a line break, of another context, of another keyring, under a key that is disabled
+\set SHOW_CONTEXT never
+CREATE FUNCTION l.refuses(held text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE l.refused SET email_p = held WHERE id = 1; END $$;
+\set VERBOSITY terse
+SELECT pseudo_set_key_status('shop', :other, 'disabled');
+SELECT l.label('l.refused', 'email', 'random, keyring=shop, into=email_p');
+UPDATE l.refused SET email_p = NULL;
+SELECT l.refuses(encode(sha256('1'), 'hex'));
+CALL pseudonymize_table('l.refused');
+SELECT l.refuses(' ');
+CALL pseudonymize_table('l.refused');
+SELECT l.refuses('1@EXAMPLE.com');
+CALL pseudonymize_table('l.refused');
+SELECT l.refuses(pseudonymize('1@example.com', keyring => 'shop') || E'\n');
+CALL pseudonymize_table('l.refused');
+SELECT l.refuses(pseudonymize('1@example.com', false, 'other', 'shop'));
+CALL pseudonymize_table('l.refused');
+SELECT l.refuses(pseudonymize('1@example.com'));
+CALL pseudonymize_table('l.refused');
+SELECT l.refuses(:'under_other');
+CALL pseudonymize_table('l.refused');
+SELECT email_p = :'under_other' FROM l.refused WHERE id = 1;
+SELECT pseudo_set_key_status('shop', :other, 'enabled');
+CALL pseudonymize_table('l.refused');
+SELECT count(*) FROM l.refused WHERE reidentify(email_p, keyring => 'shop') = email;
+\set VERBOSITY default
+DROP TABLE l.refused;
 -- a rotation moves the target
-SELECT pseudo_set_key_status('shop', :other, 'enabled'), pseudo_set_primary_key('shop', :other);
+SELECT pseudo_set_primary_key('shop', :other);
 CALL repseudonymize_table('l.into', dry_run => true);
 SELECT * FROM l.progress('l.into');
 CALL repseudonymize_table('l.into');
@@ -143,9 +194,11 @@ SELECT pseudonym_key_id(phone_p) = :other, count(*) FROM l.into WHERE phone_p IS
 SELECT is_right, count(*) FROM l.into_right GROUP BY 1;
 CALL repseudonymize_table('l.into', '{email}', 'crm');
 SELECT * FROM l.progress('l.into');
--- rows of a column that had values already: what others made is known by its value
+-- a column that has pseudonyms of another keyring and context: those are refused, too, as they cannot be told from what nobody else has
 SELECT l.label('l.into', 'email', NULL);
 SELECT l.label('l.into', 'phone', 'random, keyring=shop, into=email_p');
+CALL pseudonymize_table('l.into');
+UPDATE l.into SET email_p = NULL;
 CALL pseudonymize_table('l.into');
 SELECT count(*) FROM l.into WHERE reidentify(email_p, keyring => 'shop') IS DISTINCT FROM rtrim(phone);
 
@@ -156,6 +209,10 @@ SELECT l.label('l.guarded', 'email', 'random, context=crm, into=email_p');
 SELECT l.label('l.guarded', 'name', 'random, keyring=club');
 SELECT l.label('l.guarded', 'code', 'deterministic');
 SELECT trigger_name, action FROM pseudo_protect('l.guarded');
+-- what was there before the trigger is refused; the hint's statement takes it out, also with the trigger, which fills the row with a source
+CALL pseudonymize_table('l.guarded', batch_size => 77);
+UPDATE l.guarded SET email_p = NULL WHERE NOT is_pseudonym(email_p, 'crm', 'pseudo');
+SELECT id, reidentify(email_p, 'crm') FROM l.guarded WHERE id IN (5, 6) OR email_p IS NOT NULL ORDER BY id;
 CALL pseudonymize_table('l.guarded', batch_size => 77);
 SELECT * FROM l.progress('l.guarded');
 CREATE VIEW l.guarded_right AS SELECT reidentify(email_p, 'crm') IS NOT DISTINCT FROM CASE WHEN id <> 5 THEN id || '@example.com' END AND email IS NOT DISTINCT FROM CASE WHEN id <> 5 THEN id || '@example.com' END
@@ -185,7 +242,7 @@ DROP TRIGGER plant ON l.guarded;
 CREATE DOMAIN l.short AS text CHECK (length(VALUE) < 60);
 CREATE DOMAIN l.filled AS text NOT NULL;
 CREATE TABLE l.bad (id int PRIMARY KEY, e text, same text, narrow varchar(60), short l.short, filled text NOT NULL, filled_d l.filled, alone text UNIQUE, upper text, ref text REFERENCES l.bad (alone), other text);
-INSERT INTO l.bad VALUES (1, 'a@example.com', NULL, NULL, NULL, 'x', 'x'), (2, NULL, NULL, NULL, NULL, 'x', 'x');
+INSERT INTO l.bad VALUES (1, 'a@example.com', NULL, NULL, NULL, '', ''), (2, NULL, NULL, NULL, NULL, '', '');
 CREATE UNIQUE INDEX bad_upper ON l.bad (left(upper, 3));
 SELECT l.label('l.bad', 'e', 'deterministic, into=narrow');
 CALL pseudonymize_table('l.bad');
@@ -278,6 +335,7 @@ SELECT part, is_right, count(*) FROM l.visits_right GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT l.label('l.visits', 'region', 'deterministic, into=who_p');
 SELECT l.label('l.visits', 'who', NULL);
 SELECT l.label('l.visits', 'region', 'deterministic, into=who_p');
+UPDATE l.visits SET who_p = NULL;
 CALL pseudonymize_table('l.visits');
 SELECT count(*) FROM l.visits WHERE who_p = pseudonymize(region, true);
 -- tables that inherit have labels of their own

@@ -269,6 +269,8 @@ SELECT split_part(t.make($$'t.hinted', 'masked.hinted', 'current_user'$$), E'\n'
 SELECT trigger_name, action FROM pseudo.pseudo_protect('t.hinted');
 SELECT split_part(t.make($$'t.hinted', 'masked.hinted', 'current_user'$$), E'\n', 1);
 CALL pseudo.pseudonymize_table('t.hinted');
+UPDATE t.hinted SET email_p = NULL WHERE NOT pseudo.is_pseudonym(email_p, '', 'partner');
+CALL pseudo.pseudonymize_table('t.hinted');
 SELECT t.make($$'t.hinted', 'masked.hinted', 'current_user'$$);
 SELECT id, pseudo.reidentify(name, 'names'), pseudo.reidentify(email, '', 'partner') FROM masked.hinted;
 SELECT t.set_label('t.hinted', 'name', 'deterministic, context=names');

@@ -159,17 +159,21 @@ UPDATE pr.leads SET email = NULL WHERE id = 2;
 UPDATE pr.leads SET (email, phone) = (phone, email) WHERE id = 11;
 RESET ROLE;
 SELECT o.*, l.email_p IS NOT DISTINCT FROM b.email_p, l.phone_p IS NOT DISTINCT FROM b.phone_p FROM pr.opened o JOIN pr.leads l USING (id) JOIN pr.before b USING (id) ORDER BY id;
--- one that is NULL, from before the trigger, is filled; one that is something else stays
+-- one that is NULL, from before the trigger, is filled; one that is something else stays, but for text that somebody takes out by NULL
 ALTER TABLE pr.leads DISABLE TRIGGER zz_pseudo;
-INSERT INTO pr.leads VALUES (20, 'twenty@example.com', '20', NULL, NULL), (21, 'other@example.com', '21', :'seen', 'no pseudonym'), (22, 'null@example.com', '22', NULL, NULL);
+INSERT INTO pr.leads VALUES (20, 'twenty@example.com', '20', NULL, NULL), (21, 'other@example.com', '21', :'seen', 'no pseudonym'), (22, 'null@example.com', '22', NULL, NULL), (23, 'text@example.com', '23', 'text', encode(sha256('23'), 'base64'));
 UPDATE pr.leads SET email = NULL WHERE id = 7;
 ALTER TABLE pr.leads ENABLE TRIGGER zz_pseudo;
 SET ROLE regress_pseudo_writer;
 UPDATE pr.leads SET plain = 'filled' WHERE id IN (7, 20);
-UPDATE pr.leads SET phone_p = NULL, email_p = :'seen' WHERE id IN (21, 22);
+UPDATE pr.leads SET phone_p = '', email_p = NULL WHERE id IN (21, 22);
 RESET ROLE;
 SELECT * FROM pr.opened WHERE id IN (7, 20, 22) ORDER BY id;
 SELECT email_p = :'seen', phone_p FROM pr.leads WHERE id = 21;
+SET ROLE regress_pseudo_writer;
+UPDATE pr.leads SET email_p = NULL, phone_p = NULL WHERE id = 23;
+RESET ROLE;
+SELECT * FROM pr.opened WHERE id = 23;
 DELETE FROM pr.leads WHERE id >= 20;
 -- ON CONFLICT and MERGE
 SET ROLE regress_pseudo_writer;
@@ -260,6 +264,16 @@ SELECT o.id, o.email, pseudonym_key_id(o.email_p), reidentify(o.email_p, '', 'ri
 SELECT t.err($$UPDATE pr.owners SET email = 'new@example.com' WHERE id = 1$$);
 SELECT t.err($$DELETE FROM pr.owners WHERE id = 1$$);
 UPDATE pr.owners SET email = 'new@example.com' WHERE id = 30;
+-- also where it sets text of before the trigger to NULL
+ALTER TABLE pr.owners DISABLE TRIGGER zz_pseudo;
+ALTER TABLE pr.cars DISABLE TRIGGER zz_pseudo;
+INSERT INTO pr.owners VALUES (40, 'forty@example.com', 'text');
+INSERT INTO pr.cars VALUES (40, 'forty@example.com', 'text');
+ALTER TABLE pr.cars ENABLE TRIGGER zz_pseudo;
+SELECT t.err($$DELETE FROM pr.owners WHERE id = 40$$);
+DELETE FROM pr.cars WHERE id = 40;
+DELETE FROM pr.owners WHERE id = 40;
+ALTER TABLE pr.owners ENABLE TRIGGER zz_pseudo;
 -- where the source follows the same table, in whichever order
 ALTER TABLE pr.owners ADD UNIQUE (email);
 ALTER TABLE pr.cars ADD FOREIGN KEY (email) REFERENCES pr.owners (email) ON UPDATE CASCADE ON DELETE SET NULL;
@@ -539,9 +553,32 @@ SELECT tgrelid, tgenabled FROM pr.triggers;
 CREATE TABLE pr.staff_d PARTITION OF pr.staff DEFAULT PARTITION BY LIST (email_p);
 SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
 DROP TABLE pr.staff_d;
+-- Without any label it does not drop its trigger: labels can be lost in a restore.  The hint's statements work.
 SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS NULL;
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+SELECT count(*) FROM pr.triggers;
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS 'random, into=email_p';
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS NULL;
+DROP TRIGGER zz_pseudo ON pr.staff;
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+-- with any label it does: that says what is declared
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS 'random, into=email_p';
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.email IS 'keep';
 SELECT * FROM pseudo.pseudo_protect('pr.staff');
 SELECT count(*) FROM pr.triggers;
+DROP TABLE pr.staff;
+-- several columns, some of which are gone; where all are, nothing can be labelled, and it drops the trigger
+CREATE TABLE pr.staff (id int, "e mail" text, name text, gone text);
+CREATE TRIGGER zz_pseudo BEFORE INSERT OR UPDATE ON pr.staff FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('"e mail" IS deterministic, context=it''s', 'gone IS random', 'name IS random, keyring=ring');
+ALTER TABLE pr.staff DROP COLUMN gone;
+SELECT t.err($$SELECT pseudo.pseudo_protect('pr.staff')$$);
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff."e mail" IS 'deterministic, context=it''s';
+SECURITY LABEL FOR pseudo ON COLUMN pr.staff.name IS 'random, keyring=ring';
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
+ALTER TABLE pr.staff DROP COLUMN name, DROP COLUMN "e mail";
+SELECT * FROM pseudo.pseudo_protect('pr.staff');
 DROP TABLE pr.staff;
 
 -- Relations that are no tables, and for whom it works.

@@ -126,7 +126,7 @@ is(status(q{'hashes'::regclass}), 'done||20', 'each value once');
 # A source that a writer changes while no trigger fills its target: the run, which a locked row keeps from its end, comes back to it.
 $node->safe_psql('postgres', q{
 	CREATE TABLE mails (id int PRIMARY KEY, email text, email_p text);
-	INSERT INTO mails SELECT n, n || '@example.com', CASE WHEN n = 3 THEN 'planted' END FROM generate_series(1, 20) n;
+	INSERT INTO mails SELECT n, n || '@example.com', CASE WHEN n = 3 THEN n || '@example.com' END FROM generate_series(1, 20) n;
 	SELECT count(*) FROM pseudo.pseudo_keyrings;
 	SECURITY LABEL FOR pseudo ON COLUMN mails.email IS 'deterministic, context=crm, into=email_p';
 });
