@@ -101,6 +101,8 @@ OBJS = \
 	src/functions/dump_check.o \
 	src/functions/dump_columns.o \
 	src/functions/dump_guard.o \
+	src/functions/dump_labels.o \
+	src/functions/dump_planner.o \
 	src/functions/dump_settings.o \
 	src/functions/dump_value.o \
 	src/functions/is_pseudonym.o \

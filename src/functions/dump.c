@@ -30,6 +30,8 @@
 #include "dump_check.h"
 #include "dump_columns.h"
 #include "dump_guard.h"
+#include "dump_labels.h"
+#include "dump_planner.h"
 #include "dump_settings.h"
 
 static ProcessUtility_hook_type next_utility = NULL;
@@ -257,6 +259,7 @@ rewrite_copy(CopyStmt *copy, Relation rel)
 	PseudoDumpColumn *columns = pseudo_dump_columns(rel, &faults);
 	List	   *attnos = find_attnos(rel, copy->attlist, columns);
 
+	pseudo_dump_check_labels(rel);
 	if (pseudo_dump_mode == PSEUDO_DUMP_DRY_RUN)
 		pseudo_dump_check(rel, columns, faults, quote_identifier(schema));
 	else if (faults != NIL)
@@ -290,7 +293,7 @@ check_may_dump(Relation rel)
 
 /* The statement to run in place of a COPY of a relation, and what it is allowed; its locks are held until the transaction ends. */
 static PlannedStmt *
-rewrite_statement(PlannedStmt *statement, PseudoDumpAllowed *allowed)
+rewrite_statement(PlannedStmt *statement, const char *query, PseudoDumpAllowed *allowed)
 {
 	CopyStmt   *copy = castNode(CopyStmt, statement->utilityStmt);
 	Relation	rel = table_open(RangeVarGetRelid(copy->relation, AccessShareLock, false), NoLock);
@@ -298,13 +301,14 @@ rewrite_statement(PlannedStmt *statement, PseudoDumpAllowed *allowed)
 	if (is_user_table(rel))
 	{
 		check_may_dump(rel);
+		*allowed = (PseudoDumpAllowed)
+		{
+			.copy = true, .query = query, .relid = RelationGetRelid(rel), .planner = pseudo_dump_planner(rel)
+		};
 		ereport(NOTICE,
 				(errmsg("dumping the contents of %s as its labels say", pseudo_relation_name(RelationGetRelid(rel)))));
 		statement = copyObject(statement);
 		rewrite_copy(castNode(CopyStmt, statement->utilityStmt), rel);
-		allowed->copy = true;
-		if (rel->rd_rel->relkind != RELKIND_FOREIGN_TABLE)
-			allowed->planner = rel->rd_rel->relowner;
 	}
 	table_close(rel, NoLock);
 	return statement;
@@ -336,7 +340,7 @@ dump_utility(PlannedStmt *statement, const char *query, bool read_only, ProcessU
 	before = pseudo_dump_guard_allow(allowed);
 	PG_TRY();
 	{
-		PlannedStmt *run = copies_relation(statement) ? rewrite_statement(statement, &allowed) : statement;
+		PlannedStmt *run = copies_relation(statement) ? rewrite_statement(statement, query, &allowed) : statement;
 
 		(void) pseudo_dump_guard_allow(allowed);
 		next(run, query, read_only, context, params, environment, dest, completion);

@@ -35,6 +35,7 @@
 #include "column.h"
 #include "dump_check.h"
 #include "dump_guard.h"
+#include "dump_planner.h"
 #include "subtransaction.h"
 
 /* A table that is checked. */
@@ -103,11 +104,11 @@ say_may_stop(const char *message, const char *hint)
 
 /* ---- Queries ---- */
 
-/* Run a query, planned by a role, and keep its one value, palloc'ed in mcxt, or NULL. */
+/* Run a query, of this table or of none, planned by a role, and keep its one value, palloc'ed in mcxt, or NULL. */
 static char *
-run_query(const char *query, Oid planner, MemoryContext mcxt)
+run_query(const char *query, Oid relid, Oid planner, MemoryContext mcxt)
 {
-	PseudoDumpAllowed allowed = {.query = query, .planner = planner};
+	PseudoDumpAllowed allowed = {.query = query, .relid = relid, .planner = planner};
 	PseudoDumpAllowed before = pseudo_dump_guard_allow(allowed);
 	char	   *value;
 	char	   *result = NULL;
@@ -134,7 +135,8 @@ run_query(const char *query, Oid planner, MemoryContext mcxt)
 typedef struct AskedQuery
 {
 	const char *query;
-	Oid			owner;
+	Oid			relid;
+	Oid			planner;
 	MemoryContext mcxt;
 	char	   *result;			/* in mcxt, or NULL */
 } AskedQuery;
@@ -145,14 +147,14 @@ run_asked(void *arg)
 {
 	AskedQuery *asked = arg;
 
-	asked->result = run_query(asked->query, asked->owner, asked->mcxt);
+	asked->result = run_query(asked->query, asked->relid, asked->planner, asked->mcxt);
 }
 
 /* The same in a subtransaction; an error is said to stop the dump, and gives NULL. */
 static char *
 try_query(const Check *check, const char *query)
 {
-	AskedQuery	asked = {query, check->rel->rd_rel->relowner, CurrentMemoryContext, NULL};
+	AskedQuery	asked = {query, RelationGetRelid(check->rel), pseudo_dump_planner(check->rel), CurrentMemoryContext, NULL};
 	ErrorData  *error = pseudo_subtransaction(run_asked, &asked);
 
 	if (error == NULL)

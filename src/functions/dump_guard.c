@@ -14,10 +14,10 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/parallel.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_largeobject.h"
@@ -59,12 +59,23 @@ pseudo_dump_guard_allow(PseudoDumpAllowed allowed)
 	return before;
 }
 
-/* Returns true if a query is the one that is allowed.  COPY alone has this receiver, and each COPY comes by our hook. */
+/* Returns true if a source text is that of the query that is allowed. */
+static bool
+is_our_text(const char *source)
+{
+	return is_allowed.query && source && strcmp(source, is_allowed.query) == 0;
+}
+
+/*
+ * Returns true if a query is the one that is allowed.  COPY alone has this receiver, and each COPY comes by our hook.  A
+ * parallel worker's part of a query has another one: the leader has checked that query.
+ */
 static bool
 is_ours(const QueryDesc *query)
 {
-	return (is_allowed.copy && query->dest->mydest == DestCopyOut) ||
-		(is_allowed.query && query->sourceText && strcmp(query->sourceText, is_allowed.query) == 0);
+	CommandDest dest = query->dest->mydest;
+
+	return dest == DestTupleQueue || (is_allowed.copy ? dest == DestCopyOut : is_our_text(query->sourceText));
 }
 
 /* Hook: a query starts, and checks its permissions before anything of it runs. */
@@ -78,16 +89,41 @@ guard_start(QueryDesc *query, int eflags)
 		standard_ExecutorStart(query, eflags);
 }
 
+/* Refuse what others would find in pg_temp where they call functions of the owner's. */
+static void
+check_no_temporaries(Oid owner)
+{
+	Oid			schema;
+	Oid			toast_schema;
+
+	GetTempNamespaceState(&schema, &toast_schema);
+	if (OidIsValid(schema) && owner != GetUserId())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a session that has made temporary objects cannot dump tables of other roles"),
+				 errdetail("Functions of a table's owner may run, and would find them."),
+				 errhint("Connect anew.")));
+}
+
+/* Change a setting until the nest level of settings ends. */
+static void
+set_for_planning(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
 /* See dump_guard.h. */
 PseudoDumpUser
 pseudo_dump_guard_be_owner(Oid owner)
 {
 	PseudoDumpUser user;
 
+	check_no_temporaries(owner);
 	GetUserIdAndSecContext(&user.userid, &user.context);
 	user.level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
+	set_for_planning("search_path", "pg_catalog, pg_temp");
+	/* No constraint excludes anything here, so that none has to be read. */
+	set_for_planning("constraint_exclusion", "off");
 	SetUserIdAndSecContext(owner, user.context | SECURITY_RESTRICTED_OPERATION);
 	return user;
 }
@@ -100,6 +136,28 @@ pseudo_dump_guard_be(PseudoDumpUser user)
 	SetUserIdAndSecContext(user.userid, user.context);
 }
 
+/*
+ * Refuse a query of ours that reads another table than the one whose labels were read, and whose owner is to plan it: the
+ * query names it, and whoever owns its schema can have the name mean another one by now.
+ */
+static void
+check_only_table(const Query *query)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->rtable)
+	{
+		const RangeTblEntry *entry = lfirst(cell);
+
+		if (entry->rtekind == RTE_RELATION && entry->relid != is_allowed.relid)
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not dump relation %s because its name has become that of another one",
+							pseudo_relation_name(is_allowed.relid)),
+					 errhint("Run the dump again.")));
+	}
+}
+
 /* Hook: a query is planned.  The first one is ours; what it calls may plan others. */
 static PlannedStmt *
 guard_planner(PSEUDO_PLANNER_PARAMETERS)
@@ -108,9 +166,9 @@ guard_planner(PSEUDO_PLANNER_PARAMETERS)
 	PlannedStmt *result;
 	PseudoDumpUser user;
 
-	if (likely(pseudo_dump_mode == PSEUDO_DUMP_OFF) || !OidIsValid(is_allowed.planner) ||
-		!(is_allowed.copy || strcmp(query_string, is_allowed.query) == 0))
+	if (likely(pseudo_dump_mode == PSEUDO_DUMP_OFF) || !OidIsValid(is_allowed.planner) || !is_our_text(query_string))
 		return next(PSEUDO_PLANNER_ARGUMENTS);
+	check_only_table(parse);
 	user = pseudo_dump_guard_be_owner(is_allowed.planner);
 	is_allowed.planner = InvalidOid;
 	PG_TRY();
@@ -177,7 +235,7 @@ guard_tables(PSEUDO_CHECK_PERMS_PARAMETERS)
 	ListCell   *cell;
 
 	is_permitted = false;
-	if (likely(pseudo_dump_mode == PSEUDO_DUMP_OFF) || permitted || IsParallelWorker())
+	if (likely(pseudo_dump_mode == PSEUDO_DUMP_OFF) || permitted)
 		return result;
 	foreach(cell, tables)
 	{

@@ -12,9 +12,9 @@
 typedef struct PseudoDumpAllowed
 {
 	bool		copy;			/* the COPY TO that runs now */
-	const char *query;			/* a query of this text, or NULL */
-	Oid			planner;		/* whose rights it is planned with; invalid:
-								 * the current user's */
+	const char *query;			/* its text, or that of a query, or NULL */
+	Oid			relid;			/* the only table that it may read */
+	Oid			planner;		/* whose rights it is planned with */
 } PseudoDumpAllowed;
 
 /* To be somebody else for a while. */
@@ -32,7 +32,8 @@ extern void pseudo_dump_guard_init(void);
  * Work as the owner of a relation where its expressions are read: PostgreSQL calls the immutable functions in them whose
  * arguments are constants.  Names in these functions are looked up in pg_catalog only: the search_path of whoever dumps
  * must not choose what runs as the owner.  Returns who works now, for pseudo_dump_guard_be(), which has to follow, also
- * after an error.
+ * after an error.  Errors: 55000 in a session that has made temporary objects, where they are another role's, for
+ * PostgreSQL finds types and tables in pg_temp whatever the search_path.
  */
 extern PseudoDumpUser pseudo_dump_guard_be_owner(Oid owner);
 extern void pseudo_dump_guard_be(PseudoDumpUser user);

@@ -276,6 +276,14 @@ SELECT t.err($$SELECT * FROM people$$);
 -- which of the two is named first differs between versions
 SELECT t.err($$REFRESH MATERIALIZED VIEW people_stored$$) ~ '^55000: relation public\.people(_stored)? cannot be read';
 DECLARE c CURSOR WITH HOLD FOR SELECT * FROM people;
+-- in a parallel worker, too
+SET pseudo.dump = off;
+CREATE FUNCTION t.look_parallel() RETURNS text LANGUAGE plpgsql PARALLEL SAFE AS $$ BEGIN RETURN (SELECT min(email) FROM public.people); END $$;
+SET pseudo.dump = on;
+SELECT count(set_config(name, 'on', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
+SELECT t.err($$SELECT t.look_parallel() FROM pg_class LIMIT 1$$);
+SELECT count(*) > 0 FROM pg_class;
+SELECT count(set_config(name, reset_val, false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 PREPARE p AS SELECT * FROM people;
 EXECUTE p;
 DEALLOCATE p;
@@ -508,7 +516,65 @@ SELECT name, t.has_run(name, :'admin') AS as_owner, t.has_run(name, 'regress_pse
 SET search_path = public;
 DROP TABLE lured;
 DROP SCHEMA lure CASCADE;
-DROP FUNCTION t.norm, t.is_past, t.has_run;
+DROP FUNCTION t.norm, t.is_past;
+-- Nor by what is in pg_temp, where types are found whatever the search_path.
+CREATE DOMAIN public.norm_type AS text;
+CREATE FUNCTION t.norm(value text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ DECLARE norm norm_type := value; BEGIN RETURN norm; END $$;
+CREATE TABLE lured (id int, email text) PARTITION BY LIST (id);
+CREATE TABLE lured_1 PARTITION OF lured DEFAULT;
+CREATE INDEX ON lured_1 ((id || t.norm('x')));
+SECURITY LABEL FOR pseudo ON COLUMN lured.email IS 'keep';
+GRANT SELECT ON lured, lured_1 TO regress_pseudo_dumper;
+SET ROLE regress_pseudo_dumper;
+CREATE FUNCTION pg_temp.spy(name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+$$ BEGIN PERFORM pg_catalog.pg_advisory_lock(pg_catalog.hashtext(name), pg_catalog.hashtext(current_user)); RETURN 'y'; END $$;
+CREATE DOMAIN pg_temp.norm_type AS text CHECK (VALUE <> pg_temp.spy('pg_temp'));
+CREATE TEMPORARY TABLE own (id int);
+SET pseudo.dump = on;
+SELECT t.err($$COPY lured_1 TO '/dev/null'$$);
+COPY own TO STDOUT;
+RESET ROLE;
+SELECT t.has_run('pg_temp', :'admin') AS as_owner;
+\c -
+SET client_min_messages = warning;
+SELECT count(*) > 0 FROM pseudo.pseudo_keyrings;
+-- One role plans it: a partition of another owner is not read with its root.
+ALTER TABLE lured_1 OWNER TO regress_pseudo_dumper;
+SET pseudo.dump = on;
+SELECT t.err($$COPY lured TO '/dev/null'$$);
+SET pseudo.dump = dry_run;
+SELECT t.err($$COPY lured TO '/dev/null'$$);
+SET pseudo.dump = off;
+DROP TABLE lured;
+DROP DOMAIN norm_type;
+DROP FUNCTION t.norm;
+-- The owner of a foreign table may have no user mapping; statistics have expressions of theirs.
+CREATE FUNCTION t.spy(name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+$$ BEGIN PERFORM pg_advisory_lock(hashtext(name), hashtext(current_user)); RETURN 'x'; END $$;
+CREATE EXTENSION file_fdw;
+CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+CREATE FOREIGN TABLE distant (id int, email text, CHECK (id || t.spy('distant check') <> '')) SERVER files OPTIONS (program 'echo 1,a', format 'csv');
+SECURITY LABEL FOR pseudo ON COLUMN distant.email IS 'deterministic';
+ALTER FOREIGN TABLE distant OWNER TO regress_pseudo_dumper;
+SET constraint_exclusion = on;
+SET pseudo.dump = on;
+COPY distant TO STDOUT;
+SET pseudo.dump = off;
+CREATE STATISTICS plain (dependencies) ON id, email FROM distant;
+SET pseudo.dump = on;
+COPY distant TO STDOUT;
+SET pseudo.dump = off;
+CREATE STATISTICS expressions ON (id || t.spy('distant')) FROM distant;
+SET pseudo.dump = on;
+SELECT t.err($$COPY distant TO '/dev/null'$$);
+SET ROLE regress_pseudo_dumper;
+SELECT t.err($$COPY distant TO '/dev/null'$$);
+RESET ROLE;
+SET pseudo.dump = off;
+RESET constraint_exclusion;
+SELECT name, t.has_run(name, :'admin') AS as_admin FROM unnest('{distant,distant check}'::text[]) AS name;
+DROP EXTENSION file_fdw CASCADE;
+DROP FUNCTION t.spy, t.has_run;
 
 -- The functions by themselves.
 SELECT pseudo.pseudo_dump_value('alice@example.com', 'people', 2) = pseudo.pseudonymize('alice@example.com', true), pseudo.pseudo_dump_length('alice@example.com', 'people', 2) = length(pseudo.pseudonymize('alice@example.com'));
@@ -582,7 +648,7 @@ SELECT t.err($$COPY (SELECT * FROM people) TO '/dev/null'$$);
 SET pseudo.dump = off;
 
 DROP TABLE people, mixed, numbers, texts, visits, visits_1_a, guarded, parents, children CASCADE;
-DROP FUNCTION t.column_of, t.dumped, t.look, t.look_early, t.look_again, t.turn_off CASCADE;
+DROP FUNCTION t.column_of, t.dumped, t.look, t.look_early, t.look_again, t.look_parallel, t.turn_off CASCADE;
 DROP DOMAIN short, number, given;
 DROP TYPE mood, pair;
 DROP SEQUENCE numbers_seq;

@@ -369,6 +369,49 @@ my $psql = $source->config_data('--bindir') . '/psql';
 	is(join(' ', glob "$folder/full/*"), "$folder/full/file", 'what is not of the dump stays');
 }
 $source->safe_psql('shop', 'ALTER TABLE shop.people DROP COLUMN nick');
+# Labels are those of the rows: what was hidden when the dump began does not go out since its column has been emptied, and may be seen.
+for (
+	[ 'a label', q{SECURITY LABEL FOR pseudo ON COLUMN shop.moved.code IS 'keep'} ],
+	[ 'no label', q{SECURITY LABEL FOR pseudo ON COLUMN shop.moved.code IS NULL} ],
+	[ 'a root with another label', 'ALTER TABLE shop.root ATTACH PARTITION shop.moved DEFAULT' ])
+{
+	my ($name, $change) = @$_;
+	my $connstr = $source->connstr('shop');
+
+	$source->safe_psql('shop', q{
+		SELECT count(*) FROM pseudo.pseudo_keyrings;
+		CREATE TABLE shop.root (id int, code text) PARTITION BY LIST (id);
+		CREATE TABLE shop.moved (id int, code text);
+		INSERT INTO shop.moved VALUES (1, 'PLAIN code');
+		SECURITY LABEL FOR pseudo ON COLUMN shop.root.code IS 'keep';
+		SECURITY LABEL FOR pseudo ON COLUMN shop.moved.code IS 'hide'});
+	local $program = with_pg_dump(qq{PGOPTIONS= $psql -Xqc 'SELECT count(*) FROM pseudo.pseudo_keyrings' -c "UPDATE shop.moved SET code = NULL" -c "$change" '$connstr' >&2});
+	($status, $out, $err) = dump_shop('-t', 'shop.moved', '--unlabelled=keep');
+	isnt($status, 0, "$name since the dump began");
+	like($err, qr/could not dump relation shop\.moved because its labels have changed since the dump began/, "$name: stops the dump");
+	unlike($out, $value, "$name: no value has gone out");
+	$source->safe_psql('shop', 'DROP TABLE shop.root; DROP TABLE IF EXISTS shop.moved');
+}
+# The owner of a schema can give its name to another one at any time: that one's table is not read with the labels of the first,
+# and its owner's functions do not run as the owner of that.
+{
+	$source->safe_psql('shop', q{
+		CREATE ROLE mover; GRANT CREATE ON DATABASE shop TO mover;
+		CREATE SCHEMA one AUTHORIZATION mover; CREATE TABLE one.t (id int); INSERT INTO one.t VALUES (1);
+		SET ROLE mover;
+		CREATE FUNCTION one.shop_spy() RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN 1; END';
+		CREATE SCHEMA two; CREATE TABLE two.t (id int); INSERT INTO two.t VALUES (2);
+		CREATE STATISTICS two.spied ON (id + one.shop_spy()) FROM two.t});
+	my $moves = 'BEGIN; ALTER SCHEMA one RENAME TO three; ALTER SCHEMA two RENAME TO one; ALTER SCHEMA three RENAME TO two; COMMIT;';
+	my $mover = IPC::Run::start([ $psql, '-Xq', $source->connstr('shop') ], '<', \("SET ROLE mover;\n" . "$moves\n" x 4000), '>', \my $moved, '2>', \my $move_errors);
+	local $ENV{PGOPTIONS} = '-c session_preload_libraries=pseudo -c pseudo.dump=on';
+	IPC::Run::run([ $psql, '-Xq', $source->connstr('shop') ], '<', \("COPY one.t TO STDOUT;\n" x 8000), '>', \$out, '2>', \$err);
+	$mover->finish;
+	is($move_errors, '', 'schemas change names');
+	unlike($err, qr/spy is (?!mover)/, 'functions of an owner do not run as the owner of another table');
+	delete $ENV{PGOPTIONS};
+	$source->safe_psql('shop', 'DROP SCHEMA one, two CASCADE; DROP OWNED BY mover; DROP ROLE mover');
+}
 {
 	local $program = with_pg_dump('cat > /dev/null; for option; do case $option in --file=*) echo half > "${option#*=}" ;; esac; done; kill -9 $$');
 	($status, $out, $err) = dump_shop('-f', "$folder/killed.sql");
