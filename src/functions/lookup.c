@@ -27,6 +27,7 @@
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -51,6 +52,8 @@
 #include "citus.h"
 #include "lookup.h"
 
+#define BUCKETS		1024
+
 /* The node id of the subplan that keeps calls, and what makes a plan invalid that has the values of constants. */
 #define KEEPER		(-0x50534555)
 #define KEPT_HASH	0x50534555
@@ -62,6 +65,7 @@ typedef struct Lookup
 								 * depend on */
 	int			base;			/* parameters that the query has */
 	List	   *calls;			/* parameter base + 1, ...: FuncExpr */
+	List	  **buckets;		/* their numbers, from 0, by their hashes */
 	List	   *values;			/* Const, or NIL: not known yet */
 	Bitmapset  *hidden;			/* parameters that only the calls refer to */
 } Lookup;
@@ -209,7 +213,7 @@ has_foreign_partition(Oid relid)
 	return found;
 }
 
-/* Walker: returns true if a query reads or writes what is on other servers. */
+/* Walker: returns true if a query reads or writes what is on other servers; with a context, what is in Citus. */
 static bool
 is_distant(Node *node, void *context)
 {
@@ -219,10 +223,12 @@ is_distant(Node *node, void *context)
 	{
 		RangeTblEntry *rte = (RangeTblEntry *) node;
 
-		return rte->rtekind == RTE_RELATION &&
-			(rte->relkind == RELKIND_FOREIGN_TABLE ||
-			 (rte->relkind == RELKIND_PARTITIONED_TABLE && has_foreign_partition(rte->relid)) ||
-			 pseudo_citus_knows(rte->relid));
+		if (rte->rtekind != RTE_RELATION)
+			return false;
+		return pseudo_citus_knows(rte->relid) ||
+			(context == NULL &&
+			 (rte->relkind == RELKIND_FOREIGN_TABLE ||
+			  (rte->relkind == RELKIND_PARTITIONED_TABLE && has_foreign_partition(rte->relid))));
 	}
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, is_distant, context, QTW_EXAMINE_RTES_BEFORE);
@@ -256,24 +262,54 @@ find_params(Node *node, void *context)
 	return expression_tree_walker(node, find_params, context);
 }
 
+/* Walker: combine what tells calls apart, into *context. */
+static bool
+hash_call(Node *node, void *context)
+{
+	uint32	   *hash = context;
+	Const	   *constant = (Const *) node;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Const) && !constant->constisnull)
+		*hash = hash_combine(*hash, datum_image_hash(constant->constvalue, constant->constbyval, constant->constlen));
+	else if (IsA(node, Param))
+		*hash = hash_combine(*hash, ((Param *) node)->paramid);
+	else if (IsA(node, FuncExpr))
+		*hash = hash_combine(*hash, ((FuncExpr *) node)->funcid);
+	return expression_tree_walker(node, hash_call, context);
+}
+
+/* The number of a call, from 0: equal ones have the same.  An INSERT of many rows has many. */
+static int
+number_call(Lookup *lookup, Node *simple)
+{
+	uint32		hash = 0;
+	List	  **bucket;
+	ListCell   *cell;
+
+	(void) hash_call(simple, &hash);
+	if (lookup->buckets == NULL)
+		lookup->buckets = palloc0(BUCKETS * sizeof(List *));
+	bucket = &lookup->buckets[hash % BUCKETS];
+	foreach(cell, *bucket)
+	{
+		if (equal(list_nth(lookup->calls, lfirst_int(cell)), simple))
+			return lfirst_int(cell);
+	}
+	lookup->calls = lappend(lookup->calls, simple);
+	*bucket = lappend_int(*bucket, list_length(lookup->calls) - 1);
+	return list_length(lookup->calls) - 1;
+}
+
 /* The parameter for a call. */
 static Node *
 make_param(Lookup *lookup, Node *simple, const FuncExpr *call)
 {
 	Param	   *param = makeNode(Param);
-	int			no = 0;
-	ListCell   *cell;
 
-	foreach(cell, lookup->calls)
-	{
-		if (equal(lfirst(cell), simple))
-			break;
-		no++;
-	}
-	if (no == list_length(lookup->calls))
-		lookup->calls = lappend(lookup->calls, simple);
 	param->paramkind = PARAM_EXTERN;
-	param->paramid = lookup->base + no + 1;
+	param->paramid = lookup->base + number_call(lookup, simple) + 1;
 	param->paramtype = exprType((const Node *) call);
 	param->paramtypmod = -1;
 	param->paramcollid = exprCollation((const Node *) call);
@@ -415,6 +451,22 @@ lacks_value(Node *node, void *context)
 	return !OidIsValid(param->ptype);
 }
 
+/* Callback: may a function read tables?  Those in C are taken not to, and those of PostgreSQL. */
+static bool
+may_read(Oid funcid, void *context pg_attribute_unused())
+{
+	return funcid >= FirstNormalObjectId && func_volatile(funcid) != PROVOLATILE_IMMUTABLE && !is_in_c(funcid);
+}
+
+/* Walker: returns true if an expression has such a function. */
+static bool
+may_read_tables(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	return check_functions_in_node(node, may_read, context) || expression_tree_walker(node, may_read_tables, context);
+}
+
 /* ---- Planning ---- */
 
 /*
@@ -454,19 +506,12 @@ replace_lookups(Query *query, Lookup *lookup, ParamListInfo params)
 	return replaced;
 }
 
-/* Add an expression to what is kept. */
-static List *
-keep_expr(List *kept, void *expr)
-{
-	return lappend(kept, makeTargetEntry((Expr *) expr, (AttrNumber) (list_length(kept) + 1), NULL, false));
-}
-
 /* Add a number to what is kept. */
 static List *
 keep_number(List *kept, int64 number)
 {
-	return keep_expr(kept, makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(number),
-									 false, FLOAT8PASSBYVAL));
+	return lappend(kept, makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(number),
+								   false, FLOAT8PASSBYVAL));
 }
 
 /*
@@ -477,6 +522,7 @@ static void
 keep_lookup(PlannedStmt *plan, const Lookup *lookup)
 {
 	Result	   *keeper = makeNode(Result);
+	ArrayExpr  *one = makeNode(ArrayExpr);
 	List	   *kept = keep_number(NIL, lookup->base);
 	int			hidden = -1;
 	ListCell   *cell;
@@ -488,11 +534,16 @@ keep_lookup(PlannedStmt *plan, const Lookup *lookup)
 	foreach(cell, lookup->calls)
 	{
 		fix_opfuncids(lfirst(cell));
-		kept = keep_expr(kept, lfirst(cell));
+		kept = lappend(kept, lfirst(cell));
 		if (lookup->values)
-			kept = keep_expr(kept, list_nth(lookup->values, foreach_current_index(cell)));
+			kept = lappend(kept, list_nth(lookup->values, foreach_current_index(cell)));
 	}
-	keeper->plan.targetlist = kept;
+	/* In one column: rows have a limit of theirs. */
+	one->array_typeid = TEXTARRAYOID;
+	one->element_typeid = TEXTOID;
+	one->elements = kept;
+	one->location = -1;
+	keeper->plan.targetlist = list_make1(makeTargetEntry((Expr *) one, 1, NULL, false));
 	keeper->plan.plan_node_id = KEEPER;
 	plan->subplans = lappend(plan->subplans, keeper);
 	if (lookup->values && lookup->base == 0)
@@ -510,9 +561,15 @@ static PlannedStmt *
 plan_lookups(PSEUDO_PLANNER_PARAMETERS, Lookup *lookup)
 {
 	PlannedStmt *plan;
+	bool		reads = may_read_tables((Node *) lookup->calls, NULL);
 
-	/* A plan that is made without the values of its parameters is for all. */
-	if ((boundParams != NULL || lookup->base == 0) && !lacks_value((Node *) lookup->calls, boundParams))
+	/*
+	 * A plan that is made without the values of its parameters is for all.  What a function reads may have changed since
+	 * the snapshot that is there now, in which a function in PL/pgSQL does not see what it has just written.  Citus needs
+	 * values for some plans.
+	 */
+	if ((boundParams != NULL || lookup->base == 0) && !lacks_value((Node *) lookup->calls, boundParams) &&
+		(!reads || is_distant((Node *) parse, &reads)))
 	{
 		lookup->values = evaluate_calls(lookup->calls, boundParams);
 		boundParams = extend_params(boundParams, lookup);
@@ -521,7 +578,7 @@ plan_lookups(PSEUDO_PLANNER_PARAMETERS, Lookup *lookup)
 	if (lookup->values)
 	{
 		fresh.serial++;
-		fresh.userid = GetUserId();
+		fresh.userid = reads ? InvalidOid : GetUserId();
 		fresh.transaction = pseudo_local_transaction();
 		fresh.statement = GetCurrentStatementStartTimestamp();
 	}
@@ -553,36 +610,37 @@ find_keeper(const PlannedStmt *plan)
 	return last && IsA(last, Result) && last->plan.plan_node_id == KEEPER ? last : NULL;
 }
 
-/* An expression that it keeps. */
-static void *
-kept_expr(const Result *keeper, int no)
+/* What it keeps. */
+static List *
+kept_list(const Result *keeper)
 {
-	return list_nth_node(TargetEntry, keeper->plan.targetlist, no)->expr;
+	return castNode(ArrayExpr, linitial_node(TargetEntry, keeper->plan.targetlist)->expr)->elements;
 }
 
 /* A number that it keeps. */
 static int64
-kept_number(const Result *keeper, int no)
+kept_number(const List *kept, int no)
 {
-	return DatumGetInt64(((Const *) kept_expr(keeper, no))->constvalue);
+	return DatumGetInt64(list_nth_node(Const, kept, no)->constvalue);
 }
 
 /* Read what it keeps; returns the serial number of the values. */
 static int64
 read_lookup(const Result *keeper, Lookup *lookup)
 {
-	int64		serial = kept_number(keeper, 1);
-	int			no = 3 + (int) kept_number(keeper, 2);
+	const List *kept = kept_list(keeper);
+	int64		serial = kept_number(kept, 1);
+	int			no = 3 + (int) kept_number(kept, 2);
 
 	memset(lookup, 0, sizeof(Lookup));
-	lookup->base = (int) kept_number(keeper, 0);
+	lookup->base = (int) kept_number(kept, 0);
 	for (int i = 3; i < no; i++)
-		lookup->hidden = bms_add_member(lookup->hidden, (int) kept_number(keeper, i));
-	while (no < list_length(keeper->plan.targetlist))
+		lookup->hidden = bms_add_member(lookup->hidden, (int) kept_number(kept, i));
+	while (no < list_length(kept))
 	{
-		lookup->calls = lappend(lookup->calls, kept_expr(keeper, no++));
+		lookup->calls = lappend(lookup->calls, list_nth(kept, no++));
 		if (serial != 0)
-			lookup->values = lappend(lookup->values, kept_expr(keeper, no++));
+			lookup->values = lappend(lookup->values, list_nth(kept, no++));
 	}
 	return serial;
 }
@@ -639,7 +697,7 @@ add_parameters(QueryDesc *query, const Result *keeper)
 static bool
 only_shows(const QueryDesc *query, const Result *keeper, int eflags)
 {
-	return (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 && query->params == NULL && kept_number(keeper, 1) == 0;
+	return (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 && query->params == NULL && kept_number(kept_list(keeper), 1) == 0;
 }
 
 /* Hook: a plan is about to be executed. */

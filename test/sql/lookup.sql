@@ -165,6 +165,32 @@ BEGIN
 END
 $$;
 SELECT lk.find(n || '@example.com') FROM generate_series(1, 9) n;
+-- What a function reads is what the statement sees, and not what was there when it was planned.
+CREATE TABLE lk.wanted (email text);
+INSERT INTO lk.wanted VALUES ('0@example.com');
+CREATE FUNCTION lk.wanted() RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT email FROM lk.wanted); END $$;
+CREATE FUNCTION lk.find_wanted(from_id int) RETURNS SETOF int LANGUAGE plpgsql AS
+$$
+BEGIN
+  FOR n IN 1 .. 3 LOOP
+    UPDATE lk.wanted SET email = n || '@example.com';
+    RETURN QUERY SELECT id FROM lk.there WHERE email = pseudonymize(lk.wanted(), true, '', 'lookup');
+    RETURN QUERY SELECT id FROM lk.there WHERE email = pseudonymize(lk.wanted(), true, '', 'lookup') AND id >= from_id;
+  END LOOP;
+END
+$$;
+SELECT array_agg(n) FROM lk.find_wanted(0) n;
+SELECT lk.plan($$SELECT id FROM lk.there WHERE email = pseudonymize(lk.wanted(), true, '', 'lookup')$$);
+-- As many calls as there may be.
+DO $$
+DECLARE
+  found int;
+BEGIN
+  EXECUTE (SELECT format('SELECT count(*) FROM lk.there WHERE email IN (%s)', string_agg(format('pseudonymize(%L, true, %L, %L)', n || '@example.com', '', 'lookup'), ', '))
+             FROM generate_series(1, 17000) n) INTO found;
+  RAISE WARNING '% found', found;
+END
+$$;
 -- What an execution needs goes with it, however many an SQL function begins.
 CREATE FUNCTION lk.one_of(value text) RETURNS int LANGUAGE sql AS $$ SELECT id FROM lk.there WHERE email = pseudonymize(value, true, '', 'lookup') $$;
 CREATE FUNCTION lk.used() RETURNS numeric LANGUAGE sql VOLATILE AS $$ SELECT sum(used_bytes) FROM pg_backend_memory_contexts $$;
