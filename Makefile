@@ -88,6 +88,7 @@ OBJS = \
 	src/functions/coverage_hint.o \
 	src/functions/coverage_look.o \
 	src/functions/coverage_match.o \
+	src/functions/coverage_nodes.o \
 	src/functions/coverage_pair.o \
 	src/functions/coverage_table.o \
 	src/functions/coverage_verdict.o \

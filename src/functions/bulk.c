@@ -15,6 +15,7 @@
 #include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "../compat.h"
 #include "bulk.h"
@@ -60,14 +61,20 @@ is_omitted(FunctionCallInfo fcinfo, int no)
 
 /* Refuse an argument beside labels, which say what it says. */
 static void
-check_omitted(FunctionCallInfo fcinfo, int no, const char *name)
+check_omitted(FunctionCallInfo fcinfo, const Bulk *bulk, int no, const char *name)
 {
-	if (!is_omitted(fcinfo, no))
+	if (is_omitted(fcinfo, no))
+		return;
+	if (bulk->has_labels)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" needs \"columns\"", name),
-				 errdetail("Without \"columns\", the labels of the table say what becomes of which column."),
-				 errhint("Name the columns, or leave \"%s\" out.", name)));
+				 errmsg("argument \"%s\" cannot be given beside columns with labels", name),
+				 errhint("Say it in the labels, or name the columns without.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("argument \"%s\" needs \"columns\"", name),
+			 errdetail("Without \"columns\", the labels of the table say what becomes of which column."),
+			 errhint("Name the columns, or leave \"%s\" out.", name)));
 }
 
 /* Take the argument "columns", which is not NULL. */
@@ -120,6 +127,63 @@ boolean_argument(FunctionCallInfo fcinfo, int no, const char *name)
 	return PG_GETARG_BOOL(no);
 }
 
+/* Note a column that a label has to do with, which may be no other's. */
+static List *
+note_column(List *noted, char *name)
+{
+	if (list_member(noted, makeString(name)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_COLUMN),
+				 errmsg("column \"%s\" specified more than once", name)));
+	return lappend(noted, makeString(name));
+}
+
+/* Returns true if an element of "columns" is a column with its label; adds it, and notes what it names. */
+static bool
+add_with_label(Bulk *bulk, const char *element, List **noted)
+{
+	PseudoLabel *label;
+	char	   *name;
+
+	if (get_attnum(bulk->relid, element) != InvalidAttrNumber)
+		return false;
+	label = palloc(sizeof(PseudoLabel));
+	name = pseudo_label_of_column(label, element);
+	if (name == NULL)
+		return false;
+	if (!pseudo_label_pseudonymizes(label))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the label of column \"%s\" is neither \"deterministic\" nor \"random\"", name),
+				 errhint("Leave the column out, or give it one of these.")));
+	*noted = note_column(*noted, name);
+	if (label->into)
+		*noted = note_column(*noted, label->into);
+	pseudo_bulk_add_column(bulk, name, label);
+	return true;
+}
+
+/* Add the columns that have labels in the argument "columns", if they have. */
+static void
+add_with_labels(Bulk *bulk, FunctionCallInfo fcinfo)
+{
+	List	   *noted = NIL;
+	ListCell   *cell;
+
+	foreach(cell, columns_argument(fcinfo))
+	{
+		bool		has_label = add_with_label(bulk, strVal(lfirst(cell)), &noted);
+
+		if (foreach_current_index(cell) == 0)
+			bulk->has_labels = has_label;
+		else if (has_label != bulk->has_labels)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"columns\" has columns with labels and columns without"),
+					 errhint("Give each a label, as in columns => '{\"email IS deterministic\", \"phone IS random\"}', or none.")));
+	}
+}
+
 /* The arguments that both procedures have, in the current memory context. */
 static Bulk *
 read_arguments(FunctionCallInfo fcinfo, BulkOperation operation, int batch_size_no)
@@ -135,6 +199,8 @@ read_arguments(FunctionCallInfo fcinfo, BulkOperation operation, int batch_size_
 	bulk->called = fcinfo->flinfo->fn_oid;
 	bulk->relid = PG_GETARG_OID(0);
 	bulk->is_labelled = PG_ARGISNULL(1);
+	if (!bulk->is_labelled)
+		add_with_labels(bulk, fcinfo);
 	bulk->batch_size = PG_GETARG_INT32(batch_size_no);
 	if (bulk->batch_size < 1 || bulk->batch_size > MAX_BATCH)
 		ereport(ERROR,
@@ -191,18 +257,13 @@ pseudo_pseudonymize_table(PG_FUNCTION_ARGS)
 
 	check_session(fcinfo, "pseudonymize_table");
 	connect_nonatomic();
-	if (!PG_ARGISNULL(1) && pseudo_bulk_on_nodes(fcinfo))
-	{
-		SPI_finish();
-		PG_RETURN_VOID();
-	}
 	bulk = read_arguments(fcinfo, BULK_PSEUDONYMIZE, 5);
-	if (bulk->is_labelled)
+	if (bulk->is_labelled || bulk->has_labels)
 	{
-		check_omitted(fcinfo, 2, "deterministic");
-		check_omitted(fcinfo, 3, "context");
-		check_omitted(fcinfo, 4, "keyring");
-		check_omitted(fcinfo, 6, "existing");
+		check_omitted(fcinfo, bulk, 2, "deterministic");
+		check_omitted(fcinfo, bulk, 3, "context");
+		check_omitted(fcinfo, bulk, 4, "keyring");
+		check_omitted(fcinfo, bulk, 6, "existing");
 	}
 	else
 	{
@@ -213,7 +274,7 @@ pseudo_pseudonymize_table(PG_FUNCTION_ARGS)
 		label.existing = existing_argument(fcinfo, 6);
 		add_columns(bulk, fcinfo, &label);
 	}
-	pseudo_bulk_run(bulk);
+	pseudo_bulk_anywhere(bulk);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -230,18 +291,12 @@ pseudo_repseudonymize_table(PG_FUNCTION_ARGS)
 
 	check_session(fcinfo, "repseudonymize_table");
 	connect_nonatomic();
-	/* What a dry run finds is said on the node, and would not be heard here. */
-	if (!PG_ARGISNULL(1) && !PG_ARGISNULL(5) && !PG_GETARG_BOOL(5) && pseudo_bulk_on_nodes(fcinfo))
-	{
-		SPI_finish();
-		PG_RETURN_VOID();
-	}
 	bulk = read_arguments(fcinfo, BULK_REPSEUDONYMIZE, 4);
 	bulk->dry_run = boolean_argument(fcinfo, 5, "dry_run");
-	if (bulk->is_labelled)
+	if (bulk->is_labelled || bulk->has_labels)
 	{
-		check_omitted(fcinfo, 2, "context");
-		check_omitted(fcinfo, 3, "keyring");
+		check_omitted(fcinfo, bulk, 2, "context");
+		check_omitted(fcinfo, bulk, 3, "keyring");
 	}
 	else
 	{
@@ -250,7 +305,7 @@ pseudo_repseudonymize_table(PG_FUNCTION_ARGS)
 		label.keyring = text_argument(fcinfo, 3, "keyring");
 		add_columns(bulk, fcinfo, &label);
 	}
-	pseudo_bulk_run(bulk);
+	pseudo_bulk_anywhere(bulk);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

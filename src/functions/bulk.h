@@ -63,6 +63,7 @@ typedef struct BulkColumn
 								 * stays as it is; or NULL: its own */
 	bool		is_deterministic;
 	bool		lookalikes;		/* what does not authenticate is a value */
+	char	   *said;			/* "COLUMN IS LABEL" */
 	BulkCall   *call;
 } BulkColumn;
 
@@ -89,6 +90,7 @@ typedef struct Bulk
 	char	   *name;			/* of the table, as for messages */
 	bool		is_labelled;	/* the labels say what becomes of which
 								 * columns */
+	bool		has_labels;		/* the argument "columns" does */
 	List	   *columns;		/* of BulkColumn * */
 	List	   *calls;			/* of BulkCall *: theirs */
 	int			batch_size;
@@ -165,6 +167,14 @@ extern void pseudo_bulk_renew_calls(Bulk *bulk);
 /* Check everything, and convert.  Needs SPI. */
 extern void pseudo_bulk_run(Bulk *bulk);
 
+/* Its parts, for a table whose shards are elsewhere: begin; lock the leaves against a second run, and unlock them. */
+extern void pseudo_bulk_begin(Bulk *bulk);
+extern void pseudo_bulk_lock_leaves(Bulk *bulk);
+extern void pseudo_bulk_unlock_leaves(Bulk *bulk);
+
+/* Returns true if the current user may ANALYZE the table; says so if not. */
+extern bool pseudo_bulk_may_analyze(const Bulk *bulk);
+
 /* ---- bulk_rows.c ---- */
 
 /* Read, convert and write one batch of a leaf; true where the pass is at the leaf's end.  Needs SPI. */
@@ -210,6 +220,9 @@ typedef struct BulkTarget
 
 /* Find the leaves of the table, and refuse what cannot be converted.  Needs SPI. */
 extern void pseudo_bulk_check(Bulk *bulk);
+
+/* Refuse what can be known before the placements of a table of Citus are asked.  Needs SPI.  Errors: as pseudo_bulk_check(). */
+extern void pseudo_bulk_check_distributed(Bulk *bulk);
 
 /* Open a leaf for a batch; checks again what another session may have changed. */
 extern void pseudo_bulk_open(Bulk *bulk, Oid relid, BulkTarget *target);

@@ -1,6 +1,9 @@
 /*
  * bulk_citus.c
  *		The bulk procedures on a table of Citus: called for each placement of its shards, on the node that has it.
+ *
+ * Citus does not send the labels of columns to shards: a node is told what becomes of which column.  It says what it has done
+ * in its own pseudo_progress.
  */
 #include "postgres.h"
 
@@ -10,11 +13,14 @@
 #include "executor/spi.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "../compat.h"
 #include "bulk_citus.h"
 #include "citus.h"
+#include "subtransaction.h"
 
 /* A shard, or a copy of one, where it is. */
 typedef struct Placement
@@ -22,6 +28,7 @@ typedef struct Placement
 	char	   *node;
 	int			port;
 	char	   *shard;			/* its name, qualified and quoted */
+	BulkLeaf   *leaf;			/* how far it is */
 } Placement;
 
 /* Returns true if this server can ask other nodes. */
@@ -31,6 +38,8 @@ can_ask_nodes(void)
 	return OidIsValid(get_relname_relid("pg_dist_placement", PG_CATALOG_NAMESPACE)) &&
 		OidIsValid(get_relname_relid("pg_dist_node", PG_CATALOG_NAMESPACE));
 }
+
+/* ---- Placements ---- */
 
 /* The placements of a table's shards, in an order that stays the same. */
 static List *
@@ -46,12 +55,12 @@ find_placements(Oid relid)
 							  " JOIN pg_catalog.pg_dist_node n ON n.groupid OPERATOR(pg_catalog.=) p.groupid"
 							  " AND n.noderole OPERATOR(pg_catalog.=) 'primary'"
 							  " WHERE s.logicalrelid OPERATOR(pg_catalog.=) $1 ORDER BY s.shardid, n.nodeid",
-							  lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
+							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for placements");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
-		Placement  *placement = palloc(sizeof(Placement));
+		Placement  *placement = palloc0(sizeof(Placement));
 
 		placement->node = SPI_getvalue(row, SPI_tuptable->tupdesc, 1);
 		placement->port = atoi(SPI_getvalue(row, SPI_tuptable->tupdesc, 2));
@@ -59,95 +68,6 @@ find_placements(Oid relid)
 		placements = lappend(placements, placement);
 	}
 	return placements;
-}
-
-/* Run a command where a placement is, in transactions of its own; returns what it gives.  Errors: 38000. */
-static char *
-run_there(const Placement *placement, const char *command)
-{
-	Oid			types[] = {TEXTOID, INT4OID, TEXTOID};
-	Datum		values[] = {CStringGetTextDatum(placement->node), Int32GetDatum(placement->port),
-	CStringGetTextDatum(command)};
-	char	   *result;
-	bool		isnull;
-
-	if (SPI_execute_with_args("SELECT success, result FROM pg_catalog.master_run_on_worker("
-							  "ARRAY[$1], ARRAY[$2], ARRAY[$3], false)",
-							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_SELECT || SPI_processed != 1)
-		elog(ERROR, "could not ask a node");
-	result = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
-	if (!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)))
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("could not convert %s on %s:%d", placement->shard, placement->node, placement->port),
-				 errdetail_internal("%s", result ? result : "No answer."),
-				 errhint("What has been converted stays so. Remove the cause, and call the procedure again.")));
-	return result ? result : pstrdup("");
-}
-
-/* An argument as SQL. */
-static char *
-deparse_argument(FunctionCallInfo fcinfo, int no)
-{
-	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, no);
-	Oid			output;
-	bool		is_varlena;
-
-	if (PG_ARGISNULL(no))
-		return pstrdup("NULL");
-	getTypeOutputInfo(type, &output, &is_varlena);
-	return psprintf("%s::%s", quote_literal_cstr(OidOutputFunctionCall(output, PG_GETARG_DATUM(no))),
-					format_type_be_qualified(type));
-}
-
-/* The call of this procedure for a placement. */
-static char *
-deparse_call(FunctionCallInfo fcinfo, const char *schema, const Placement *placement)
-{
-	StringInfoData call;
-
-	initStringInfo(&call);
-	appendStringInfo(&call, "CALL %s.%s(%s", quote_identifier(schema),
-					 quote_identifier(get_func_name(fcinfo->flinfo->fn_oid)), quote_literal_cstr(placement->shard));
-	for (int i = 1; i < fcinfo->nargs; i++)
-		appendStringInfo(&call, ", %s", deparse_argument(fcinfo, i));
-	appendStringInfoChar(&call, ')');
-	return call.data;
-}
-
-/* What a placement's node says that has been converted, or seen. */
-static int64
-count_values(const char *schema, const Placement *placement)
-{
-	char	   *count = run_there(placement,
-								  psprintf("SELECT values_converted FROM %s.pseudo_progress"
-										   " WHERE relation OPERATOR(pg_catalog.=) %s::pg_catalog.regclass",
-										   quote_identifier(schema), quote_literal_cstr(placement->shard)));
-
-	return *count ? strtoll(count, NULL, 10) : 0;
-}
-
-/* Call the procedure for each of some placements, one by one; returns how many values they have converted. */
-static int64
-call_everywhere(FunctionCallInfo fcinfo, const char *name, List *placements)
-{
-	char	   *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
-	int64		values = 0;
-	ListCell   *cell;
-
-	foreach(cell, placements)
-	{
-		Placement  *placement = lfirst(cell);
-
-		(void) run_there(placement, deparse_call(fcinfo, schema, placement));
-		values += count_values(schema, placement);
-		ereport(NOTICE,
-				(errmsg("%s: %s on %s:%d is done, %d of %d", name, placement->shard, placement->node, placement->port,
-						foreach_current_index(cell) + 1, list_length(placements))));
-		/* Nothing here is to be older than what goes on there. */
-		SPI_commit();
-	}
-	return values;
 }
 
 /* Are these the same placements? */
@@ -170,33 +90,321 @@ are_same(List *a, List *b)
 	return true;
 }
 
-/* See bulk_citus.h. */
-bool
-pseudo_bulk_on_nodes(FunctionCallInfo fcinfo)
+/* ---- Another node ---- */
+
+/*
+ * Report what a node has said: "ERROR:  SQLSTATE: MESSAGE  DETAIL:  ...  CONTEXT:  ...  HINT:  ..." by say_in_one_line(), or
+ * "ERROR:  MESSAGE" by PostgreSQL or Citus.
+ */
+static void
+__attribute__((noreturn))
+report_node(const Placement *placement, const char *said)
 {
-	char	   *name;
-	List	   *placements;
-	List	   *then;
-	int64		values = 0;
+	static const char hint_begins[] = "  HINT:  ";
+	const char *text = strncmp(said, "ERROR:  ", 8) == 0 ? said + 8 : said;
+	const char *hint = strstr(text, hint_begins);
+	bool		has_state = strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && text[5] == ':';
 
-	if (PG_ARGISNULL(0) || !can_ask_nodes() || !pseudo_citus_knows(PG_GETARG_OID(0)))
-		return false;
-	name = get_rel_name(PG_GETARG_OID(0));
-	then = find_placements(PG_GETARG_OID(0));
+	ereport(ERROR,
+			(errcode(has_state ? MAKE_SQLSTATE(text[0], text[1], text[2], text[3], text[4]) :
+					 ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+			 errmsg("could not convert %s on %s:%d", placement->shard, placement->node, placement->port),
+			 errdetail_internal("%s", *text ? pnstrdup(text, hint ? (size_t) (hint - text) : strlen(text)) : "No answer."),
+			 errhint("%s%sWhat has been converted stays so. Remove the cause, and call the procedure again.",
+					 hint ? hint + sizeof(hint_begins) - 1 : "", hint ? " " : "")));
+}
 
-	/*
-	 * A shard that was moved or split meanwhile may have rows that were not
-	 * converted where they are now.
-	 */
+/* Run a command where a placement is, in transactions of its own; returns what it gives. */
+static char *
+run_there(const Placement *placement, const char *command)
+{
+	Oid			types[] = {TEXTOID, INT4OID, TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(placement->node), Int32GetDatum(placement->port),
+	CStringGetTextDatum(command)};
+	char	   *result;
+	bool		isnull;
+
+	if (SPI_execute_with_args("SELECT success, result FROM pg_catalog.master_run_on_worker("
+							  "ARRAY[$1], ARRAY[$2], ARRAY[$3], false)",
+							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not ask a node");
+	result = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+	if (!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)))
+		report_node(placement, result ? result : "");
+	return result ? result : pstrdup("");
+}
+
+/* The call of the procedure for a placement. */
+static char *
+call_command(const Bulk *bulk, const Placement *placement)
+{
+	StringInfoData call;
+	ListCell   *cell;
+
+	initStringInfo(&call);
+	appendStringInfo(&call, "CALL %s(%s, ARRAY[",
+					 quote_qualified_identifier(get_namespace_name(get_func_namespace(bulk->called)), get_func_name(bulk->called)),
+					 quote_literal_cstr(placement->shard));
+	foreach(cell, bulk->columns)
+		appendStringInfo(&call, "%s%s", foreach_current_index(cell) > 0 ? ", " : "",
+						 quote_literal_cstr(((BulkColumn *) lfirst(cell))->said));
+	appendStringInfo(&call, "]::pg_catalog.text[], batch_size => %d%s)", bulk->batch_size,
+					 bulk->dry_run ? ", dry_run => true" : "");
+	return call.data;
+}
+
+/* Add what a node says of its run to what is known of this one. */
+static void
+add_report(Bulk *bulk, const Placement *placement)
+{
+	char	   *schema = get_namespace_name(get_func_namespace(bulk->called));
+	char	   *report = run_there(placement,
+								   psprintf("SELECT pg_catalog.concat_ws(' ', status, rows_done, values_converted, rows_converted,"
+											" values_already, values_plain, values_unreadable, rows_twins)"
+											" FROM %s.pseudo_progress WHERE relation OPERATOR(pg_catalog.=) %s::pg_catalog.regclass",
+											quote_identifier(schema), quote_literal_cstr(placement->shard)));
+	BulkCounters *counters = &bulk->counters;
+	char	   *numbers = report + strcspn(report, " ");
+	int64		n[7] = {0};
+
+	for (int i = 0; i < (int) lengthof(n); i++)
+		n[i] = strtoll(numbers, &numbers, 10);
+	if (bulk->dry_run && strncmp(report, "dry_run ", 8) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("%s on %s:%d is being converted by another session", placement->shard, placement->node, placement->port),
+				 errhint("Call the procedure again when that is over.")));
+	if (strncmp(report, "unfinished ", 11) == 0)
+		bulk->status = "unfinished";
+	placement->leaf->done = n[0];
+	placement->leaf->estimate = n[0];
+	counters->converted += n[1];
+	counters->rows += n[2];
+	counters->already += n[3];
+	counters->plain += n[4];
+	counters->unreadable += n[5];
+	counters->twins += n[6];
+}
+
+/* A placement's turn. */
+typedef struct Visit
+{
+	Bulk	   *bulk;
+	const Placement *placement;
+	const char *command;
+} Visit;
+
+/* Convert a placement, for pseudo_subtransaction_any(). */
+static void
+convert_there(void *arg)
+{
+	Visit	   *visit = arg;
+
+	(void) run_there(visit->placement, visit->command);
+	add_report(visit->bulk, visit->placement);
+}
+
+/* Cancel what convert_there() has begun, for pseudo_subtransaction_any(): the node would go on. */
+static void
+cancel_there(void *arg)
+{
+	Visit	   *visit = arg;
+
+	(void) run_there(visit->placement,
+					 psprintf("SELECT pg_catalog.count(pg_catalog.pg_cancel_backend(pid)) FROM pg_catalog.pg_stat_activity"
+							  " WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()"
+							  " AND usename OPERATOR(pg_catalog.=) current_user AND state OPERATOR(pg_catalog.=) 'active'"
+							  " AND pg_catalog.starts_with(%s, query) AND pg_catalog.starts_with(query, 'CALL ')",
+							  quote_literal_cstr(visit->command)));
+}
+
+/* ---- All of them ---- */
+
+/* How many rows the placements have, as their nodes' statistics say, so that it can be told how far the run is. */
+static void
+estimate_placements(Bulk *bulk, List *placements)
+{
+	ListCell   *cell;
+
+	bulk->leaves = NIL;
+	foreach(cell, placements)
+	{
+		Placement  *placement = lfirst(cell);
+		char	   *shard = quote_literal_cstr(placement->shard);
+		char	   *rows = run_there(placement,
+									 psprintf("SELECT pg_catalog.sum(GREATEST(reltuples, 0)) FROM pg_catalog.pg_class WHERE relkind"
+											  " OPERATOR(pg_catalog.=) 'r' AND (oid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass OR oid"
+											  " OPERATOR(pg_catalog.=) ANY (SELECT relid FROM pg_catalog.pg_partition_tree(%s::pg_catalog.regclass)))",
+											  shard, shard));
+
+		placement->leaf = palloc0(sizeof(BulkLeaf));
+		placement->leaf->relid = bulk->relid;
+		placement->leaf->is_analyzed = true;
+		placement->leaf->estimate = strtod(rows, NULL);
+		bulk->leaves = lappend(bulk->leaves, placement->leaf);
+	}
+}
+
+/* End the run with the error that a placement's turn has ended with. */
+static void
+__attribute__((noreturn))
+fail(Visit *visit, ErrorData *error)
+{
+	Bulk	   *bulk = visit->bulk;
+
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		(void) pseudo_subtransaction_any(cancel_there, visit);
+	bulk->status = error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed";
+	bulk->sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
+	pseudo_bulk_save(bulk);
+	SPI_commit();
+	ReThrowError(error);
+}
+
+/* Call the procedure for each of some placements, one by one.  Returns false if they are no longer where they were. */
+static bool
+convert_placements(Bulk *bulk, List *placements)
+{
+	ListCell   *cell;
+
+	foreach(cell, placements)
+	{
+		Placement  *placement = lfirst(cell);
+		Visit		visit = {bulk, placement, call_command(bulk, placement)};
+		ErrorData  *error = pseudo_subtransaction_any(convert_there, &visit);
+
+		if (error && error->sqlerrcode != ERRCODE_QUERY_CANCELED && !are_same(placements, find_placements(bulk->relid)))
+			return false;
+		if (error)
+			fail(&visit, error);
+		ereport(NOTICE,
+				(errmsg("%s: %s on %s:%d is done, %d of %d", bulk->name, placement->shard, placement->node, placement->port,
+						foreach_current_index(cell) + 1, list_length(placements))));
+		/* Nothing here is to be older than what goes on there. */
+		pseudo_bulk_save(bulk);
+		SPI_commit();
+	}
+	return are_same(placements, find_placements(bulk->relid));
+}
+
+/*
+ * Convert all placements.  A shard that was moved or split meanwhile may have rows that were not converted where they are now.
+ */
+static void
+convert_everywhere(Bulk *bulk)
+{
+	bool		is_done;
+
 	do
 	{
-		placements = then;
-		values += call_everywhere(fcinfo, name, placements);
-		then = find_placements(PG_GETARG_OID(0));
-	} while (!are_same(placements, then));
-	ereport(NOTICE,
-			(errmsg_plural("%s: " INT64_FORMAT " value converted in all placements",
-						   "%s: " INT64_FORMAT " values converted in all placements",
-						   (unsigned long) values, name, values)));
-	return true;
+		List	   *placements = find_placements(bulk->relid);
+
+		estimate_placements(bulk, placements);
+		bulk->counters = (BulkCounters)
+		{
+			.rows = bulk->counters.rows, .converted = bulk->counters.converted
+		};
+		pseudo_bulk_save(bulk);
+		SPI_commit();
+		bulk->pass++;
+		is_done = convert_placements(bulk, placements);
+	} while (!is_done);
+	if (strcmp(bulk->status, "running") == 0)
+		bulk->status = bulk->dry_run ? "dry_run" : "done";
+	pseudo_bulk_save(bulk);
+	SPI_commit();
+}
+
+/* Convert a table whose shards are on other nodes. */
+static void
+convert_distributed(Bulk *bulk)
+{
+	BulkLeaf   *whole = palloc0(sizeof(BulkLeaf));
+
+	pseudo_bulk_begin(bulk);
+	pseudo_bulk_check_distributed(bulk);
+	whole->relid = bulk->relid;
+	bulk->leaves = list_make1(whole);
+	PG_TRY();
+	{
+		if (!bulk->dry_run)
+			pseudo_bulk_lock_leaves(bulk);
+		convert_everywhere(bulk);
+	}
+	PG_FINALLY();
+	{
+		pseudo_bulk_unlock_leaves(bulk);
+	}
+	PG_END_TRY();
+	if (!bulk->dry_run)
+		(void) pseudo_bulk_may_analyze(bulk);
+	pseudo_bulk_summary(bulk);
+}
+
+/* ---- This node ---- */
+
+/* Append a part of an error, without line breaks. */
+static void
+append_part(StringInfo line, const char *what, const char *part)
+{
+	if (part == NULL)
+		return;
+	appendStringInfo(line, "%s", what);
+	for (const char *c = part; *c; c++)
+		appendStringInfoChar(line, *c == '\n' ? ' ' : *c);
+}
+
+/* Give an error again, all of it in its message: of an error, Citus tells its coordinator the first line. */
+static void
+__attribute__((noreturn))
+say_in_one_line(ErrorData *error)
+{
+	StringInfoData line;
+
+	initStringInfo(&line);
+	append_part(&line, unpack_sql_state(error->sqlerrcode), "");
+	append_part(&line, ": ", error->message);
+	append_part(&line, "  DETAIL:  ", error->detail);
+	append_part(&line, "  CONTEXT:  ", error->context);
+	append_part(&line, "  HINT:  ", error->hint);
+	error->message = line.data;
+	error->detail = error->hint = error->context = NULL;
+	ReThrowError(error);
+}
+
+/* Convert a table on this server. */
+static void
+convert_here(Bulk *bulk)
+{
+	MemoryContext mcxt = bulk->mcxt;
+
+	if (!pseudo_citus_asks())
+	{
+		pseudo_bulk_run(bulk);
+		return;
+	}
+	PG_TRY();
+	{
+		pseudo_bulk_run(bulk);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(mcxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		say_in_one_line(error);
+	}
+	PG_END_TRY();
+}
+
+/* See bulk_citus.h. */
+void
+pseudo_bulk_anywhere(Bulk *bulk)
+{
+	if (can_ask_nodes() && pseudo_citus_knows(bulk->relid))
+		convert_distributed(bulk);
+	else
+		convert_here(bulk);
 }

@@ -7,13 +7,13 @@
 
 #include "postgres.h"
 
-#include "fmgr.h"
+#include "bulk.h"
 
 /*
- * If the first argument of a bulk procedure is a table that Citus distributes, call the procedure with the same
- * arguments for each placement of its shards, and return true.  Needs SPI, and commits.
- * Errors: 38000, with what a node has reported.
+ * Convert a table: on this server, or, if Citus distributes it and this server can ask the others, each placement of
+ * its shards, on the node that has it.  Needs SPI, and commits.
+ * Errors: those of pseudo_bulk_run(); of another node with its SQLSTATE, or 38000 where that is not known.
  */
-extern bool pseudo_bulk_on_nodes(FunctionCallInfo fcinfo);
+extern void pseudo_bulk_anywhere(Bulk *bulk);
 
 #endif							/* PSEUDO_BULK_CITUS_H */

@@ -46,6 +46,7 @@ pseudo_bulk_add_column(Bulk *bulk, char *name, const PseudoLabel *label)
 	column->source = label->into && makes ? name : NULL;
 	column->is_deterministic = label->mode == PSEUDO_MODE_DETERMINISTIC;
 	column->lookalikes = label->existing == PSEUDO_EXISTING_VALUE && makes;
+	column->said = pseudo_label_with_column(name, label);
 	column->call = get_call(bulk, label);
 	bulk->columns = lappend(bulk->columns, column);
 }

@@ -121,6 +121,11 @@ enum
 	PROGRESS_ROWS_PER_SECOND,
 	PROGRESS_SECONDS_LEFT,
 	PROGRESS_VALUES_CONVERTED,
+	PROGRESS_ROWS_CONVERTED,
+	PROGRESS_VALUES_ALREADY,
+	PROGRESS_VALUES_PLAIN,
+	PROGRESS_VALUES_UNREADABLE,
+	PROGRESS_ROWS_TWINS,
 	PROGRESS_PID,
 	PROGRESS_STARTED_AT,
 	PROGRESS_UPDATED_AT,
@@ -130,7 +135,7 @@ enum
 
 static const Oid progress_types[PROGRESS_NCOLUMNS] = {
 	REGCLASSOID, TEXTOID, TEXTARRAYOID, TEXTOID, INT4OID, INT8OID, INT8OID, NUMERICOID, INT8OID, INT8OID,
-	INT8OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID
+	INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID
 };
 
 /* Returns true if the columns of a table are those that it was created with. */
@@ -277,6 +282,11 @@ make_row(Bulk *bulk, Datum *values, bool *nulls)
 	values[PROGRESS_SECONDS_LEFT] = Int64GetDatum(progress.left);
 	nulls[PROGRESS_SECONDS_LEFT] = progress.left < 0;
 	values[PROGRESS_VALUES_CONVERTED] = Int64GetDatum(bulk->counters.converted);
+	values[PROGRESS_ROWS_CONVERTED] = Int64GetDatum(bulk->counters.rows);
+	values[PROGRESS_VALUES_ALREADY] = Int64GetDatum(bulk->counters.already);
+	values[PROGRESS_VALUES_PLAIN] = Int64GetDatum(bulk->counters.plain);
+	values[PROGRESS_VALUES_UNREADABLE] = Int64GetDatum(bulk->counters.unreadable);
+	values[PROGRESS_ROWS_TWINS] = Int64GetDatum(bulk->counters.twins);
 	values[PROGRESS_PID] = Int32GetDatum(MyProcPid);
 	values[PROGRESS_STARTED_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[PROGRESS_UPDATED_AT] = values[PROGRESS_STARTED_AT];
@@ -381,7 +391,7 @@ warn_of_twins(Bulk *bulk)
 						   "%lld rows of %s have values that other rows have under another key",
 						   (unsigned long) bulk->counters.twins,
 						   (long long) bulk->counters.twins, bulk->name),
-			 errdetail("They could not be converted: they would be equal in %s.", names.data),
+			 names.len > 0 ? errdetail("They could not be converted: they would be equal in %s.", names.data) : 0,
 			 errhint("Delete one row of each value first.")));
 }
 
@@ -394,6 +404,10 @@ pseudo_bulk_summary(Bulk *bulk)
 	BulkCounters *counters = &bulk->counters;
 	char	   *detail;
 
+	if (strcmp(bulk->status, "unfinished") == 0)
+		ereport(WARNING,
+				(errmsg("values to convert are written faster than they are converted"),
+				 errhint("Create the trigger pseudonymize_trigger, and run this again.")));
 	detail = bulk->operation == BULK_PSEUDONYMIZE ?
 		psprintf("%s already.", count_of(counters->already, "value was a pseudonym", "values were pseudonyms")) :
 		psprintf("%s the primary key already, %s, %s not authenticate.",

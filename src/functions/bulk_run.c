@@ -403,9 +403,9 @@ lock_tag(const BulkLeaf *leaf)
 	return tag;
 }
 
-/* Let no second run convert the same table. */
-static void
-lock_leaves(Bulk *bulk)
+/* See bulk.h. */
+void
+pseudo_bulk_lock_leaves(Bulk *bulk)
 {
 	ListCell   *cell;
 
@@ -424,9 +424,9 @@ lock_leaves(Bulk *bulk)
 	}
 }
 
-/* Release what lock_leaves() has locked. */
-static void
-unlock_leaves(Bulk *bulk)
+/* See bulk.h. */
+void
+pseudo_bulk_unlock_leaves(Bulk *bulk)
 {
 	while (bulk->nlocked > 0)
 	{
@@ -436,18 +436,24 @@ unlock_leaves(Bulk *bulk)
 	}
 }
 
+/* See bulk.h. */
+bool
+pseudo_bulk_may_analyze(const Bulk *bulk)
+{
+	if (pseudo_relation_ownercheck(bulk->relid, GetUserId()))
+		return true;
+	ereport(WARNING,
+			(errmsg("the statistics of %s still hold values", bulk->name),
+			 errhint("Its owner has to run ANALYZE %s.", bulk->name)));
+	return false;
+}
+
 /* Replace the statistics, which hold values as well. */
 static void
 analyze(Bulk *bulk)
 {
-	bool		is_owner;
-
-	is_owner = pseudo_relation_ownercheck(bulk->relid, GetUserId());
-	if (!is_owner)
-		ereport(WARNING,
-				(errmsg("the statistics of %s still hold values", bulk->name),
-				 errhint("Its owner has to run ANALYZE %s.", bulk->name)));
-	else if (SPI_execute(psprintf("ANALYZE %s", bulk->name), false, 0) != SPI_OK_UTILITY)
+	if (pseudo_bulk_may_analyze(bulk) &&
+		SPI_execute(psprintf("ANALYZE %s", bulk->name), false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not analyze the table");
 }
 
@@ -515,17 +521,13 @@ static void
 convert_all(Bulk *bulk)
 {
 	if (!bulk->dry_run)
-		lock_leaves(bulk);
+		pseudo_bulk_lock_leaves(bulk);
 	pseudo_bulk_save(bulk);
 	SPI_commit();
 	set_isolation();
 	bulk->first_xid = ReadNextTransactionId();
 	convert_leaves(bulk);
 	commit_step(bulk, finish);
-	if (strcmp(bulk->status, "unfinished") == 0)
-		ereport(WARNING,
-				(errmsg("values to convert are written faster than they are converted"),
-				 errhint("Create the trigger pseudonymize_trigger, and run this again.")));
 	pseudo_bulk_summary(bulk);
 	if (bulk->rejected > 0)
 		report_rejected(bulk);
@@ -533,7 +535,7 @@ convert_all(Bulk *bulk)
 
 /* See bulk.h. */
 void
-pseudo_bulk_run(Bulk *bulk)
+pseudo_bulk_begin(Bulk *bulk)
 {
 	if (get_rel_name(bulk->relid) == NULL)
 		ereport(ERROR,
@@ -545,6 +547,13 @@ pseudo_bulk_run(Bulk *bulk)
 	INSTR_TIME_SET_CURRENT(bulk->start);
 	bulk->last_notice = bulk->start;
 	pseudo_bulk_prepare_calls(bulk);
+}
+
+/* See bulk.h. */
+void
+pseudo_bulk_run(Bulk *bulk)
+{
+	pseudo_bulk_begin(bulk);
 	PG_TRY();
 	{
 		pseudo_bulk_check(bulk);
@@ -554,7 +563,7 @@ pseudo_bulk_run(Bulk *bulk)
 	}
 	PG_FINALLY();
 	{
-		unlock_leaves(bulk);
+		pseudo_bulk_unlock_leaves(bulk);
 		pseudo_bulk_free_plan(bulk);
 	}
 	PG_END_TRY();

@@ -75,6 +75,18 @@ deterministic_way(const Bulk *bulk)
 
 /* ---- What kind of table it is ---- */
 
+/* Refuse random pseudonyms in what has copies. */
+static void
+check_copies(const Bulk *bulk, Relation rel, const PseudoCitus *citus)
+{
+	if (citus->kind == PSEUDO_CITUS_REFERENCE && has_random(bulk))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("\"%s\" is a reference table of Citus, and the random pseudonyms of its copies would differ",
+						RelationGetRelationName(rel)),
+				 errhint("%s.", deterministic_way(bulk))));
+}
+
 /* Refuse a table whose rows Citus keeps elsewhere: what is left in it here are dead copies. */
 static void
 check_shards(Bulk *bulk, Relation rel)
@@ -82,19 +94,14 @@ check_shards(Bulk *bulk, Relation rel)
 	PseudoCitus citus;
 
 	pseudo_citus_find(&citus, rel);
-	if (citus.kind == PSEUDO_CITUS_REFERENCE && has_random(bulk))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("\"%s\" is a reference table of Citus, and the random pseudonyms of its copies would differ",
-						RelationGetRelationName(rel)),
-				 errhint("%s.", deterministic_way(bulk))));
+	check_copies(bulk, rel, &citus);
 	bulk->is_copy |= citus.kind == PSEUDO_CITUS_REFERENCE;
 	if (citus.kind != PSEUDO_CITUS_NONE && !citus.is_shard)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("\"%s\" is a %s of Citus, and its rows are in its shards",
 						RelationGetRelationName(rel), pseudo_citus_kind_name(citus.kind)),
-				 errhint("Call it with columns and without dry_run, on a node that knows the others; or for each shard, on the node where that is. citus_shards lists them.")));
+				 errhint("Call it on a node that knows the others; or for each shard, on the node where that is. citus_shards lists them.")));
 }
 
 /* Refuse what is no table, or one whose rows are elsewhere. */
@@ -508,6 +515,41 @@ check_owner_rights(const Bulk *bulk, Relation root)
 	}
 }
 
+/* Find out what becomes of which columns of a table, and refuse or warn of what does not depend on its rows. */
+static void
+check_columns(Bulk *bulk, Relation root, BulkTarget *target)
+{
+	ListCell   *cell;
+
+	if (bulk->is_labelled)
+	{
+		pseudo_bulk_add_labelled(bulk, root);
+		check_owner_rights(bulk, root);
+		pseudo_bulk_prepare_calls(bulk);
+	}
+	find_columns(bulk, root, target);
+	warn_equality(bulk, target);
+	foreach(cell, bulk->columns)
+		check_lookalikes(bulk, lfirst(cell));
+}
+
+/* See bulk.h. */
+void
+pseudo_bulk_check_distributed(Bulk *bulk)
+{
+	Relation	root = open_and_lock(bulk, bulk->relid);
+	BulkTarget	target;
+	PseudoCitus citus;
+
+	check_rights(root);
+	check_columns(bulk, root, &target);
+	pseudo_citus_find(&citus, root);
+	check_copies(bulk, root, &citus);
+	if (!bulk->dry_run)
+		pseudo_bulk_check_triggers(bulk, &target);
+	relation_close(root, NoLock);
+}
+
 /* See bulk.h. */
 void
 pseudo_bulk_check(Bulk *bulk)
@@ -517,16 +559,7 @@ pseudo_bulk_check(Bulk *bulk)
 	ListCell   *cell;
 
 	check_kind(bulk, root);
-	if (bulk->is_labelled)
-	{
-		pseudo_bulk_add_labelled(bulk, root);
-		check_owner_rights(bulk, root);
-		pseudo_bulk_prepare_calls(bulk);
-	}
-	find_columns(bulk, root, &target);
-	warn_equality(bulk, &target);
-	foreach(cell, bulk->columns)
-		check_lookalikes(bulk, lfirst(cell));
+	check_columns(bulk, root, &target);
 	foreach(cell, find_all_inheritors(bulk->relid, table_lock(bulk), NULL))
 	{
 		MemoryContext caller;

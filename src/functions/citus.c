@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "../compat.h"
@@ -201,6 +202,14 @@ pseudo_citus_knows(Oid relid)
 
 	find_table(&citus, relid);
 	return citus.kind != PSEUDO_CITUS_NONE;
+}
+
+/* See citus.h. */
+bool
+pseudo_citus_asks(void)
+{
+	/* Citus knows them by this, too. */
+	return application_name && strncmp(application_name, "citus_run_command gpid=", 23) == 0;
 }
 
 /* See citus.h. */

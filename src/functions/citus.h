@@ -35,6 +35,9 @@ extern void pseudo_citus_find(PseudoCitus *citus, Relation rel);
 /* Returns true if Citus distributes, or manages, the table of this OID. */
 extern bool pseudo_citus_knows(Oid relid);
 
+/* Returns true if this session runs a command that another node of Citus has sent by master_run_on_worker() and its like. */
+extern bool pseudo_citus_asks(void);
+
 /* "distributed table" and its like, for messages; not for PSEUDO_CITUS_NONE. */
 extern const char *pseudo_citus_kind_name(PseudoCitusKind kind);
 

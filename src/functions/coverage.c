@@ -218,17 +218,31 @@ put_column_row(ReturnSetInfo *rsinfo, const PseudoCoverageTable *table, const Ps
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row.values, row.nulls);
 }
 
-/* Add the row of a relation of which not even the columns are known. */
+/* Add the row of a relation of which not even the columns are known, or one that is about none. */
 static void
-put_failed_row(ReturnSetInfo *rsinfo, const PseudoCoverageTable *table)
+put_other_row(ReturnSetInfo *rsinfo, Oid relid, const char *reason, const char *verdict)
 {
 	CoverageRow row;
 
 	memset(row.nulls, true, sizeof(row.nulls));
-	put_row_datum(&row, ROW_RELATION, ObjectIdGetDatum(table->relid));
-	put_row_string(&row, ROW_REASON, table->failure);
-	put_row_string(&row, ROW_VERDICT, "skipped");
+	if (OidIsValid(relid))
+		put_row_datum(&row, ROW_RELATION, ObjectIdGetDatum(relid));
+	put_row_string(&row, ROW_REASON, reason);
+	put_row_string(&row, ROW_VERDICT, verdict);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row.values, row.nulls);
+}
+
+/* Add a row for each way in which another node of Citus differs from this one. */
+static void
+cover_nodes(const PseudoCoverage *coverage, ReturnSetInfo *rsinfo)
+{
+	char	   *why_not;
+	ListCell   *cell;
+
+	foreach(cell, pseudo_coverage_nodes(coverage, &why_not))
+		put_other_row(rsinfo, InvalidOid, lfirst(cell), "drift");
+	if (why_not)
+		put_other_row(rsinfo, InvalidOid, why_not, "skipped");
 }
 
 /* Look at one relation, and add its rows. */
@@ -250,7 +264,7 @@ cover(PseudoCoverage *coverage, Oid relid, ReturnSetInfo *rsinfo)
 								  unpack_sql_state(error->sqlerrcode));
 	}
 	if (table->ncolumns == 0 && table->failure)
-		put_failed_row(rsinfo, table);
+		put_other_row(rsinfo, relid, table->failure, "skipped");
 	for (int i = 0; i < table->ncolumns; i++)
 		put_column_row(rsinfo, table, &table->columns[i]);
 }
@@ -352,6 +366,7 @@ pseudo_coverage(PG_FUNCTION_ARGS)
 		cover(coverage, lfirst_oid(cell), (ReturnSetInfo *) fcinfo->resultinfo);
 		MemoryContextReset(turn_mcxt);
 	}
+	cover_nodes(coverage, (ReturnSetInfo *) fcinfo->resultinfo);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(coverage->mcxt);
 	PG_RETURN_NULL();

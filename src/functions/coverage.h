@@ -4,8 +4,8 @@
  *
  * coverage.c has the function and its rows, coverage_pair.c the keyrings and contexts, coverage_table.c what the
  * catalogs say of a table, coverage_where.c where else values may be, coverage_look.c reads a table,
- * coverage_count.c opens and counts its values, coverage_match.c compares the values of a row, coverage_hint.c has what looks personal, and
- * coverage_verdict.c what is said of a column.
+ * coverage_count.c opens and counts its values, coverage_match.c compares the values of a row, coverage_hint.c has what looks personal,
+ * coverage_verdict.c what is said of a column, and coverage_nodes.c how other nodes of Citus differ.
  *
  * Whoever calls pseudo_coverage(), a superuser perhaps, does not trust the owners of the tables.  So none of this
  * runs anything of theirs: tables are read without a statement, for the planner computes constants in the expressions
@@ -134,6 +134,14 @@ extern PseudoCall *pseudo_pair_call(PseudoCoverage *coverage, PseudoPair *pair);
 
 /* "keyring "shop", context "crm"" for messages, palloc'ed. */
 extern char *pseudo_pair_name(const PseudoPair *pair);
+
+/* ---- coverage_nodes.c ---- */
+
+/*
+ * How other nodes of Citus differ from this one, as a list of char *, palloc'ed.  Where they were not asked, why_not says why;
+ * where there are none, it is NULL and the list empty.
+ */
+extern List *pseudo_coverage_nodes(const PseudoCoverage *coverage, char **why_not);
 
 /* ---- coverage_table.c ---- */
 

@@ -17,6 +17,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/value.h"
 #include "optimizer/optimizer.h"
+#include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/relcache.h"
@@ -241,6 +242,50 @@ pseudo_label_string(const PseudoLabel *label)
 	if (label->into)
 		append_option(&string, "into", label->into);
 	return string.data;
+}
+
+/* The identifier that a string begins with, as SQL reads it; NULL if there is none.  Moves *s behind it. */
+static char *
+take_identifier(const char **s)
+{
+	const char *c = *s;
+	char	   *name;
+
+	if (*c == '"')
+	{
+		name = pseudo_label_quoted(s);
+		return name && *name ? name : NULL;
+	}
+	while (isalpha((unsigned char) *c) || IS_HIGHBIT_SET(*c) || *c == '_' ||
+		   (c > *s && (isdigit((unsigned char) *c) || *c == '$')))
+		c++;
+	if (c == *s)
+		return NULL;
+	name = downcase_identifier(*s, c - *s, false, false);
+	*s = c;
+	return name;
+}
+
+/* See label.h. */
+char *
+pseudo_label_of_column(PseudoLabel *label, const char *string)
+{
+	const char *s = string;
+	char	   *name = take_identifier(&s);
+	size_t		space = strspn(s, " \t\r\n");
+
+	if (name == NULL || space == 0 || pg_strncasecmp(s + space, "is", 2) != 0 ||
+		!isspace((unsigned char) s[space + 2]))
+		return NULL;
+	pseudo_label_parse(label, s + space + 2);
+	return name;
+}
+
+/* See label.h. */
+char *
+pseudo_label_with_column(const char *name, const PseudoLabel *label)
+{
+	return psprintf("%s IS %s", quote_identifier(name), pseudo_label_string(label));
 }
 
 /* See label.h. */

@@ -62,6 +62,15 @@ extern void pseudo_label_parse(PseudoLabel *label, const char *string);
 /* A label of mode DETERMINISTIC, RANDOM, KEEP or HIDE as pseudo_label_parse() reads it, palloc'ed. */
 extern char *pseudo_label_string(const PseudoLabel *label);
 
+/*
+ * Read "COLUMN IS LABEL", as in 'email IS deterministic, context=crm' or '"Name" IS random'; returns the name of the column,
+ * palloc'ed, or NULL if it is something else.  Errors: 22023 for a label that cannot be read.
+ */
+extern char *pseudo_label_of_column(PseudoLabel *label, const char *string);
+
+/* "COLUMN IS LABEL" as pseudo_label_of_column() reads it, palloc'ed. */
+extern char *pseudo_label_with_column(const char *name, const PseudoLabel *label);
+
 /* The text in double quotes that *s begins with, palloc'ed; two of them stand for one.  NULL if it has no end, else moves *s behind it. */
 extern char *pseudo_label_quoted(const char **s);
 

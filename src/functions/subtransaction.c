@@ -12,7 +12,7 @@
 
 /* See subtransaction.h. */
 ErrorData *
-pseudo_subtransaction(void (*function) (void *), void *arg)
+pseudo_subtransaction_any(void (*function) (void *), void *arg)
 {
 	MemoryContext mcxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -35,6 +35,15 @@ pseudo_subtransaction(void (*function) (void *), void *arg)
 	PG_END_TRY();
 	MemoryContextSwitchTo(mcxt);
 	CurrentResourceOwner = owner;
+	return error;
+}
+
+/* See subtransaction.h. */
+ErrorData *
+pseudo_subtransaction(void (*function) (void *), void *arg)
+{
+	ErrorData  *error = pseudo_subtransaction_any(function, arg);
+
 	if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		ReThrowError(error);
 	return error;

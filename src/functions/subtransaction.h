@@ -13,4 +13,7 @@
  */
 extern ErrorData *pseudo_subtransaction(void (*function) (void *), void *arg);
 
+/* The same, and a cancel is caught, too. */
+extern ErrorData *pseudo_subtransaction_any(void (*function) (void *), void *arg);
+
 #endif							/* PSEUDO_SUBTRANSACTION_H */

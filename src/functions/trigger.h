@@ -47,9 +47,6 @@ extern PseudoLabel *pseudo_trigger_label(const PseudoTriggerArguments *arguments
 extern bool pseudo_trigger_agrees(const PseudoTriggerArguments *arguments, const char *name,
 								  const PseudoLabel *label);
 
-/* An argument "COLUMN IS LABEL" as pseudo_trigger_arguments() reads it, palloc'ed; the label is DETERMINISTIC or RANDOM. */
-extern char *pseudo_trigger_argument(const char *name, const PseudoLabel *label);
-
 /*
  * Returns true if triggers of a table that call this function, pseudonymize_trigger(), fire for each INSERT
  * and UPDATE of usual sessions that may write to a column, which they have as a source, or to the one that gets its

@@ -9,7 +9,6 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "nodes/value.h"
-#include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -102,46 +101,18 @@ is_repeated(const Trigger *trigger, int no)
 	return false;
 }
 
-/* The identifier that an argument begins with, as SQL reads it; NULL if there is none.  Moves *s behind it. */
-static char *
-take_identifier(const char **s)
-{
-	const char *c = *s;
-	char	   *name;
-
-	if (*c == '"')
-	{
-		name = pseudo_label_quoted(s);
-		return name && *name ? name : NULL;
-	}
-	while (isalpha((unsigned char) *c) || IS_HIGHBIT_SET(*c) || *c == '_' ||
-		   (c > *s && (isdigit((unsigned char) *c) || *c == '$')))
-		c++;
-	if (c == *s)
-		return NULL;
-	name = downcase_identifier(*s, c - *s, false, false);
-	*s = c;
-	return name;
-}
-
 /* Take an argument "COLUMN IS LABEL".  Returns false if it is not one. */
 static bool
 take_label(Reading *reading, const char *argument)
 {
-	const char *s = argument;
-	char	   *name = take_identifier(&s);
-	size_t		space = strspn(s, " \t\r\n");
-	PseudoTriggerColumn *column;
+	PseudoTriggerColumn *column = palloc(sizeof(PseudoTriggerColumn));
 
-	if (name == NULL || space == 0 || pg_strncasecmp(s + space, "is", 2) != 0 ||
-		!isspace((unsigned char) s[space + 2]))
+	column->name = pseudo_label_of_column(&column->label, argument);
+	if (column->name == NULL)
 		return false;
-	column = palloc(sizeof(PseudoTriggerColumn));
-	column->name = name;
-	pseudo_label_parse(&column->label, s + space + 2);
 	if (!pseudo_label_pseudonymizes(&column->label))
 		report_arguments(psprintf("the label of column \"%s\" in trigger \"%s\" is neither \"deterministic\" nor \"random\"",
-								  name, reading->trigger->tgname));
+								  column->name, reading->trigger->tgname));
 	reading->arguments->columns = lappend(reading->arguments->columns, column);
 	return true;
 }
@@ -242,13 +213,6 @@ pseudo_trigger_agrees(const PseudoTriggerArguments *arguments, const char *name,
 		pseudo_label_same_pseudonyms(own, label) &&
 		(own->into == NULL) == (label->into == NULL) &&
 		(own->into == NULL || strcmp(own->into, label->into) == 0);
-}
-
-/* See trigger.h. */
-char *
-pseudo_trigger_argument(const char *name, const PseudoLabel *label)
-{
-	return psprintf("%s IS %s", quote_identifier(name), pseudo_label_string(label));
 }
 
 /* ---- Writes ---- */

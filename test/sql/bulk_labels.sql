@@ -450,6 +450,31 @@ ALTER TABLE l.renamed RENAME c TO b;
 CALL pseudonymize_table('l.renamed');
 SELECT * FROM l.renamed;
 
+-- A label beside each column in the argument, in place of the table's: this is how another node of Citus is told of them.
+CREATE TABLE l.told (a text, "B c" text, p text, "a IS random" text);
+INSERT INTO l.told VALUES ('a', 'b', NULL, 'd');
+CALL pseudonymize_table('l.told', '{"a IS deterministic, context=\"x, y\", keyring=club, into=p", "\"B c\" is random"}');
+SELECT a, p = pseudonymize(a, true, 'x, y', 'club') AS p, reidentify("B c"), "a IS random" FROM l.told;
+CALL repseudonymize_table('l.told', '{"a IS deterministic, context=\"x, y\", keyring=club, into=p", "\"B c\" is random"}', dry_run => true);
+CALL pseudonymize_table('l.told', '{"a IS random"}');
+SELECT reidentify("a IS random") FROM l.told;
+CALL pseudonymize_table('l.told', '{"p IS random", "B c"}');
+\echo :LAST_ERROR_SQLSTATE
+CALL pseudonymize_table('l.told', '{"B c", "p IS random"}');
+\echo :LAST_ERROR_SQLSTATE
+CALL pseudonymize_table('l.told', '{"p IS hide"}');
+\echo :LAST_ERROR_SQLSTATE
+CALL pseudonymize_table('l.told', '{"p IS random, into=p"}');
+\echo :LAST_ERROR_SQLSTATE
+CALL pseudonymize_table('l.told', '{"a IS deterministic, into=p", "p IS random"}');
+\echo :LAST_ERROR_SQLSTATE
+CALL pseudonymize_table('l.told', '{"p IS random"}', batch_size => 1, context => 'x');
+\echo :LAST_ERROR_SQLSTATE
+CALL repseudonymize_table('l.told', '{"p IS random"}', keyring => 'club');
+\echo :LAST_ERROR_SQLSTATE
+CALL pseudonymize_table('l.told', '{"p IS random, other=x"}');
+\echo :LAST_ERROR_SQLSTATE
+
 DROP SCHEMA l CASCADE;
 DROP OWNED BY pseudo_labeller;
 DROP ROLE pseudo_labeller;

@@ -103,7 +103,7 @@ CREATE TABLE public.referencing (relation regclass REFERENCES pseudo_progress ON
 CREATE TRIGGER before BEFORE UPDATE OR DELETE ON public.referencing FOR EACH ROW EXECUTE FUNCTION public.attached();
 CREATE TABLE public.mine (email text);
 INSERT INTO public.mine VALUES ('a@example.com');
-SELECT t.err($$INSERT INTO pseudo_progress SELECT * FROM pseudo_progress$$), t.err($$INSERT INTO pseudo_progress VALUES ('public.mine', 'x', '{}', 'x', 1, 1, 1, 1, 1, 1, 1, 1, now(), now(), NULL)$$);
+SELECT t.err($$INSERT INTO pseudo_progress SELECT * FROM pseudo_progress$$), t.err($$INSERT INTO pseudo_progress VALUES ('public.mine', 'x', '{}', 'x', 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, now(), now(), NULL)$$);
 CALL pseudonymize_table('public.mine', '{email}', true);
 CALL repseudonymize_table('public.mine', '{email}');
 SELECT operation, status, rows_done, percent, sqlstate FROM pseudo_progress WHERE relation = 'public.mine'::regclass;

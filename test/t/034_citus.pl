@@ -161,27 +161,59 @@ sql(q{
 	INSERT INTO here VALUES (1, 'x');
 });
 # What a procedure says at its end.
-sub end_of { return (refused($_[0]) =~ /NOTICE: .*?(\w+: \d+ values? converted in all placements)/g)[-1] }
+sub end_of { return (refused($_[0]) =~ /NOTICE: .*?public\.(\w+: \d+ values? in \d+ rows? (?:would be )?converted, of \d+ rows?) read/g)[-1] }
+
+# What a run has in pseudo_progress.
+sub progress { return sql("SELECT @{[ join ', ', @_[1 .. $#_] ]} FROM pseudo.pseudo_progress WHERE relation = '$_[0]'::regclass") }
 
 is(end_of("CALL pseudo.pseudonymize_table('orders', '{email,name}', true, context => E'a%s''b\\\\c')"),
-	'orders: 2000 values converted in all placements', 'a distributed, partitioned table is converted');
+	'orders: 2000 values in 1000 rows converted, of 1000 rows', 'a distributed, partitioned table is converted');
 is(sql("SELECT count(*) FROM orders WHERE pseudo.reidentify(email, E'a%s''b\\\\c') = id || '\@example.com'"), '1000', 'all of it, with the arguments as they were');
-is(end_of("CALL pseudo.pseudonymize_table('orders', '{email,name}', true, context => E'a%s''b\\\\c')"), 'orders: 0 values converted in all placements', 'and once');
-is(end_of(q{CALL pseudo.pseudonymize_table('cities', '{name}', true)}), 'cities: 300 values converted in all placements', 'a reference table, on all nodes');
+is(end_of("CALL pseudo.pseudonymize_table('orders', '{email,name}', true, context => E'a%s''b\\\\c')"), 'orders: 0 values in 0 rows converted, of 1000 rows', 'and once');
+is(end_of(q{CALL pseudo.pseudonymize_table('cities', '{name}', true)}), 'cities: 300 values in 300 rows converted, of 300 rows', 'a reference table, on all nodes');
 is(sql(q{SELECT count(DISTINCT result), min(result) = md5(string_agg(name, ',' ORDER BY id)) FROM cities,
 	run_command_on_placements('cities', $$SELECT md5(string_agg(name, ',' ORDER BY id)) FROM %s$$)
 	WHERE nodeport = (SELECT min(nodeport) FROM pg_dist_node)}), '1|t', 'its copies are alike');
-is(end_of(q{CALL pseudo.pseudonymize_table('here', '{name}')}), 'here: 1 value converted in all placements', 'a local table of Citus');
+is(end_of(q{CALL pseudo.pseudonymize_table('here', '{name}')}), 'here: 1 value in 1 row converted, of 1 row', 'a local table of Citus');
 my $refused = refused(q{CALL pseudo.pseudonymize_table('cities', '{name}')});
-like($refused, qr/38000: could not convert public\.cities_\d+ on 127\.0\.0\.1:\d+\nDETAIL:  ERROR:  "cities_\d+" is a reference table of Citus, and the random/, 'random pseudonyms in a reference table: refused');
-like($refused, qr/HINT:  What has been converted stays so\. Remove the cause, and call the procedure again/, 'with a hint');
-like(refused(q{CALL pseudo.pseudonymize_table('people', '{email}', true)}), qr/38000: .*\nDETAIL:  ERROR:  Citus distributes relation "people_\d+" by column "email"/, 'the distribution column: refused');
-like(refused(q{CALL pseudo.repseudonymize_table('orders', '{email}', dry_run => true)}), qr/0A000: "orders" is a distributed table.*\nHINT:  Call it with columns and without dry_run/, 'a dry run: refused');
-sql(q{SECURITY LABEL FOR pseudo ON COLUMN orders.email IS 'deterministic'});
-like(refused(q{CALL pseudo.pseudonymize_table('orders')}), qr/0A000: "orders" is a distributed table.*\nHINT:  Call it with columns/, 'without columns: refused, since labels are not on the shards');
+like($refused, qr/0A000: "cities" is a reference table of Citus, and the random pseudonyms of its copies would differ\nHINT:  Use deterministic => true/, 'random pseudonyms in a reference table: refused');
+like(refused(q{CALL pseudo.pseudonymize_table('people', '{email}', true)}), qr/0A000: Citus distributes relation "people" by column "email"\nDETAIL: .*\nHINT:  Distribute by another column/, 'the distribution column: refused');
+is(progress('orders', qw(operation columns status pass rows_done rows_total percent values_converted values_already sqlstate)), 'pseudonymize_table|{email,name}|done|1|1000|1000|100.0|0|2000|', 'the coordinator has a row for the whole table');
+# What a node refuses.
+sql(q{CREATE TABLE short (tenant int, email text CONSTRAINT short CHECK (length(email) < 20)); SELECT create_distributed_table('short', 'tenant'); INSERT INTO short SELECT n, 'a' FROM generate_series(1, 20) n});
+$refused = refused(q{CALL pseudo.pseudonymize_table('short', '{email}')});
+like($refused, qr/ERROR:  23514: could not convert public\.short_\d+ on 127\.0\.0\.1:\d+\nDETAIL:  23514: check constraint "short" of relation "short_\d+" would refuse a pseudonym  CONTEXT:  trying what would be written to row \(0,1\)/, 'what a node refuses, with what it says');
+like($refused, qr/HINT:  Change or drop what refuses the pseudonym, and run this again\. What has been converted stays so\. Remove the cause, and call the procedure again/, 'and its hint');
+is(progress('short', qw(status sqlstate)), 'failed|23514', 'the row of the whole table says so');
+like(refused(q{UPDATE visits SET email = pseudo.pseudonymize(email, true)}), qr/0A000: STABLE functions used in UPDATE queries cannot be called with column references/, 'an UPDATE that calls it for each row: refused by Citus');
+# Cancelled: the node does not go on.  A row that others have locked keeps it there.
+my $holder = session($coordinator);
+sql('ALTER TABLE short DROP CONSTRAINT short');
+ask($holder, 'BEGIN; UPDATE short SET email = email WHERE tenant = 7');
+like(refused(q{SET statement_timeout = '5s'; CALL pseudo.pseudonymize_table('short', '{email}', true)}), qr/57014: canceling statement due to statement timeout/, 'a run that is cancelled');
+is(progress('short', qw(status sqlstate)), 'cancelled|57014', 'is so on the coordinator');
+my $shard = sql(q{SELECT shard_name('short', get_shard_id_for_distribution_column('short', 7))});
+my ($place_of_7) = grep { $_->port == sql(q{SELECT nodeport FROM citus_shards WHERE shardid = get_shard_id_for_distribution_column('short', 7)}) } @workers;
+ok($place_of_7->poll_query_until('postgres', "SELECT status = 'cancelled' FROM pseudo.pseudo_progress WHERE relation = '$shard'::regclass"), 'and on the node');
+# A shard that is moved while the procedure is at another one: all are looked at again.
+my ($first, $from1) = split /\|/, sql(q{SELECT shardid, nodeport FROM citus_shards WHERE table_name = 'short'::regclass AND shardid <> get_shard_id_for_distribution_column('short', 7) ORDER BY 1 LIMIT 1});
+my ($to1) = grep { $_ != $from1 } map { $_->port } @workers;
+my $convert = IPC::Run::start([ 'psql', '-XAtq', '-d', $coordinator->connstr('postgres'), '-c', q{CALL pseudo.pseudonymize_table('short', '{email}', true)} ], '>', \my $said, '2>', \my $notices, IPC::Run::timeout(180));
+$coordinator->poll_query_until('postgres', q{SELECT status = 'running' FROM pseudo.pseudo_progress WHERE relation = 'short'::regclass}) or die 'it does not begin';
+$place_of_7->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'") or die 'it does not wait';
+sql("SELECT FROM citus_move_shard_placement($first, '127.0.0.1', $from1, '127.0.0.1', $to1, 'block_writes')");
+ask($holder, 'COMMIT');
+leave($holder);
+ok($convert->finish, 'a shard is moved while another one is converted');
+is(scalar(() = $notices =~ /public\.short_$first on \S+ is done/g), 2, 'it is looked at again where it is then');
+is(sql(q{SELECT count(*) FROM short WHERE pseudo.reidentify(email) = 'a'}), '20', 'and all is converted');
+is(progress('short', qw(status pass)), 'done|2', 'in two passes');
 sql('SELECT pseudo.pseudo_create_key(make_primary => true)');
 sql(q{SELECT run_command_on_all_nodes('SELECT pseudo.pseudo_refresh_keyring()')});
-is(end_of(q{CALL pseudo.repseudonymize_table('cities', '{name}')}), 'cities: 300 values converted in all placements', 'a rotation');
+is(end_of(q{CALL pseudo.repseudonymize_table('orders', '{email,name}', E'a%s\'b\\\\c', dry_run => true)}), 'orders: 2000 values in 1000 rows would be converted, of 1000 rows', 'a dry run');
+is(progress('orders', qw(status values_converted rows_converted values_already)), 'dry_run|2000|1000|0', 'which the row of the whole table shows');
+is(sql('SELECT count(DISTINCT pseudo.pseudonym_key_id(name)) FROM orders'), '1', 'and which changes nothing');
+is(end_of(q{CALL pseudo.repseudonymize_table('cities', '{name}')}), 'cities: 300 values in 300 rows converted, of 300 rows', 'a rotation');
 is(sql('SELECT DISTINCT pseudo.pseudonym_key_id(name) FROM cities'), sql('SELECT primary_key_id FROM pseudo.pseudo_keyrings'), 'has moved all to the new key');
 sql('SELECT pseudo.pseudo_set_primary_key(\'pseudo\', (SELECT key_ids[1] FROM pseudo.pseudo_keyrings))');
 sql(q{SELECT run_command_on_all_nodes('SELECT pseudo.pseudo_refresh_keyring()')});
@@ -225,6 +257,118 @@ is(sql('SELECT nodeport FROM citus_shards WHERE shardid = get_shard_id_for_distr
 is(sql(q{SELECT count(*), count(*) FILTER (WHERE pseudo.reidentify(email) IN (tenant || '@example.com', 'new' || tenant || '@example.com')) FROM moved}), '200|200',
 	'and each value is a pseudonym, once');
 
+# ---- Labels, and another column for the pseudonyms ----
+
+sql(q{
+	CREATE TABLE clients (id bigserial, tenant int, email text, email_p text, secret text, day date NOT NULL, PRIMARY KEY (tenant, id, day)) PARTITION BY RANGE (day);
+	CREATE TABLE clients_1 PARTITION OF clients FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+	SELECT create_distributed_table('clients', 'tenant');
+	INSERT INTO clients (tenant, email, secret, day) SELECT n, n || '@example.com', 'secret' || n, '2026-01-02' FROM generate_series(1, 100) n;
+	SECURITY LABEL FOR pseudo ON COLUMN clients.id IS 'keep';
+	SECURITY LABEL FOR pseudo ON COLUMN clients.tenant IS 'keep';
+	SECURITY LABEL FOR pseudo ON COLUMN clients.day IS 'keep';
+	SECURITY LABEL FOR pseudo ON COLUMN clients.email IS 'deterministic, context="a, ''b", into=email_p';
+	SECURITY LABEL FOR pseudo ON COLUMN clients.secret IS 'random';
+});
+# Rows; those whose columns have what the labels say; where the trigger is, and fires.
+my $as_labelled = q{SELECT count(*), count(*) FILTER (WHERE pseudo.try_reidentify(email_p, 'a, ''b') = email AND pseudo.try_reidentify(secret) LIKE 'secret%') FROM clients};
+my $firing = q{SELECT DISTINCT result FROM run_command_on_placements('clients_1', $$SELECT string_agg(tgenabled::text, ',') FROM pg_trigger WHERE tgrelid = '%s'::regclass AND NOT tgisinternal$$)};
+
+is(sql(q{SELECT trigger_name, action FROM pseudo.pseudo_protect('clients')}), 'zz_pseudo|created', 'pseudo_protect makes the trigger of a distributed table');
+is(sql($firing), 'O', 'on all shards');
+is(sql($as_labelled), '100|0', 'what is there stays so');
+is(end_of(q{CALL pseudo.pseudonymize_table('clients')}), 'clients: 200 values in 100 rows converted, of 100 rows', 'until the table is converted by its labels');
+is(sql($as_labelled), '100|100', 'as they say');
+is(progress('clients', qw(columns status)), '{email_p,secret}|done', 'in pseudo_progress');
+sql(q{
+	CREATE TABLE clients_2 PARTITION OF clients FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+	INSERT INTO clients (tenant, email, email_p, secret, day) VALUES (1, 'new@example.com', 'planted', 'secret', '2026-02-02');
+	INSERT INTO clients (tenant, email, secret, day) SELECT tenant, email, 'secret', '2026-02-03' FROM clients;
+	INSERT INTO clients (tenant, email, secret, day) SELECT n, n || '@example.org', 'secret', '2026-02-04' FROM generate_series(1, 10) n;
+	UPDATE clients SET email = 'changed@example.com' WHERE tenant < 5;
+	UPDATE clients SET email_p = 'planted' WHERE tenant = 9;
+});
+put_file($coordinator->basedir . '/clients.csv', join '', map { "$_,copy$_\@example.com,planted,secret$_,2026-02-05\n" } 1 .. 20);
+sql("COPY clients (tenant, email, email_p, secret, day) FROM '@{[ $coordinator->basedir ]}/clients.csv' CSV");
+is(sql($as_labelled), '232|232', 'INSERT, INSERT ... SELECT of shards and of the coordinator, UPDATE, COPY, in a new partition, too');
+is(sql(q{SELECT count(*) FROM clients WHERE email_p = 'planted'}), '0', 'nothing else is written to that column');
+is(end_of(q{CALL pseudo.repseudonymize_table('clients', dry_run => true)}), 'clients: 0 values in 0 rows would be converted, of 232 rows', 'a dry run by labels');
+sql('CREATE ROLE reader LOGIN; GRANT SELECT (id, tenant, day, email_p) ON clients TO reader');
+is(sql_as('reader', 'SELECT count(DISTINCT email_p) > 100 FROM clients'), 't', 'who may read that column reads pseudonyms');
+is(sql_as('reader', q{SELECT count(*) FROM clients WHERE tenant = 1}) > 0, 1, 'from one shard, too');
+like(refused('SET ROLE reader; SELECT email FROM clients'), qr/42501: permission denied for table clients/, 'and not the values');
+like(refused('SET ROLE reader; SELECT email FROM clients WHERE tenant = 1'), qr/42501: permission denied for table clients/, 'of one shard neither');
+
+# Moved by logical replication while others write, split, disabled and made whole again.
+my $write_clients = $coordinator->basedir . '/write_clients.sql';
+append_to_file($write_clients, q{INSERT INTO clients (tenant, email, secret, day) VALUES (1, 'moved@example.com', 'secret', '2026-02-06');
+UPDATE clients SET email = 'again' || tenant || '@example.com', secret = 'secret again' WHERE tenant = 1 AND id % 2 = 0;
+});
+sub place_of_clients { return sql(q{SELECT nodeport FROM citus_shards WHERE shardid = get_shard_id_for_distribution_column('clients', 1)}) }
+for my $always ('', 'ALWAYS')
+{
+	my $before = place_of_clients();
+	my ($after) = grep { $_ != $before } map { $_->port } @workers;
+
+	sql("SET citus.enable_unsafe_triggers = on; ALTER TABLE clients ENABLE $always TRIGGER zz_pseudo");
+	my $writing = IPC::Run::start([ 'pgbench', '-n', '-t', '100', '-f', $write_clients, '-d', $coordinator->connstr('postgres') ], '>', \my $out, '2>', \my $err, IPC::Run::timeout(180));
+	sql("SELECT FROM citus_move_shard_placement(get_shard_id_for_distribution_column('clients', 1), '127.0.0.1', $before, '127.0.0.1', $after, 'force_logical')");
+	ok($writing->finish, "writers go on while a shard is moved, ENABLE $always") or diag($err);
+	is(place_of_clients(), $after, 'it has been moved');
+	is(sql($firing), $always ? 'A' : 'O', 'the trigger fires there as before');
+}
+is(sql($as_labelled), '432|432', 'each row has the pseudonym of its value');
+sql(q{
+	SELECT citus_split_shard_by_split_points(shardid, ARRAY[((shardminvalue::bigint + shardmaxvalue::bigint) / 2)::text],
+		(SELECT array_agg(nodeid::int) FROM pg_dist_node WHERE noderole = 'primary' AND groupid > 0), 'block_writes')
+	FROM pg_dist_shard WHERE shardid = get_shard_id_for_distribution_column('clients', 1)});
+is(sql(q{SELECT count(*) FROM citus_shards WHERE table_name = 'clients'::regclass}), '9', 'a shard is split');
+is(sql($firing), 'A', 'both parts have the trigger');
+sql(q{INSERT INTO clients (tenant, email, secret, day) SELECT n, n || '@example.org', 'secret', '2026-02-07' FROM generate_series(1, 20) n});
+is(sql($as_labelled), '452|452', 'which fires');
+sql('SET citus.enable_unsafe_triggers = on; ALTER TABLE clients DISABLE TRIGGER zz_pseudo');
+is(sql(q{SELECT action FROM pseudo.pseudo_protect('clients')}), "unchanged\nenabled", 'pseudo_protect enables it again');
+is(sql($firing), 'O', 'on all shards');
+
+# Masked views over values, with the rights of a role.
+sql(q{
+	CREATE ROLE officer LOGIN;
+	GRANT USAGE ON SCHEMA pseudo TO officer, reader;
+	GRANT USAGE ON TYPE pseudo.pseudo_role TO officer, reader;
+	GRANT USAGE ON FOREIGN SERVER pseudo TO officer;
+	GRANT EXECUTE ON FUNCTION pseudo.pseudonymize TO officer;
+	GRANT SELECT ON clients TO officer;
+	CREATE SCHEMA masked;
+	GRANT CREATE, USAGE ON SCHEMA masked TO officer;
+	GRANT USAGE ON SCHEMA masked TO reader;
+	SET ROLE officer;
+	CREATE VIEW masked.clients WITH (security_barrier) AS SELECT id, tenant, pseudo.pseudonymize_as('officer', email) AS email FROM clients;
+	CREATE VIEW masked.plain AS SELECT email FROM clients;
+	GRANT SELECT ON masked.clients, masked.plain TO reader;
+});
+is(sql_as('officer', q{SELECT count(email) FROM masked.clients}), '452', 'a masked view works for its role');
+like(refused('SET ROLE reader; SELECT email FROM masked.clients'), qr/42501: permission denied to name role "officer"/, 'for others the shards refuse it');
+like(refused('SET ROLE reader; SELECT email FROM masked.plain'), qr/42501: permission denied for table clients_\d+/, 'as any view over what they may not read');
+sql('CREATE TABLE plain_clients (tenant int, email text)');
+sql(q{SELECT create_distributed_table('plain_clients', 'tenant'); GRANT SELECT ON plain_clients TO officer;
+	SECURITY LABEL FOR pseudo ON COLUMN plain_clients.tenant IS 'keep'; SECURITY LABEL FOR pseudo ON COLUMN plain_clients.email IS 'deterministic'});
+like(refused(q{SELECT pseudo.pseudo_create_view('plain_clients', 'masked.plain_clients', 'officer')}), qr/0A000: relation "plain_clients" is a distributed table of Citus, and a view of it cannot work with the rights of a role\nDETAIL: .*\nHINT:  Label such columns with "into"/, 'pseudo_create_view refuses it');
+# The same view over a foreign table, which fetches values as that role.
+sql(q{
+	CREATE EXTENSION postgres_fdw;
+	CREATE SERVER live FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '} . $coordinator->port . q{', dbname 'postgres');
+	CREATE USER MAPPING FOR officer SERVER live OPTIONS (user 'officer', password_required 'false');
+	GRANT USAGE ON FOREIGN SERVER live TO officer;
+	CREATE SCHEMA front AUTHORIZATION officer;
+	GRANT USAGE ON SCHEMA front TO reader;
+	SET ROLE officer;
+	CREATE FOREIGN TABLE front.clients_live (id bigint, tenant int, email text) SERVER live OPTIONS (schema_name 'public', table_name 'clients');
+	CREATE VIEW front.clients WITH (security_barrier) AS SELECT id, tenant, pseudo.pseudonymize_as('officer', email) AS email FROM front.clients_live;
+	GRANT SELECT ON front.clients TO reader;
+});
+is(sql_as('reader', q{SELECT count(email), min(length(email)) > 40 FROM front.clients}), '452|t', 'a view over a foreign table: readers see pseudonyms of what is there now');
+like(refused('SET ROLE reader; SELECT count(*) FROM front.clients_live'), qr/42501: permission denied for foreign table clients_live/, 'and no values');
+
 # ---- Rights ----
 
 sql('CREATE ROLE app LOGIN; GRANT USAGE ON SCHEMA pseudo TO app; GRANT SELECT ON people TO app');
@@ -263,8 +407,11 @@ my $place = '127.0.0.1:' . $workers[0]->port;
 my $function = 'EXECUTE on routine pseudo.reidentify(pg_catalog.text,pg_catalog.text,pg_catalog.text) to';
 
 is(sql('SELECT * FROM pseudo.pseudo_node_differences()'), "$place|missing: $function app\n$place|more: $function PUBLIC", 'what differs is reported');
+is(sql(q{SELECT relation, column_name, reason, verdict FROM pseudo.pseudo_coverage('masked') WHERE relation IS NULL}), "||$place: missing: $function app|drift\n||$place: more: $function PUBLIC|drift", 'by pseudo_coverage, too');
+is(sql_as('app', q{SELECT relation, reason, verdict FROM pseudo.pseudo_coverage('masked')}), '|other nodes were not asked: no right to call pseudo_node_differences()|skipped', 'which says where it could not ask');
 sql('SELECT pseudo.pseudo_sync_grants()');
 is(sql('SELECT * FROM pseudo.pseudo_node_differences()'), '', 'and made alike by pseudo_sync_grants');
+is(sql(q{SELECT count(*) FROM pseudo.pseudo_coverage('masked')}), '0', 'then pseudo_coverage has nothing to say of nodes');
 like(refused('SET ROLE app; SELECT pseudo.pseudo_sync_grants()'), qr/42501: permission denied for function pseudo_sync_grants/, 'which is for the owner');
 sql('GRANT EXECUTE ON FUNCTION pseudo.pseudo_run_on_other_nodes TO app');
 like(refused(q{SET ROLE app; SELECT pseudo.pseudo_run_on_other_nodes('SELECT 1')}), qr/42501: must be superuser/, 'and what it uses for superusers');
@@ -279,6 +426,7 @@ $workers[1]->safe_psql('postgres', "SET citus.enable_ddl_propagation = off; ALTE
 add_node($added);
 sql(q{SELECT replicate_reference_tables('block_writes')});
 my $differences = sql('SELECT * FROM pseudo.pseudo_node_differences()');
+is(sql(q{SELECT verdict FROM pseudo.pseudo_coverage('masked') WHERE relation IS NULL AND reason LIKE '127.0.0.1:} . $added->port . q{: missing: % app' LIMIT 1}), 'drift', 'a node that is added is in pseudo_coverage');
 like($differences, qr/^127.0.0.1:@{[ $added->port ]}\|missing: \Q$function\E app$/m, 'a node that is added lacks rights');
 unlike($differences, qr/more: EXECUTE on routine pseudo\.(pseudonymize|reidentify)\(/, 'and gives none of the two to anybody');
 sql(q{
@@ -289,6 +437,36 @@ sql('SELECT pseudo.pseudo_sync_grants()');
 is(sql_as('app', $open), '101', 'until pseudo_sync_grants');
 is(sql('SELECT * FROM pseudo.pseudo_node_differences()'), '', 'and then it is like the others');
 unlike($_, qr/secret-value/, 'the value is in no log of a worker') for logs();
+
+# The node takes shards with a trigger, while others write.
+my $before_rebalance = sql($as_labelled);
+my $writing = IPC::Run::start([ 'pgbench', '-n', '-t', '100', '-f', $write_clients, '-d', $coordinator->connstr('postgres') ], '>', \$out, '2>', \$err, IPC::Run::timeout(180));
+sql(q{SELECT FROM rebalance_table_shards('clients', shard_transfer_mode => 'force_logical')});
+ok($writing->finish, 'writers go on while shards are rebalanced') or diag($err);
+cmp_ok(sql(q{SELECT count(*) FROM citus_shards WHERE table_name = 'clients'::regclass AND nodeport = } . $added->port), '>', 0, 'the added node has some');
+is(sql($firing), 'O', 'with the trigger');
+is($before_rebalance, '452|452', 'before that each row had its pseudonym');
+is(sql($as_labelled), '552|552', 'and afterwards');
+
+# ---- Requests for keys ----
+
+# Each node counts its own, in its data directory.
+sql("CREATE SERVER asked FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'command', command 'echo >> asked.runs; cat $keys')");
+sql(q{
+	SET citus.shard_count = 32;
+	CREATE TABLE many (n int, email text);
+	SELECT create_distributed_table('many', 'n', colocate_with => 'none');
+	INSERT INTO many SELECT n, pseudo.pseudonymize(n || '@example.com', true) FROM generate_series(1, 1000) n;
+});
+is(sql(q{SELECT count(pseudo.reidentify(email, keyring => 'asked')) FROM many}), '1000', 'a query over 32 shards') for 1 .. 20;
+is(-s $_->data_dir . '/asked.runs', 1, '20 of them cost one request for keys on ' . $_->name) for @workers, $added;
+is(-s $coordinator->data_dir . '/asked.runs' // 0, 0, 'and none on the coordinator');
+is(sql('SELECT * FROM pseudo.pseudo_node_differences()'), '', 'all nodes have the same keys');
+put_file($coordinator->basedir . '/other_asked.json', slurp_file($keys) =~ s/"primaryKeyId":\s*\d+/"primaryKeyId":2/r);
+$added->safe_psql('postgres', "SET citus.enable_ddl_propagation = off; ALTER SERVER asked OPTIONS (SET command 'cat @{[ $coordinator->basedir ]}/other_asked.json')");
+is(sql('SELECT * FROM pseudo.pseudo_node_differences()'), '127.0.0.1:' . $added->port . '|keyring "asked": other keys', 'until one has others');
+is(sql(q{SELECT reason, verdict FROM pseudo.pseudo_coverage('masked') WHERE relation IS NULL}), '127.0.0.1:' . $added->port . ': keyring "asked": other keys|drift', 'which pseudo_coverage shows');
+sql('DROP SERVER asked');
 
 # A node that is down: a right is not taken back on some nodes only.
 $workers[1]->stop;
