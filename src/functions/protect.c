@@ -447,7 +447,11 @@ add_firing_steps(Protection *protection, bool replaced)
 		add_step(protection, relid, OWN_NAME, fired ? NULL : "enabled",
 				 psprintf("ALTER TABLE %s%s ENABLE%s TRIGGER %s", is_citus ? "" : "ONLY ", pseudo_relation_name(relid),
 						  always ? " ALWAYS" : "", OWN_NAME));
-		/* On the shards of partitions the trigger has the name of the root's, and Citus does not find it there by that of its own. */
+
+		/*
+		 * On the shards of partitions the trigger has the name of the root's,
+		 * and Citus does not find it there by that of its own.
+		 */
 		if (is_citus)
 			break;
 	}
