@@ -28,8 +28,8 @@
 #	format		the sources, by pgindent of PostgreSQL 19
 #	scripts		the scripts, the template of deploy/, the Dockerfiles
 #
-# Installs what is missing (Debian).  As many sections run side by side as there are
-# processors, and each is shown when it ends.  The last line is "N passed, N failed".
+# Installs what is missing (Debian).  One section more runs side by side than there are
+# processors, as many wait for servers and downloads; each is shown when it ends.  The last line is "N passed, N failed".
 #
 # A tool that is missing and cannot be installed skips its tests with a reason,
 # and fails them in CI (CI=true).  Tests that take minutes run in CI, or with
@@ -135,7 +135,7 @@ wait
 if [ -n "$built" ]; then
 	echo 'Built, and installed into the folders of this PostgreSQL ("make install").'
 	for section in "${sections[@]}"; do
-		[ ${#running[@]} -lt "$(nproc)" ] || finish_section
+		[ ${#running[@]} -le "$(nproc)" ] || finish_section
 		start_section "$section"
 	done
 	while [ ${#running[@]} -gt 0 ]; do finish_section; done

@@ -77,7 +77,6 @@ section_unit() {
 # Look for longer with make -C test/fuzz run SECONDS=600.
 section_fuzz() {
 	local fuzz_seconds=10 bad=0
-	[ "${CI:-}" != true ] || fuzz_seconds=20
 	if ! can_sanitize clang; then skip fuzzing "clang or its sanitizers are missing"; return; fi
 	make -C "$root/test/fuzz" run SECONDS=$fuzz_seconds > "$build/fuzz.log" 2>&1 || bad=1
 	count "fuzzing, $fuzz_seconds s a target" $((1 - bad)) $bad "$build/fuzz.log"
