@@ -65,10 +65,11 @@ test_without_aws() {
 	without_aws=$tree/pseudo.so
 }
 
-# PGXN's client takes the archive; into the copy of PostgreSQL.
+# PGXN's client takes the archive; into the copy of PostgreSQL.  Its wheel is not taken from pip's cache, for the programs
+# in it are run by the Python that it was built with: that of another checkout, which may be gone.
 test_pgxn() {
 	local config bad=0 module headers
-	[ -x "$venv/bin/pgxn" ] || quietly "$venv/bin/python" -m pip install --no-input --disable-pip-version-check -q 'pgxnclient==1.3.2' ||
+	[ -x "$venv/bin/pgxn" ] || quietly "$venv/bin/python" -m pip install --no-input --disable-pip-version-check --no-cache-dir -q 'pgxnclient==1.3.2' ||
 		{ skip "pgxn install" "pgxnclient could not be installed"; return; }
 	config=$copy$("$PG_CONFIG" --bindir)/pg_config
 	module=$copy$("$PG_CONFIG" --pkglibdir)/pseudo_aws.so
