@@ -24,8 +24,10 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_statistic_ext_data.h"
+#include "commands/extension.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/planner.h"
 #include "utils/fmgroids.h"
@@ -136,13 +138,46 @@ pseudo_dump_guard_be(PseudoDumpUser user)
 	SetUserIdAndSecContext(user.userid, user.context);
 }
 
+/* Walker: returns true if an expression calls a function with a name of ours that is not the extension's, *context. */
+static bool
+calls_stranger(Node *node, void *context)
+{
+	const Oid  *extension = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid >= FirstNormalObjectId)
+	{
+		Oid			funcid = ((FuncExpr *) node)->funcid;
+		char	   *name = get_func_name(funcid);
+
+		if (name && strncmp(name, "pseudo_dump_", strlen("pseudo_dump_")) == 0 &&
+			getExtensionOfObject(ProcedureRelationId, funcid) != *extension)
+			return true;
+	}
+	return expression_tree_walker(node, calls_stranger, context);
+}
+
+/* Report that a name has been given to something else. */
+static void
+__attribute__((noreturn))
+report_moved(const char *message)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg_internal("%s", message),
+			 errhint("Run the dump again.")));
+}
+
 /*
- * Refuse a query of ours that reads another table than the one whose labels were read, and whose owner is to plan it: the
- * query names it, and whoever owns its schema can have the name mean another one by now.
+ * Refuse a query of ours that reads another table than the one whose labels were read, and whose owner is to plan it, or that
+ * calls other functions than ours: the query names them, and whoever owns a schema can have its name mean another one by
+ * now.
  */
 static void
-check_only_table(const Query *query)
+check_names(const Query *query)
 {
+	Oid			extension = get_extension_oid("pseudo", true);
 	ListCell   *cell;
 
 	foreach(cell, query->rtable)
@@ -150,12 +185,11 @@ check_only_table(const Query *query)
 		const RangeTblEntry *entry = lfirst(cell);
 
 		if (entry->rtekind == RTE_RELATION && entry->relid != is_allowed.relid)
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("could not dump relation %s because its name has become that of another one",
-							pseudo_relation_name(is_allowed.relid)),
-					 errhint("Run the dump again.")));
+			report_moved(psprintf("could not dump relation %s because its name has become that of another one",
+								  pseudo_relation_name(is_allowed.relid)));
 	}
+	if (calls_stranger((Node *) query->targetList, &extension))
+		report_moved("could not dump because the name of the extension's schema has become that of another one");
 }
 
 /* Hook: a query is planned.  The first one is ours; what it calls may plan others. */
@@ -168,7 +202,7 @@ guard_planner(PSEUDO_PLANNER_PARAMETERS)
 
 	if (likely(pseudo_dump_mode == PSEUDO_DUMP_OFF) || !OidIsValid(is_allowed.planner) || !is_our_text(query_string))
 		return next(PSEUDO_PLANNER_ARGUMENTS);
-	check_only_table(parse);
+	check_names(parse);
 	user = pseudo_dump_guard_be_owner(is_allowed.planner);
 	is_allowed.planner = InvalidOid;
 	PG_TRY();
