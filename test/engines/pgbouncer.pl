@@ -133,6 +133,17 @@ is(ask($first, "SET ROLE support; SET pseudo.purpose = 'ticket 4711'"), '', 'ser
 is(ask($next, 'SELECT current_user; SHOW pseudo.purpose'), 'web', 'the next client has neither');
 leave($_) for $first, $next;
 
+# A dump over a pool that passes by what the dump asks for, and over one that refuses it.
+for my $pool ([ qr/unsupported startup parameter/, %one ], [ qr/error: .*\n.*a connection pool, or options= in the connection string, has left out PGOPTIONS/, %one, ';server_reset_query_always = 1' => 'ignore_startup_parameters = options' ])
+{
+	my ($says, %change) = @$pool;
+	my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
+	IPC::Run::run([ 'pseudo_dump', '-f', $dump, bouncer(%change)->connstr('crm', 'support') ], '<', \undef, '>&', \my $refusal);
+	isnt($?, 0, 'pseudo_dump over a pool is refused');
+	like($refusal, $says, 'which says why');
+	ok(!-e $dump, 'and nothing is dumped');
+}
+
 $_->signal('INT'), $_->finish for @running;
 $node->stop;
 documented('Pools');
