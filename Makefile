@@ -124,6 +124,7 @@ OBJS = \
 	src/functions/seal.o \
 	src/functions/spelling.o \
 	src/functions/stats.o \
+	src/functions/stored.o \
 	src/functions/subtransaction.o \
 	src/functions/support.o \
 	src/functions/trigger.o \

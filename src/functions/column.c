@@ -12,6 +12,7 @@
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "nodes/makefuncs.h"
 #include "nodes/primnodes.h"
 #include "nodes/value.h"
 #include "optimizer/optimizer.h"
@@ -26,6 +27,7 @@
 #include "../compat.h"
 #include "citus.h"
 #include "column.h"
+#include "stored.h"
 
 /* ---- What a column must be ---- */
 
@@ -173,10 +175,8 @@ find_partition_key(const PseudoColumn *column, Relation rel)
 	foreach(cell, get_partition_ancestors(RelationGetRelid(rel)))
 	{
 		Relation	parent = table_open(lfirst_oid(cell), AccessShareLock);
-		AttrNumber	attno = get_attnum(RelationGetRelid(parent), column->name);
-		Bitmapset  *set = bms_make_singleton(attno - FirstLowInvalidHeapAttributeNumber);
 
-		if (fault == NULL && has_partition_attrs(parent, set, NULL))
+		if (fault == NULL && pseudo_stored_in_partition_key(parent, column->name))
 			fault = make_fault(ERRCODE_INVALID_OBJECT_DEFINITION,
 							   psprintf("column \"%s\" is in the partition key of relation \"%s\"",
 										column->name, RelationGetRelationName(parent)),
@@ -322,8 +322,8 @@ is_in_expression(const PseudoColumn *column, Relation index)
 	Bitmapset  *used = NULL;
 	ListCell   *cell;
 
-	pull_varattnos((Node *) RelationGetIndexExpressions(index), 1, &used);
-	foreach(cell, RelationGetIndexPredicate(index))
+	pull_varattnos(pseudo_stored_index_expressions(index), 1, &used);
+	foreach(cell, make_ands_implicit((Expr *) pseudo_stored_index_predicate(index)))
 	{
 		if (!IsA(lfirst(cell), NullTest))
 			pull_varattnos(lfirst(cell), 1, &used);
@@ -360,7 +360,7 @@ pseudo_column_unique_index(const PseudoColumn *column, Relation rel)
 
 		for (int i = 0; i < index->rd_index->indnkeyatts; i++)
 			used = bms_add_member(used, index->rd_index->indkey.values[i] - FirstLowInvalidHeapAttributeNumber);
-		pull_varattnos((Node *) RelationGetIndexExpressions(index), 1, &used);
+		pull_varattnos(pseudo_stored_index_expressions(index), 1, &used);
 		if (found == NULL && (index->rd_index->indisunique || index->rd_index->indisexclusion) &&
 			bms_is_member(column->attno - FirstLowInvalidHeapAttributeNumber, used))
 			found = pstrdup(RelationGetRelationName(index));

@@ -14,7 +14,6 @@
 #include "access/xact.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_constraint.h"
-#include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
@@ -36,6 +35,7 @@
 #include "dump_check.h"
 #include "dump_guard.h"
 #include "dump_planner.h"
+#include "stored.h"
 #include "subtransaction.h"
 
 /* A table that is checked. */
@@ -366,16 +366,6 @@ check_key(const Check *check, Relation index, AttrNumber attno)
 								pstrdup("Label the column \"deterministic\", or drop the index.")));
 }
 
-/* The expressions of an index, or its predicate, as they are stored: the relcache would call functions in them. */
-static Node *
-index_tree(Relation index, AttrNumber attno)
-{
-	bool		isnull;
-	Datum		tree = SysCacheGetAttr(INDEXRELID, index->rd_indextuple, attno, &isnull);
-
-	return isnull ? NULL : stringToNode(TextDatumGetCString(tree));
-}
-
 /* Check an index that keeps something apart. */
 static void
 check_index(const Check *check, Relation index)
@@ -384,8 +374,8 @@ check_index(const Check *check, Relation index)
 
 	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
 		check_key(check, index, index->rd_index->indkey.values[i]);
-	attno = changed_column(check, (Node *) list_make2(index_tree(index, Anum_pg_index_indexprs),
-													  index_tree(index, Anum_pg_index_indpred)));
+	attno = changed_column(check, (Node *) list_make2(pseudo_stored_index_expressions(index),
+													  pseudo_stored_index_predicate(index)));
 	if (attno != 0)
 		say_may_stop(psprintf("index \"%s\" keeps something apart that comes from column \"%s\" of relation %s",
 							  RelationGetRelationName(index), name_of_column(check, attno),

@@ -5,22 +5,19 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "nodes/bitmapset.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/partcache.h"
 #include "utils/syscache.h"
 
 #include "citus.h"
 #include "dump_columns.h"
-#include "dump_guard.h"
 #include "dump_settings.h"
+#include "stored.h"
 
 /* See dump_columns.h. */
 PseudoDumpFault *
@@ -82,29 +79,6 @@ find_not_null(Relation rel, Form_pg_attribute att)
 									  labelled_name(rel), quote_identifier(name)));
 }
 
-/* Returns true if a partitioned table has a column in its key, whose expressions are its owner's. */
-static bool
-has_key_column(Relation parent, const char *name)
-{
-	AttrNumber	attno = get_attnum(RelationGetRelid(parent), name);
-	PseudoDumpUser user;
-	volatile bool result = false;
-
-	if (parent->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-		return false;
-	user = pseudo_dump_guard_be_owner(parent->rd_rel->relowner);
-	PG_TRY();
-	{
-		result = has_partition_attrs(parent, bms_make_singleton(attno - FirstLowInvalidHeapAttributeNumber), NULL);
-	}
-	PG_FINALLY();
-	{
-		pseudo_dump_guard_be(user);
-	}
-	PG_END_TRY();
-	return result;
-}
-
 /* Say so where a column decides which partition a row is in, and would change. */
 static PseudoDumpFault *
 find_moving_key(Relation rel, Form_pg_attribute att)
@@ -120,7 +94,7 @@ find_moving_key(Relation rel, Form_pg_attribute att)
 	{
 		Relation	parent = table_open(lfirst_oid(cell), AccessShareLock);
 
-		if (found == NULL && has_key_column(parent, name))
+		if (found == NULL && pseudo_stored_in_partition_key(parent, name))
 			found = pseudo_relation_name(RelationGetRelid(parent));
 		table_close(parent, NoLock);
 	}

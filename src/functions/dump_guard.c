@@ -91,7 +91,7 @@ guard_start(QueryDesc *query, int eflags)
 		standard_ExecutorStart(query, eflags);
 }
 
-/* Refuse what others would find in pg_temp where they call functions of the owner's. */
+/* Refuse what functions of the owner's would find in pg_temp, where PostgreSQL looks for types and tables whatever the search_path. */
 static void
 check_no_temporaries(Oid owner)
 {
@@ -114,11 +114,23 @@ set_for_planning(const char *name, const char *value)
 	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* See dump_guard.h. */
-PseudoDumpUser
-pseudo_dump_guard_be_owner(Oid owner)
+/* Who has a query planned. */
+typedef struct PlanningUser
 {
-	PseudoDumpUser user;
+	Oid			userid;
+	int			context;
+	int			level;			/* of settings */
+} PlanningUser;
+
+/*
+ * Work as the owner of a relation where its expressions are read: PostgreSQL calls the immutable functions in them whose
+ * arguments are constants.  Names in these functions are looked up in pg_catalog only: the search_path of whoever dumps
+ * must not choose what runs as the owner.  Returns who works now, for be_again(), which has to follow, also after an error.
+ */
+static PlanningUser
+be_owner(Oid owner)
+{
+	PlanningUser user;
 
 	check_no_temporaries(owner);
 	GetUserIdAndSecContext(&user.userid, &user.context);
@@ -130,9 +142,9 @@ pseudo_dump_guard_be_owner(Oid owner)
 	return user;
 }
 
-/* See dump_guard.h. */
-void
-pseudo_dump_guard_be(PseudoDumpUser user)
+/* Work as before. */
+static void
+be_again(PlanningUser user)
 {
 	AtEOXact_GUC(false, user.level);
 	SetUserIdAndSecContext(user.userid, user.context);
@@ -198,12 +210,12 @@ guard_planner(PSEUDO_PLANNER_PARAMETERS)
 {
 	planner_hook_type next = next_planner ? next_planner : standard_planner;
 	PlannedStmt *result;
-	PseudoDumpUser user;
+	PlanningUser user;
 
 	if (likely(pseudo_dump_mode == PSEUDO_DUMP_OFF) || !OidIsValid(is_allowed.planner) || !is_our_text(query_string))
 		return next(PSEUDO_PLANNER_ARGUMENTS);
 	check_names(parse);
-	user = pseudo_dump_guard_be_owner(is_allowed.planner);
+	user = be_owner(is_allowed.planner);
 	is_allowed.planner = InvalidOid;
 	PG_TRY();
 	{
@@ -211,7 +223,7 @@ guard_planner(PSEUDO_PLANNER_PARAMETERS)
 	}
 	PG_FINALLY();
 	{
-		pseudo_dump_guard_be(user);
+		be_again(user);
 	}
 	PG_END_TRY();
 	return result;

@@ -6,7 +6,6 @@
 
 #include "access/genam.h"
 #include "access/relation.h"
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/objectaddress.h"
 #include "catalog/partition.h"
@@ -16,7 +15,6 @@
 #include "foreign/foreign.h"
 #include "lib/stringinfo.h"
 #include "nodes/value.h"
-#include "optimizer/optimizer.h"
 #include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -26,6 +24,7 @@
 #include "../keyring/cache.h"
 #include "column.h"
 #include "label.h"
+#include "stored.h"
 
 static const char *const mode_names[] = {
 	[PSEUDO_MODE_DETERMINISTIC] = "deterministic",
@@ -414,10 +413,8 @@ check_partition_keys(Relation rel, const char *name)
 	foreach(cell, find_all_inheritors(RelationGetRelid(rel), AccessShareLock, NULL))
 	{
 		Relation	part = table_open(lfirst_oid(cell), NoLock);
-		AttrNumber	attno = get_attnum(RelationGetRelid(part), name);
-		Bitmapset  *set = bms_make_singleton(attno - FirstLowInvalidHeapAttributeNumber);
 
-		if (part->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && has_partition_attrs(part, set, NULL))
+		if (pseudo_stored_in_partition_key(part, name))
 			report_column(psprintf("column \"%s\" is in the partition key of relation \"%s\"",
 								   name, RelationGetRelationName(part)),
 						  "The key decides which partition a row is in, and has to stay as it is. Label the column \"keep\" or \"hide\", or use \"into\".");

@@ -564,9 +564,10 @@ plan_lookups(PSEUDO_PLANNER_PARAMETERS, Lookup *lookup)
 	bool		reads = may_read_tables((Node *) lookup->calls, NULL);
 
 	/*
-	 * A plan that is made without the values of its parameters is for all.  What a function reads may have changed since
-	 * the snapshot that is there now, in which a function in PL/pgSQL does not see what it has just written.  Citus needs
-	 * values for some plans.
+	 * A plan that is made without the values of its parameters is for all.
+	 * What a function reads may have changed since the snapshot that is there
+	 * now, in which a function in PL/pgSQL does not see what it has just
+	 * written.  Citus needs values for some plans.
 	 */
 	if ((boundParams != NULL || lookup->base == 0) && !lacks_value((Node *) lookup->calls, boundParams) &&
 		(!reads || is_distant((Node *) parse, &reads)))

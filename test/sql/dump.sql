@@ -456,12 +456,21 @@ RESET max_parallel_maintenance_workers;
 SECURITY LABEL FOR pseudo ON COLUMN spied_parent.email IS 'hide';
 SECURITY LABEL FOR pseudo ON COLUMN spied_parent.narrow IS 'deterministic';
 INSERT INTO spied_parent VALUES (1, 'a', 'b');
+CREATE TABLE spied_labelled (email text, EXCLUDE ((email || t.spy('exclusion')) WITH =));
+CREATE UNIQUE INDEX ON spied_labelled ((email || t.spy('label index'))) WHERE email <> t.spy('label predicate');
+ALTER TABLE spied_labelled OWNER TO regress_pseudo_dumper;
 ALTER TABLE spied_parent OWNER TO regress_pseudo_dumper;
 ALTER TABLE spied_part OWNER TO regress_pseudo_dumper;
 SELECT session_user AS admin \gset
 \c -
 SET client_min_messages = warning;
 SELECT count(*) > 0 FROM pseudo.pseudo_keyrings;
+SET client_min_messages = error;
+SECURITY LABEL FOR pseudo ON COLUMN spied_parent.narrow IS 'deterministic';
+SECURITY LABEL FOR pseudo ON COLUMN spied_labelled.email IS 'deterministic';
+SELECT t.err($$SECURITY LABEL FOR pseudo ON COLUMN spied_labelled.email IS 'random'$$);
+SELECT action FROM pseudo.pseudo_protect('spied_labelled');
+SET client_min_messages = warning;
 SET pseudo.dump = on;
 COPY spied_part TO STDOUT;
 SET pseudo.dump = dry_run;
@@ -471,7 +480,7 @@ RESET client_min_messages;
 COPY spied_parent TO STDOUT;
 SET pseudo.dump = off;
 SET client_min_messages = warning;
-SELECT name, t.has_run(name, 'regress_pseudo_dumper') AS as_owner, t.has_run(name, :'admin') AS as_admin FROM unnest('{domain,generated,check,partition,index,predicate}'::text[]) AS name;
+SELECT name, t.has_run(name, 'regress_pseudo_dumper') AS as_owner, t.has_run(name, :'admin') AS as_admin FROM unnest('{domain,generated,check,partition,index,predicate,exclusion,label index,label predicate}'::text[]) AS name;
 -- nor does it leave a setting behind
 SELECT current_setting('spy.setting', true) IS NULL OR current_setting('spy.setting', true) = '' AS untouched;
 -- as others are in a query of a superuser's
@@ -479,7 +488,7 @@ SELECT current_setting('spy.setting', true) IS NULL OR current_setting('spy.sett
 SET client_min_messages = warning;
 SELECT count(*) > 0 FROM spied_part WHERE narrow <> 'z';
 SELECT t.has_run('index', :'admin') AS as_admin;
-DROP TABLE spied_parent;
+DROP TABLE spied_parent, spied_labelled;
 DROP DOMAIN spied_again, spied;
 DROP FUNCTION t.spy;
 -- Nor does a function of whoever dumps run with the rights of the table's owner: not by their search_path, which says what a name
