@@ -48,13 +48,22 @@ add_engine_python() {
 	make_python "$build/engines-venv" "$work/engines/python"
 }
 
+# The driver of Spark, and the Java that it takes.
+add_engine_jdbc() {
+	have java || apt_install default-jre-headless || return 1
+	fetch_package libpostgresql-jdbc-java || return 1
+	install -m 755 "$build/engines/libpostgresql-jdbc-java/usr/share/java/postgresql.jar" "$work/engines/"
+}
+
 # A test whose engine is missing says so itself: it skips, and fails in CI.
 section_engines() {
 	local copy copy_bin copy_lib copy_share name
 	copy_tree
 	mkdir "$work/engines"
 	add_engine_program pgbouncer usr/sbin/pgbouncer
+	add_engine_program nginx usr/sbin/nginx
 	add_engine_python
+	add_engine_jdbc
 	copy_postgres "$PG_CONFIG"
 	for name in cron repack partman; do add_engine_extension $name; done
 	bindir=$copy_bin PG_CONFIG=$copy_bin/pg_config

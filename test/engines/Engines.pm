@@ -39,10 +39,10 @@ sub documented
 {
 	my ($heading) = @_;
 	my $bare = sub { $_[0] =~ s/^(?:--|#|;).*\n|^\n//mgr };
-	my @files = map { $bare->(slurp_file($_)) } glob("$FindBin::RealBin/../../examples/*/*");
+	my @files = map { $bare->(slurp_file($_)) } grep { -f } glob("$FindBin::RealBin/../../examples/{*/*,*/*/*}");
 	my ($section) = slurp_file("$FindBin::RealBin/../../doc/scale.md") =~ /^## \Q$heading\E\n(.*?)(?=^## |\z)/ms or die $heading;
 
-	for my $block ($section =~ /^```\n(.*?)^```$/gms)
+	for my $block ($section =~ /^```\w*\n(.*?)^```$/gms)
 	{
 		my ($first) = $block =~ /(.*)/;
 		ok(scalar(grep { index($_, $bare->($block)) >= 0 } @files), "doc/scale.md, $heading: an example has \"$first\"");
