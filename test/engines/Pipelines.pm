@@ -47,7 +47,7 @@ sub run_python
 	my ($node, $arguments, $user, $in) = @_;
 	local %ENV = (%ENV, PGHOST => '127.0.0.1', PGPORT => $node->port, PGDATABASE => 'postgres', PGUSER => $user // 'nobody',
 		SPARK_LOCAL_IP => '127.0.0.1',
-		PYSPARK_SUBMIT_ARGS => '--master local[2] --conf spark.ui.enabled=false pyspark-shell', TMPDIR => PostgreSQL::Test::Utils::tempdir());
+		PYSPARK_SUBMIT_ARGS => '--master local[2] --conf spark.ui.enabled=false --driver-java-options "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" pyspark-shell', TMPDIR => PostgreSQL::Test::Utils::tempdir());
 	my ($out, $err);
 
 	IPC::Run::run([ program('python'), @$arguments ], '<', \($in // ''), '>', \$out, '2>', \$err);
