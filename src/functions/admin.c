@@ -30,6 +30,7 @@
 #include "../keyring/shared.h"
 #include "admin_record.h"
 #include "call.h"
+#include "citus.h"
 #include "record.h"
 
 #define NEW_KEY_LEN	32			/* bytes, of a new key and its nonce key each */
@@ -67,6 +68,20 @@ own_keyring(FunctionCallInfo fcinfo, int no)
 	server = pseudo_cache_server(name);
 	if (!owns_server(server->serverid))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, server->servername);
+	return server;
+}
+
+/* The keyring named by argument 0, to be changed: not by a worker of Citus, whose copy would differ from all others. */
+static ForeignServer *
+changed_keyring(FunctionCallInfo fcinfo)
+{
+	ForeignServer *server = own_keyring(fcinfo, 0);
+
+	if (pseudo_citus_is_worker())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("keys cannot be changed on a worker node of Citus"),
+				 errhint("Change them on the coordinator. If they are in a file, copy it to all nodes.")));
 	return server;
 }
 
@@ -275,7 +290,7 @@ note_first_key(ForeignServer *server)
 Datum
 pseudo_create_key(PG_FUNCTION_ARGS)
 {
-	ForeignServer *server = own_keyring(fcinfo, 0);
+	ForeignServer *server = changed_keyring(fcinfo);
 	char	   *prefix = string_argument(fcinfo, 1, "output_prefix");
 	Change		change = {.what = ADD_KEY};
 	uint8	   *material;
@@ -318,7 +333,7 @@ pseudo_create_key(PG_FUNCTION_ARGS)
 Datum
 pseudo_set_primary_key(PG_FUNCTION_ARGS)
 {
-	ForeignServer *server = own_keyring(fcinfo, 0);
+	ForeignServer *server = changed_keyring(fcinfo);
 	Change		change = {.what = SET_PRIMARY, .id = key_id_argument(fcinfo, 1)};
 	char		more[PSEUDO_RECORD_MORE];
 
@@ -334,7 +349,7 @@ pseudo_set_primary_key(PG_FUNCTION_ARGS)
 Datum
 pseudo_set_key_status(PG_FUNCTION_ARGS)
 {
-	ForeignServer *server = own_keyring(fcinfo, 0);
+	ForeignServer *server = changed_keyring(fcinfo);
 	Change		change = {.what = SET_STATUS, .id = key_id_argument(fcinfo, 1)};
 	char	   *status = string_argument(fcinfo, 2, "status");
 	char		more[PSEUDO_RECORD_MORE];

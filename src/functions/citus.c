@@ -213,6 +213,29 @@ pseudo_citus_asks(void)
 }
 
 /* See citus.h. */
+bool
+pseudo_citus_is_worker(void)
+{
+	Relation	rel = open_metadata("pg_dist_local_group");
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	int			group = 0;
+
+	if (rel == NULL)
+		return false;
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+
+		group = DatumGetInt32(get_column(rel, tuple, "groupid", &isnull));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return group != 0;			/* 0 is the coordinator's */
+}
+
+/* See citus.h. */
 const char *
 pseudo_citus_kind_name(PseudoCitusKind kind)
 {

@@ -38,6 +38,9 @@ extern bool pseudo_citus_knows(Oid relid);
 /* Returns true if this session runs a command that another node of Citus has sent by master_run_on_worker() and its like. */
 extern bool pseudo_citus_asks(void);
 
+/* Returns true if this server is a worker of Citus, and no coordinator. */
+extern bool pseudo_citus_is_worker(void);
+
 /* "distributed table" and its like, for messages; not for PSEUDO_CITUS_NONE. */
 extern const char *pseudo_citus_kind_name(PseudoCitusKind kind);
 

@@ -76,6 +76,18 @@ DROP SCHEMA ci CASCADE;
 SET allow_system_table_mods = on;
 DROP TABLE pg_catalog.pg_dist_partition, pg_catalog.pg_dist_shard;
 RESET allow_system_table_mods;
+-- Keys are not made and changed on a worker.
+BEGIN ISOLATION LEVEL READ COMMITTED;
+SET LOCAL allow_system_table_mods = on;
+CREATE TABLE pg_catalog.pg_dist_local_group (groupid int NOT NULL);
+INSERT INTO pg_dist_local_group VALUES (3);
+SELECT t.err('SELECT pseudo_create_key()');
+SELECT t.err($$SELECT pseudo_set_primary_key('pseudo', 1)$$);
+SELECT t.err($$SELECT pseudo_set_key_status('pseudo', 1, 'disabled')$$);
+SELECT pseudo_refresh_keyring();
+UPDATE pg_dist_local_group SET groupid = 0;
+SELECT t.err($$SELECT pseudo_set_key_status('pseudo', 4711, 'disabled')$$);
+ROLLBACK;
 -- Rights on other nodes: here there is none; and what another node does.
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SELECT t.err('SELECT pseudo_sync_grants()');

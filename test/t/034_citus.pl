@@ -46,11 +46,11 @@ my $keys = $coordinator->basedir . '/keys.json';
 sub sql { return $coordinator->safe_psql('postgres', $_[0]) }
 sub sql_as { return sql("SET ROLE $_[0];\n$_[1]") }
 
-# What a statement fails with, with its hint.
+# What a statement fails with, with its hint; on another node.
 sub refused
 {
-	my ($sql) = @_;
-	my ($code, $out, $err) = $coordinator->psql('postgres', "\\set VERBOSITY verbose\n$sql");
+	my ($sql, $node) = @_;
+	my ($code, $out, $err) = ($node // $coordinator)->psql('postgres', "\\set VERBOSITY verbose\n$sql");
 
 	return $err;
 }
@@ -60,7 +60,7 @@ sub add_node { return sql("SELECT FROM citus_add_node('127.0.0.1', " . $_[0]->po
 # What the workers' logs have from here on.
 sub logs { return map { slurp_file($_->logfile) } @workers, $added }
 
-like(error_of($added, 'postgres', 'CREATE EXTENSION pseudo'), qr/^55000: pseudo must be preloaded where Citus is/, 'a node without the library preloaded: refused');
+like(refused('CREATE EXTENSION pseudo', $added), qr/55000: pseudo must be preloaded where Citus is\n(DETAIL: .*\n)?HINT: .*shared_preload_libraries/, 'a node without the library preloaded: refused');
 $added->append_conf('postgresql.conf', "shared_preload_libraries = 'citus, pseudo'");
 $added->restart;
 
@@ -71,6 +71,8 @@ sql('CREATE EXTENSION pseudo SCHEMA pseudo');
 sql("CREATE SERVER pseudo FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path '$keys')");
 sql('SELECT pseudo.pseudo_create_key()');
 is(sql('SELECT * FROM pseudo.pseudo_node_differences()'), '', 'extension, keyring and rights are alike on all nodes');
+
+like(refused('SELECT pseudo.pseudo_create_key()', $workers[0]), qr/55000: keys cannot be changed on a worker node of Citus\nHINT:  Change them on the coordinator/, 'a worker creates no keys');
 
 # ---- Look-ups ----
 
@@ -235,6 +237,15 @@ sql(q{
 is(sql(q{SELECT id FROM plain WHERE email = pseudo.pseudonymize('9@example.com', true)}), '9', 'a new table with pseudonyms in the distribution column');
 is(sql(q{SELECT count(*) FROM plain WHERE pseudo.reidentify(email) = id || '@example.com'}), '100', 'has all rows');
 
+# A trigger of the distribution column.
+sql(q{
+	CREATE TABLE keyed (email text, note text);
+	SELECT create_distributed_table('keyed', 'email');
+	SET citus.enable_unsafe_triggers = on;
+	CREATE TRIGGER pseudo BEFORE INSERT OR UPDATE ON keyed FOR EACH ROW EXECUTE FUNCTION pseudo.pseudonymize_trigger('email', 'deterministic=true');
+});
+like(refused(q{INSERT INTO keyed VALUES ('a@example.com')}), qr/0A000: Citus distributes relation "keyed_\d+" by column "email"\nDETAIL: .*\nHINT:  Distribute by another column, or pseudonymize the value in the INSERT/, 'a trigger of the distribution column: refused');
+like(refused(q{SECURITY LABEL FOR pseudo ON COLUMN keyed.email IS 'deterministic'}), qr/0A000: Citus distributes relation "keyed" by column "email"\nDETAIL: .*\nHINT: /, 'so is its label');
 # A shard that is moved while others write to it, with a trigger on the shards.
 sql(q{
 	CREATE TABLE moved (id bigserial, tenant int, email text, PRIMARY KEY (tenant, id));
