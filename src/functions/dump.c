@@ -328,13 +328,12 @@ static void
 dump_utility(PlannedStmt *statement, const char *query, bool read_only, ProcessUtilityContext context,
 			 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
-	ProcessUtility_hook_type next = next_utility ? next_utility : standard_ProcessUtility;
 	PseudoDumpAllowed allowed = {0};
 	PseudoDumpAllowed before;
 
 	if (likely(pseudo_dump_mode == PSEUDO_DUMP_OFF))
 	{
-		next(statement, query, read_only, context, params, environment, dest, completion);
+		next_utility(statement, query, read_only, context, params, environment, dest, completion);
 		return;
 	}
 	before = pseudo_dump_guard_allow(allowed);
@@ -343,7 +342,7 @@ dump_utility(PlannedStmt *statement, const char *query, bool read_only, ProcessU
 		PlannedStmt *run = copies_relation(statement) ? rewrite_statement(statement, query, &allowed) : statement;
 
 		(void) pseudo_dump_guard_allow(allowed);
-		next(run, query, read_only, context, params, environment, dest, completion);
+		next_utility(run, query, read_only, context, params, environment, dest, completion);
 	}
 	PG_FINALLY();
 	{
@@ -358,6 +357,6 @@ pseudo_dump_init(void)
 {
 	pseudo_dump_settings_init();
 	pseudo_dump_guard_init();
-	next_utility = ProcessUtility_hook;
+	next_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = dump_utility;
 }

@@ -208,18 +208,17 @@ check_names(const Query *query)
 static PlannedStmt *
 guard_planner(PSEUDO_PLANNER_PARAMETERS)
 {
-	planner_hook_type next = next_planner ? next_planner : standard_planner;
 	PlannedStmt *result;
 	PlanningUser user;
 
 	if (likely(pseudo_dump_mode == PSEUDO_DUMP_OFF) || !OidIsValid(is_allowed.planner) || !is_our_text(query_string))
-		return next(PSEUDO_PLANNER_ARGUMENTS);
+		return next_planner(PSEUDO_PLANNER_ARGUMENTS);
 	check_names(parse);
 	user = be_owner(is_allowed.planner);
 	is_allowed.planner = InvalidOid;
 	PG_TRY();
 	{
-		result = next(PSEUDO_PLANNER_ARGUMENTS);
+		result = next_planner(PSEUDO_PLANNER_ARGUMENTS);
 	}
 	PG_FINALLY();
 	{
@@ -322,6 +321,6 @@ pseudo_dump_guard_init(void)
 	ExecutorCheckPerms_hook = guard_tables;
 	next_access_hook = object_access_hook;
 	object_access_hook = guard_large_objects;
-	next_planner = planner_hook;
+	next_planner = planner_hook ? planner_hook : standard_planner;
 	planner_hook = guard_planner;
 }
