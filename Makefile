@@ -139,7 +139,7 @@ OBJS = \
 	src/functions/watch.o
 
 REGRESS = setup pseudo service arguments malformed document options rights rotation batches large \
-	labels coverage plans views attacks create_view create_view_attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values protect citus lookup bulk bulk_refused bulk_labels dump unique json_values objects teardown
+	labels coverage plans views attacks create_view create_view_attacks repseudonymize trigger trigger_attacks trigger_messages trigger_values protect citus lookup bulk bulk_refused bulk_labels dump dump_foreign unique json_values objects teardown
 REGRESS_OPTS = --inputdir=$(srcdir)/test
 ENCODING = UTF8
 NO_LOCALE = 1
