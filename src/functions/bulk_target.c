@@ -517,7 +517,7 @@ check_owner_rights(const Bulk *bulk, Relation root)
 
 /* Find out what becomes of which columns of a table, and refuse or warn of what does not depend on its rows. */
 static void
-check_columns(Bulk *bulk, Relation root, BulkTarget *target)
+settle_columns(Bulk *bulk, Relation root, BulkTarget *target)
 {
 	ListCell   *cell;
 
@@ -542,7 +542,7 @@ pseudo_bulk_check_distributed(Bulk *bulk)
 	PseudoCitus citus;
 
 	check_rights(root);
-	check_columns(bulk, root, &target);
+	settle_columns(bulk, root, &target);
 	pseudo_citus_find(&citus, root);
 	check_copies(bulk, root, &citus);
 	if (!bulk->dry_run)
@@ -559,7 +559,7 @@ pseudo_bulk_check(Bulk *bulk)
 	ListCell   *cell;
 
 	check_kind(bulk, root);
-	check_columns(bulk, root, &target);
+	settle_columns(bulk, root, &target);
 	foreach(cell, find_all_inheritors(bulk->relid, table_lock(bulk), NULL))
 	{
 		MemoryContext caller;
