@@ -453,7 +453,7 @@ lacks_value(Node *node, void *context)
 
 /* Callback: may a function read tables?  Those in C are taken not to, and those of PostgreSQL. */
 static bool
-may_read_tables(Oid funcid, void *context pg_attribute_unused())
+function_may_read(Oid funcid, void *context pg_attribute_unused())
 {
 	return funcid >= FirstNormalObjectId && func_volatile(funcid) != PROVOLATILE_IMMUTABLE && !is_in_c(funcid);
 }
@@ -464,7 +464,7 @@ may_read_tables(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	return check_functions_in_node(node, may_read_tables, context) || expression_tree_walker(node, may_read_tables, context);
+	return check_functions_in_node(node, function_may_read, context) || expression_tree_walker(node, may_read_tables, context);
 }
 
 /* ---- Planning ---- */
