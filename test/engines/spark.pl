@@ -18,7 +18,7 @@ my $url = 'jdbc:postgresql://127.0.0.1:' . $node->port . '/postgres';
 my $folder = PostgreSQL::Test::Utils::tempdir();
 $node->append_conf('postgresql.conf', 'log_statement = all');
 $node->reload;
-$node->safe_psql('postgres', example('tables.sql') . example('spark/staging.sql'));
+$node->safe_psql('postgres', example($_)) for qw(tables.sql spark/staging.sql);
 $node->safe_psql('postgres', q{INSERT INTO people SELECT n, 'Person ' || n, n || '@example.com' FROM generate_series(1, 1000) n});
 
 # Run an example with the driver where it is here, changed as the test needs it.
@@ -55,7 +55,7 @@ is($status, 0, 'a write through the staging table') or diag($err);
 is($node->safe_psql('postgres', $customers), '500|500', 'every row is there, with its pseudonyms');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM staging.customers'), '0', 'and the staging table is empty');
 is($node->safe_psql('postgres', q{SELECT relpersistence FROM pg_class WHERE oid = 'staging.customers'::regclass}), 'u', 'and still the one that it was');
-is(verdicts($node, 'customers'), 'email ok, id ok, name ok', 'pseudo_coverage finds nothing else');
+is(verdicts($node, $_), 'email ok, id ok, name ok', "pseudo_coverage finds nothing else in $_") for qw(customers staging.customers);
 
 # Right into the table: with "truncate" it stays, without it is dropped, if the role may.
 append_to_file("$folder/again.csv", "id,name,email\n501,Customer 501,501\@example.org\n1,Customer 1,1\@example.org\n");
