@@ -63,7 +63,7 @@ set -uo pipefail
 
 sections=("$@")
 # The longest first.
-[ $# -gt 0 ] || sections=(memcheck unit pg19 package tap build engines sanitizers fuzz pg18 pg17 i386 pg16 pg15 answers modes warnings faults tour regress cassert bench upgrade format scripts)
+[ $# -gt 0 ] || sections=(engines memcheck package pg19 tap unit build sanitizers fuzz pg18 pg17 i386 pg16 pg15 answers modes warnings faults tour regress cassert bench upgrade format scripts)
 for section in "${sections[@]}"; do
 	declare -F "section_$section" > /dev/null || { sed -n '3,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done
