@@ -48,9 +48,23 @@ add_engine_python() {
 	make_python "$build/engines-venv" "$work/engines/python"
 }
 
-# The driver of Spark, and the Java that it takes.
+# Print the folder of a Java that Spark 4.0 takes: it ends at once with 24 and later, which may be the system's.
+find_java() {
+	local folder
+	for folder in /usr/lib/jvm/java-{21,17}-openjdk-*; do
+		if [ -x "$folder/bin/java" ]; then echo "$folder"; return; fi
+	done
+	return 1
+}
+
+# The driver of Spark, and Java.
 add_engine_jdbc() {
-	have java || apt_install default-jre-headless || return 1
+	local version=21
+	if ! find_java > /dev/null; then
+		apt-cache show openjdk-21-jre-headless > /dev/null 2>&1 || version=17
+		apt_install "openjdk-$version-jre-headless" || return 1
+	fi
+	ln -s "$(find_java)" "$work/engines/java"
 	fetch_package libpostgresql-jdbc-java || return 1
 	install -m 755 "$build/engines/libpostgresql-jdbc-java/usr/share/java/postgresql.jar" "$work/engines/"
 }

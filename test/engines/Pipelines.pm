@@ -46,7 +46,7 @@ sub run_python
 {
 	my ($node, $arguments, $user, $in) = @_;
 	local %ENV = (%ENV, PGHOST => '127.0.0.1', PGPORT => $node->port, PGDATABASE => 'postgres', PGUSER => $user // 'nobody',
-		SPARK_LOCAL_IP => '127.0.0.1',
+		JAVA_HOME => "$ENV{PSEUDO_ENGINES}/java", SPARK_LOCAL_IP => '127.0.0.1',
 		PYSPARK_SUBMIT_ARGS => '--master local[2] --conf spark.ui.enabled=false --driver-java-options "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" pyspark-shell', TMPDIR => PostgreSQL::Test::Utils::tempdir());
 	my ($out, $err);
 

@@ -12,7 +12,7 @@ use Test::More;
 
 need_python(qw(pyspark psycopg));
 my $driver = program('postgresql.jar');
-plan skip_all => 'java is missing' if system('java -version >/dev/null 2>&1') != 0;
+program('java/bin/java');
 my $node = start_listening('spark');
 my $url = 'jdbc:postgresql://127.0.0.1:' . $node->port . '/postgres';
 my $folder = PostgreSQL::Test::Utils::tempdir();
