@@ -113,6 +113,7 @@ OBJS = \
 	src/functions/limits.o \
 	src/functions/lookup.o \
 	src/functions/open.o \
+	src/functions/pinned.o \
 	src/functions/protect.o \
 	src/functions/pseudonymize.o \
 	src/functions/record.o \

@@ -14,6 +14,7 @@
 #include "functions/dump.h"
 #include "functions/label.h"
 #include "functions/lookup.h"
+#include "functions/pinned.h"
 #include "functions/record.h"
 #include "functions/upsert.h"
 #include "keyring/audit.h"
@@ -79,6 +80,7 @@ _PG_init(void)
 {
 	pseudo_dump_init();			/* its hook of the planner is the last one */
 	pseudo_lookup_init();
+	pseudo_pinned_init();		/* its own is the first one */
 	pseudo_cache_init();
 	pseudo_upsert_init();
 	pseudo_label_init();

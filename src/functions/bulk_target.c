@@ -25,6 +25,7 @@
 
 #include "bulk.h"
 #include "citus.h"
+#include "pinned.h"
 
 /* Where the rows of a relation are that is no table, for a hint. */
 static const char *
@@ -342,11 +343,11 @@ longest_pseudonym(Bulk *bulk, const BulkTarget *target, int no)
 	char	   *max;
 
 	/* What has been converted already is not converted again. */
-	if (SPI_execute(psprintf("SELECT pg_catalog.max(pg_catalog.octet_length(%s)) FROM ONLY %s"
-							 " WHERE %s OPERATOR(pg_catalog.!~) '^[A-Za-z0-9+/]{38,}={0,2} *$' OR %s",
-							 bytes, pseudo_relation_name(RelationGetRelid(target->rel)), value,
-							 column->source ? "true" : "false"),
-					true, 0) != SPI_OK_SELECT)
+	if (pseudo_pinned_execute(psprintf("SELECT pg_catalog.max(pg_catalog.octet_length(%s)) FROM ONLY %s"
+									   " WHERE %s OPERATOR(pg_catalog.!~) '^[A-Za-z0-9+/]{38,}={0,2} *$' OR %s",
+									   bytes, pseudo_relation_name(RelationGetRelid(target->rel)), value,
+									   column->source ? "true" : "false"),
+							  RelationGetRelid(target->rel), true) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for the longest value");
 	max = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	pseudo_bulk_prepare_call(bulk, column->call);

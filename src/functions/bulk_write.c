@@ -17,6 +17,7 @@
 
 #include "bulk.h"
 #include "bulk_batch.h"
+#include "pinned.h"
 
 PG_FUNCTION_INFO_V1(pseudo_converted_value);
 
@@ -171,10 +172,20 @@ pseudo_bulk_write(Bulk *bulk, BulkTarget *target, BulkBatch *batch)
 	PseudoWritten *rows = &batch->rows;
 	Datum		tids = tids_array(rows);
 	SPIPlanPtr	plan = get_plan(bulk, target);
+	PseudoPin	before;
 	int			result;
 
 	pseudo_written_begin(rows);
-	result = SPI_execute_plan(plan, &tids, NULL, false, 0);
+	before = pseudo_pin(bulk->statement, RelationGetRelid(target->rel));
+	PG_TRY();
+	{
+		result = SPI_execute_plan(plan, &tids, NULL, false, 0);
+	}
+	PG_FINALLY();
+	{
+		pseudo_unpin(before);
+	}
+	PG_END_TRY();
 	pseudo_written_end();
 	if (!has_written_all(rows, result))
 		ereport(ERROR,

@@ -185,7 +185,7 @@ pseudo_create_view(PG_FUNCTION_ARGS)
 	desc = describe_query(query);
 	pseudo_view_check_values(&view);
 	done = pseudo_view_put(&name, psprintf("%s AS\n%s", pseudo_view_is_barrier(&view) ? " WITH (security_barrier)" : "",
-										   query), desc);
+										   query), desc, RelationGetRelid(view.rel));
 	result = SPI_palloc(VARHDRSZ + strlen(done));
 	SET_VARSIZE(result, VARHDRSZ + strlen(done));
 	memcpy(VARDATA(result), done, strlen(done));

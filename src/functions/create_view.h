@@ -115,9 +115,9 @@ extern void pseudo_view_find(PseudoViewName *name, text *given, bool is_temporar
 
 /*
  * Make the view, within SPI, or replace the one that there is.  as is what follows its name in CREATE VIEW, and desc
- * has its columns.  Returns the statements that were executed, palloc'ed.
- * Errors: those of CREATE VIEW and DROP VIEW; 2BP01 where something of the old view would be lost.
+ * has its columns; table is what it reads.  Returns the statements that were executed, palloc'ed.
+ * Errors: those of CREATE VIEW and DROP VIEW; 40001 where the name of the table has become that of another one; 2BP01 where something of the old view would be lost.
  */
-extern char *pseudo_view_put(const PseudoViewName *name, const char *as, TupleDesc desc);
+extern char *pseudo_view_put(const PseudoViewName *name, const char *as, TupleDesc desc, Oid table);
 
 #endif							/* PSEUDO_CREATE_VIEW_H */

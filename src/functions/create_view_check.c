@@ -16,6 +16,7 @@
 
 #include "column.h"
 #include "create_view.h"
+#include "pinned.h"
 
 /* Refuse row-level security that hides rows from the check. */
 static void
@@ -133,7 +134,9 @@ void
 pseudo_view_check_values(const PseudoView *view)
 {
 	char	   *query = check_query(view);
+	PseudoPin	before;
 	SPIPlanPtr	plan;
+	int			result;
 
 	if (query == NULL)
 		return;
@@ -141,7 +144,17 @@ pseudo_view_check_values(const PseudoView *view)
 	plan = SPI_prepare_cursor(query, 0, NULL, CURSOR_OPT_PARALLEL_OK);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare the check of a table: %s", SPI_result_code_string(SPI_result));
-	if (SPI_execute_snapshot(plan, NULL, NULL, GetLatestSnapshot(), InvalidSnapshot, false, false, 0) != SPI_OK_SELECT)
+	before = pseudo_pin(query, RelationGetRelid(view->rel));
+	PG_TRY();
+	{
+		result = SPI_execute_snapshot(plan, NULL, NULL, GetLatestSnapshot(), InvalidSnapshot, false, false, 0);
+	}
+	PG_FINALLY();
+	{
+		pseudo_unpin(before);
+	}
+	PG_END_TRY();
+	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not check a table");
 	if (SPI_processed > 0)
 		report_row(view);

@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "rewrite/prs2lock.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -31,6 +32,7 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#include "column.h"
 #include "create_view.h"
 
 /* What belonged to a view that was dropped. */
@@ -290,13 +292,37 @@ put_belongings(const Belongings *its, Oid relid)
 		execute(lfirst(cell));
 }
 
+/* Check that a view which was made reads a table, and not another one that has got its name since. */
+static void
+check_reads(Oid relid, Oid table)
+{
+	Relation	view = relation_open(relid, NoLock);
+	ListCell   *cell;
+
+	foreach(cell, get_view_query(view)->rtable)
+	{
+		const RangeTblEntry *entry = lfirst(cell);
+
+		if (entry->rtekind == RTE_RELATION && entry->relid == table)
+		{
+			relation_close(view, NoLock);
+			return;
+		}
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("the name of relation %s has become that of another one", pseudo_relation_name(table)),
+			 errhint("Try again.")));
+}
+
 /* See create_view.h. */
 char *
-pseudo_view_put(const PseudoViewName *name, const char *as, TupleDesc desc)
+pseudo_view_put(const PseudoViewName *name, const char *as, TupleDesc desc, Oid table)
 {
 	char	   *statement = psprintf("CREATE VIEW %s%s", name->qualified, as);
 	Belongings *its = NULL;
 	StringInfoData done;
+	Oid			made;
 
 	initStringInfo(&done);
 	if (OidIsValid(name->existing))
@@ -316,9 +342,10 @@ pseudo_view_put(const PseudoViewName *name, const char *as, TupleDesc desc)
 		appendStringInfoString(&done, ";\n");
 	}
 	execute(statement);
+	made = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name->qualified))), NoLock, false);
+	check_reads(made, table);
 	if (its)
-		put_belongings(its, RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name->qualified))),
-											 NoLock, false));
+		put_belongings(its, made);
 	execute(psprintf("SECURITY LABEL FOR %s ON VIEW %s IS %s", PSEUDO_LABEL_PROVIDER, name->qualified,
 					 quote_literal_cstr(PSEUDO_LABEL_OF_VIEW)));
 	appendStringInfoString(&done, statement);

@@ -39,6 +39,7 @@
 #include "dump_guard.h"
 #include "dump_settings.h"
 #include "label.h"
+#include "pinned.h"
 
 static ExecutorStart_hook_type next_start = NULL;
 static ExecutorCheckPerms_hook_type next_check = NULL;
@@ -58,6 +59,7 @@ pseudo_dump_guard_allow(PseudoDumpAllowed allowed)
 
 	is_allowed = allowed;
 	is_permitted = false;
+	(void) pseudo_pin(allowed.query, allowed.relid);
 	return before;
 }
 
@@ -182,24 +184,14 @@ report_moved(const char *message)
 }
 
 /*
- * Refuse a query of ours that reads another table than the one whose labels were read, and whose owner is to plan it, or that
- * calls other functions than ours: the query names them, and whoever owns a schema can have its name mean another one by
- * now.
+ * Refuse a query of ours that calls other functions than ours: whoever owns the schema of the extension can have its name mean
+ * another one by now.  That it reads its own table has been checked (pinned.h).
  */
 static void
 check_names(const Query *query)
 {
 	Oid			extension = get_extension_oid("pseudo", true);
-	ListCell   *cell;
 
-	foreach(cell, query->rtable)
-	{
-		const RangeTblEntry *entry = lfirst(cell);
-
-		if (entry->rtekind == RTE_RELATION && entry->relid != is_allowed.relid)
-			report_moved(psprintf("could not dump relation %s because its name has become that of another one",
-								  pseudo_relation_name(is_allowed.relid)));
-	}
 	if (calls_stranger((Node *) query->targetList, &extension))
 		report_moved("could not dump because the name of the extension's schema has become that of another one");
 }

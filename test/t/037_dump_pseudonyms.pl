@@ -392,32 +392,6 @@ for (
 	unlike($out, $value, "$name: no value has gone out");
 	$source->safe_psql('shop', 'DROP TABLE shop.root; DROP TABLE IF EXISTS shop.moved');
 }
-# The owner of a schema can give its name to another one at any time: that one's table is not read with the labels of the first, its
-# owner's functions do not run as the owner of that, and a function that has the name of ours gets no values.
-$source->safe_psql('postgres', 'CREATE ROLE mover; CREATE DATABASE moving OWNER mover');
-$source->safe_psql('moving', qq{
-	CREATE EXTENSION pseudo;
-	CREATE SERVER pseudo FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path '$keys/pseudo.json');
-	CREATE SCHEMA kept; CREATE TABLE kept.t (email text); INSERT INTO kept.t VALUES ('PLAIN e');
-	SECURITY LABEL FOR pseudo ON COLUMN kept.t.email IS 'deterministic';
-	CREATE TABLE public.t (id int); INSERT INTO public.t VALUES (1);
-	SET ROLE mover;
-	CREATE SCHEMA other; CREATE TABLE other.t (id int); INSERT INTO other.t VALUES (2);
-	CREATE FUNCTION public.spy() RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN 1; END';
-	CREATE FUNCTION other.pseudo_dump_value(value text, relation regclass, column_number int) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN value; END';
-	CREATE STATISTICS other.spied ON (id + public.spy()) FROM other.t} =~ s/CREATE SCHEMA kept/SELECT count(*) FROM pseudo_keyrings; CREATE SCHEMA kept/r);
-for my $table ('public.t', 'kept.t')
-{
-	my $moves = 'BEGIN; ALTER SCHEMA public RENAME TO third; ALTER SCHEMA other RENAME TO public; ALTER SCHEMA third RENAME TO other; COMMIT;';
-	my $mover = IPC::Run::start([ $psql, '-Xq', $source->connstr('moving') ], '<', \("SET ROLE mover;\n" . "$moves\n" x 4000), '>', \my $moved, '2>', \my $move_errors);
-	local $ENV{PGOPTIONS} = '-c session_preload_libraries=pseudo -c pseudo.dump=on';
-	IPC::Run::run([ $psql, '-Xq', $source->connstr('moving') ], '<', \("COPY $table TO STDOUT;\n" x 8000), '>', \$out, '2>', \$err);
-	$mover->finish;
-	is($move_errors, '', "$table: schemas change names");
-	unlike($err, qr/spy is (?!mover)/, "$table: no function of the owner of a schema runs as another role");
-	unlike($out, $value, "$table: nor gets values");
-}
-$source->safe_psql('postgres', 'DROP DATABASE moving; DROP ROLE mover');
 {
 	local $program = with_pg_dump('cat > /dev/null; for option; do case $option in --file=*) echo half > "${option#*=}" ;; esac; done; kill -9 $$');
 	($status, $out, $err) = dump_shop('-f', "$folder/killed.sql");

@@ -1,0 +1,39 @@
+/*
+ * pinned.h
+ *		What the name of a table means in a statement of ours.
+ *
+ * A statement names its table, which is locked, but whoever owns its schema can give the schema's name to another one at any
+ * time.  Then PostgreSQL would plan and execute the statement for another table, and call functions of its owner, an index's or a
+ * trigger's, with the rights of whoever called us.
+ */
+#ifndef PSEUDO_PINNED_H
+#define PSEUDO_PINNED_H
+
+#include "postgres.h"
+
+#include "nodes/parsenodes.h"
+
+/* A statement, and the table that it is for. */
+typedef struct PseudoPin
+{
+	const char *statement;		/* or NULL */
+	Oid			relid;
+} PseudoPin;
+
+/* Take the hook; once a backend. */
+extern void pseudo_pinned_init(void);
+
+/*
+ * Let a statement that is about to be planned be for its table only.  Returns what was pinned before, for pseudo_unpin(), which
+ * has to follow, also after an error.  Errors, when it is planned: 40001.
+ */
+extern PseudoPin pseudo_pin(const char *statement, Oid relid);
+extern void pseudo_unpin(PseudoPin before);
+
+/* Returns true if a query that names one table, or none, has got this one. */
+extern bool pseudo_pinned_reads(const Query *query, Oid relid);
+
+/* SPI_execute() of a statement that names one table. */
+extern int	pseudo_pinned_execute(const char *statement, Oid relid, bool read_only);
+
+#endif							/* PSEUDO_PINNED_H */
