@@ -684,14 +684,16 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	ask CONSTANT text := $query$
-		SELECT jsonb_build_object('version', extversion,
-			'grants', (SELECT coalesce(jsonb_agg(format('%s on %s %s to %s', privilege
-					|| CASE WHEN grantable THEN ' with grant option' ELSE '' END, lower(kind), object, grantee)), '[]')
-				FROM @extschema@.pseudo_grants()),
-			'keys', (SELECT coalesce(jsonb_object_agg(name, coalesce(error,
-					format('%s %s %s', primary_key_id, statuses, fingerprints))), '{}') FROM @extschema@.pseudo_keyrings))
-		FROM pg_catalog.pg_extension WHERE extname = 'pseudo' $query$;
+	-- Other nodes run it with the search_path of whoever asks.
+	ask CONSTANT text := format($query$
+		SELECT pg_catalog.jsonb_build_object('version', extversion,
+			'grants', (SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.concat(privilege,
+					CASE WHEN grantable THEN ' with grant option' ELSE '' END, ' on ', pg_catalog.lower(kind), ' ', object, ' to ', grantee)),
+					'[]'::pg_catalog.jsonb) FROM %1$s.pseudo_grants()),
+			'keys', (SELECT COALESCE(pg_catalog.jsonb_object_agg(name, COALESCE(error,
+					pg_catalog.concat_ws(' ', primary_key_id, statuses, fingerprints))), '{}'::pg_catalog.jsonb) FROM %1$s.pseudo_keyrings))
+		FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'pseudo' $query$,
+		(SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pseudo'));
 	here jsonb;
 BEGIN
 	IF to_regprocedure('pg_catalog.run_command_on_workers(text,boolean)') IS NULL THEN

@@ -287,6 +287,18 @@ convert_placements(Bulk *bulk, List *placements)
 	return are_same(placements, find_placements(bulk->relid));
 }
 
+/* Refuse to take a table for converted that is gone: Citus distributes a table otherwise by making another one of its name. */
+static void
+check_still_there(const Bulk *bulk)
+{
+	if (!pseudo_citus_knows(bulk->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s was dropped while it was being converted", bulk->name),
+				 errdetail("Functions of Citus that change how a table is distributed put another one in its place."),
+				 errhint("If there is a table of that name, call the procedure again.")));
+}
+
 /*
  * Convert all placements.  A shard that was moved or split meanwhile may have rows that were not converted where they are now.
  */
@@ -299,16 +311,20 @@ convert_everywhere(Bulk *bulk)
 	{
 		List	   *placements = find_placements(bulk->relid);
 
+		check_still_there(bulk);
 		estimate_placements(bulk, placements);
+
+		/* A dry run has changed nothing: it counts all again. */
 		bulk->counters = (BulkCounters)
 		{
-			.rows = bulk->counters.rows, .converted = bulk->counters.converted
+			.rows = bulk->dry_run ? 0 : bulk->counters.rows, .converted = bulk->dry_run ? 0 : bulk->counters.converted
 		};
 		pseudo_bulk_save(bulk);
 		SPI_commit();
 		bulk->pass++;
 		is_done = convert_placements(bulk, placements);
 	} while (!is_done);
+	check_still_there(bulk);
 	if (strcmp(bulk->status, "running") == 0)
 		bulk->status = bulk->dry_run ? "dry_run" : "done";
 	pseudo_bulk_save(bulk);
@@ -354,7 +370,10 @@ append_part(StringInfo line, const char *what, const char *part)
 		appendStringInfoChar(line, *c == '\n' ? ' ' : *c);
 }
 
-/* Give an error again, all of it in its message: of an error, Citus tells its coordinator the first line. */
+/*
+ * Give an error again, all of it in its message: of an error, Citus tells its coordinator the first line.  A message is in
+ * this server's log as well, so what log_error_verbosity keeps out of that is left out.
+ */
 static void
 __attribute__((noreturn))
 say_in_one_line(ErrorData *error)
@@ -364,8 +383,11 @@ say_in_one_line(ErrorData *error)
 	initStringInfo(&line);
 	append_part(&line, unpack_sql_state(error->sqlerrcode), "");
 	append_part(&line, ": ", error->message);
-	append_part(&line, "  DETAIL:  ", error->detail);
-	append_part(&line, "  CONTEXT:  ", error->context);
+	if (Log_error_verbosity > PGERROR_TERSE)
+	{
+		append_part(&line, "  DETAIL:  ", error->detail);
+		append_part(&line, "  CONTEXT:  ", error->context);
+	}
 	append_part(&line, "  HINT:  ", error->hint);
 	error->message = line.data;
 	error->detail = error->hint = error->context = NULL;

@@ -76,6 +76,21 @@ DROP SCHEMA ci CASCADE;
 SET allow_system_table_mods = on;
 DROP TABLE pg_catalog.pg_dist_partition, pg_catalog.pg_dist_shard;
 RESET allow_system_table_mods;
+-- What Citus's coordinator is told of an error is a message in the log here, too: so only what may be in that.
+CREATE TABLE t.told (id int, email text);
+INSERT INTO t.told VALUES (1, 'a');
+CREATE FUNCTION t.tell() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE 'no' USING DETAIL = 'Failing row contains (1, a).', HINT = 'Do not.'; END $$;
+CREATE TRIGGER tell BEFORE UPDATE ON t.told FOR EACH ROW EXECUTE FUNCTION t.tell();
+SET application_name = 'citus_run_command gpid=1';
+CALL pseudonymize_table('t.told', '{email}');
+SET log_error_verbosity = terse;
+CALL pseudonymize_table('t.told', '{email}');
+RESET log_error_verbosity;
+RESET application_name;
+DROP TABLE t.told;
+DROP FUNCTION t.tell();
+DELETE FROM pseudo_progress;
 -- Keys are not made and changed on a worker.
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL allow_system_table_mods = on;

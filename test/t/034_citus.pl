@@ -71,6 +71,12 @@ sql('CREATE EXTENSION pseudo SCHEMA pseudo');
 sql("CREATE SERVER pseudo FOREIGN DATA WRAPPER pseudo OPTIONS (provider 'file', path '$keys')");
 sql('SELECT pseudo.pseudo_create_key()');
 is(sql('SELECT * FROM pseudo.pseudo_node_differences()'), '', 'extension, keyring and rights are alike on all nodes');
+# Functions that would be better matches than PostgreSQL's, if it did not name the schema.
+$workers[0]->safe_psql('postgres', 'SET citus.enable_ddl_propagation = off; ' . join '; ',
+	map { "CREATE FUNCTION public.$_ LANGUAGE plpgsql AS \$\$ BEGIN RAISE 'planted'; END \$\$" }
+	  'format(text, text, text, text, text) RETURNS text', 'concat(text, text, text, text, text, text, text) RETURNS text', 'lower(text) RETURNS text', 'jsonb_agg(text) RETURNS jsonb');
+is(sql('SELECT * FROM pseudo.pseudo_node_differences()'), '', 'nothing of others is called on other nodes');
+$workers[0]->safe_psql('postgres', 'SET citus.enable_ddl_propagation = off; DROP FUNCTION public.format, public.concat, public.lower, public.jsonb_agg');
 
 like(refused('SELECT pseudo.pseudo_create_key()', $workers[0]), qr/55000: keys cannot be changed on a worker node of Citus\nHINT:  Change them on the coordinator/, 'a worker creates no keys');
 
@@ -212,6 +218,16 @@ is(sql(q{SELECT count(*) FROM short WHERE pseudo.reidentify(email) = 'a'}), '20'
 is(progress('short', qw(status pass)), 'done|2', 'in two passes');
 sql('SELECT pseudo.pseudo_create_key(make_primary => true)');
 sql(q{SELECT run_command_on_all_nodes('SELECT pseudo.pseudo_refresh_keyring()')});
+# A shard that is moved while a dry run waits for another one.
+$holder = session($place_of_7);
+ask($holder, "SET citus.enable_manual_changes_to_shards = on; BEGIN; LOCK TABLE $shard IN ACCESS EXCLUSIVE MODE");
+$convert = IPC::Run::start([ 'psql', '-XAtq', '-d', $coordinator->connstr('postgres'), '-c', q{CALL pseudo.repseudonymize_table('short', '{email}', dry_run => true)} ], '>', \$said, '2>', \$notices, IPC::Run::timeout(180));
+$place_of_7->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = '$shard'::regclass") or die 'it does not wait';
+sql("SELECT FROM citus_move_shard_placement($first, '127.0.0.1', $to1, '127.0.0.1', $from1, 'block_writes')");
+ask($holder, 'COMMIT');
+leave($holder);
+ok($convert->finish, 'a shard is moved while a dry run is at another one');
+like($notices, qr/20 values in 20 rows would be converted, of 20 rows/, 'each value is counted once');
 is(end_of(q{CALL pseudo.repseudonymize_table('orders', '{email,name}', E'a%s\'b\\\\c', dry_run => true)}), 'orders: 2000 values in 1000 rows would be converted, of 1000 rows', 'a dry run');
 is(progress('orders', qw(status values_converted rows_converted values_already)), 'dry_run|2000|1000|0', 'which the row of the whole table shows');
 is(sql('SELECT count(DISTINCT pseudo.pseudonym_key_id(name)) FROM orders'), '1', 'and which changes nothing');
@@ -219,6 +235,20 @@ is(end_of(q{CALL pseudo.repseudonymize_table('cities', '{name}')}), 'cities: 300
 is(sql('SELECT DISTINCT pseudo.pseudonym_key_id(name) FROM cities'), sql('SELECT primary_key_id FROM pseudo.pseudo_keyrings'), 'has moved all to the new key');
 sql('SELECT pseudo.pseudo_set_primary_key(\'pseudo\', (SELECT key_ids[1] FROM pseudo.pseudo_keyrings))');
 sql(q{SELECT run_command_on_all_nodes('SELECT pseudo.pseudo_refresh_keyring()')});
+# A table that is dropped meanwhile: Citus distributes one otherwise by making another one.
+sql(q{CREATE TABLE gone (tenant int, email text); SELECT create_distributed_table('gone', 'tenant', colocate_with => 'short'); INSERT INTO gone SELECT n, 'a' FROM generate_series(1, 20) n});
+my $gone = sql(q{SELECT shard_name('gone', get_shard_id_for_distribution_column('gone', 7))});
+$holder = session($place_of_7);
+ask($holder, "SET citus.enable_manual_changes_to_shards = on; BEGIN; SELECT FROM $gone WHERE tenant = 7 FOR UPDATE");
+$convert = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $coordinator->connstr('postgres'), '-c', q{CALL pseudo.pseudonymize_table('gone', '{email}', true)} ], '>', \$said, '2>', \$notices, IPC::Run::timeout(180));
+$place_of_7->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'") or die 'it does not wait';
+my $drop = IPC::Run::start([ 'psql', '-XAtq', '-d', $coordinator->connstr('postgres'), '-c', 'DROP TABLE gone' ], '>', \my $out_of_drop, '2>', \my $err_of_drop, IPC::Run::timeout(180));
+$place_of_7->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'") or die 'it is not dropped';
+ask($holder, 'COMMIT');
+leave($holder);
+ok($drop->finish, 'a table is dropped while it is converted') or diag($err_of_drop);
+ok(!$convert->finish, 'that does not end as if all were converted');
+like($notices, qr/ERROR:  55000: table public\.gone was dropped while it was being converted\nDETAIL: .*\nHINT:  If there is a table of that name, call the procedure again/, 'but is an error');
 # The way for a distribution column.
 sql(q{
 	CREATE TABLE plain (id bigint, email text, note text);
