@@ -173,7 +173,7 @@ pseudo_bulk_write(Bulk *bulk, BulkTarget *target, BulkBatch *batch)
 	Datum		tids = tids_array(rows);
 	SPIPlanPtr	plan = get_plan(bulk, target);
 	PseudoPin	before;
-	int			result;
+	volatile int result = 0;
 
 	pseudo_written_begin(rows);
 	before = pseudo_pin(bulk->statement, RelationGetRelid(target->rel));

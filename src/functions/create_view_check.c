@@ -136,7 +136,7 @@ pseudo_view_check_values(const PseudoView *view)
 	char	   *query = check_query(view);
 	PseudoPin	before;
 	SPIPlanPtr	plan;
-	int			result;
+	volatile int result = 0;
 
 	if (query == NULL)
 		return;

@@ -63,7 +63,7 @@ int
 pseudo_pinned_execute(const char *statement, Oid relid, bool read_only)
 {
 	PseudoPin	before = pseudo_pin(statement, relid);
-	int			result;
+	volatile int result = 0;
 
 	PG_TRY();
 	{
