@@ -145,12 +145,15 @@ add_with_label(Bulk *bulk, const char *element, List **noted)
 	PseudoLabel *label;
 	char	   *name;
 
-	if (get_attnum(bulk->relid, element) != InvalidAttrNumber)
-		return false;
 	label = palloc(sizeof(PseudoLabel));
 	name = pseudo_label_of_column(label, element);
 	if (name == NULL)
 		return false;
+	if (get_attnum(bulk->relid, element) != InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_COLUMN),
+				 errmsg("\"%s\" is a column, and could be column \"%s\" with its label", element, name),
+				 errhint("Say which: the first one is meant by its name in double quotes, with a label behind it.")));
 	if (!pseudo_label_pseudonymizes(label))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
