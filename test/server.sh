@@ -98,8 +98,8 @@ section_memcheck() {
 		"$bindir/pg_isready" -q -h "$sockets" && break
 		sleep 1
 	done
-	# Not what takes minutes there, and calls the same as "batches", and as "views": the section "sanitizers" has them all.
-	run_regress "pg_regress under memcheck" "large plans attacks create_view create_view_attacks"
+	# Not what takes a minute there, and calls the same as the others: the section "sanitizers" has them all.
+	run_regress "pg_regress under memcheck" "large batches coverage plans attacks create_view create_view_attacks trigger_values"
 	as_server "$bindir/pg_ctl" -D "$work/data" -m fast -t 300 -w stop >> "$log" 2>&1
 	wait
 	bad=$(find "$logs" -name '*.log' -size +0 | wc -l)
