@@ -441,6 +441,8 @@ SET pseudo.dump = off;
 
 -- No function of a table's owner runs with the rights of whoever dumps it: PostgreSQL calls immutable ones with constants when it
 -- plans a query, or reads an expression of an index, of a partition key, of a domain.
+-- A setting cannot be set while workers build an index.
+SET max_parallel_maintenance_workers = 0;
 CREATE FUNCTION t.spy(name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
 $$ BEGIN PERFORM pg_advisory_lock(hashtext(name), hashtext(current_user)), set_config('spy.setting', 'set', false); RETURN 'x'; END $$;
 CREATE FUNCTION t.has_run(name text, role text) RETURNS boolean LANGUAGE sql AS
@@ -450,14 +452,13 @@ CREATE DOMAIN spied_again AS spied;
 CREATE TABLE spied_parent (id int, email spied_again, narrow varchar(60), up text GENERATED ALWAYS AS (upper(narrow) || t.spy('generated')) STORED, CHECK (email <> t.spy('check')))
   PARTITION BY LIST ((id || t.spy('partition')));
 CREATE TABLE spied_part PARTITION OF spied_parent DEFAULT;
-SET max_parallel_maintenance_workers = 0;
 CREATE UNIQUE INDEX spied_index ON spied_part ((narrow || t.spy('index'))) WHERE narrow <> t.spy('predicate');
-RESET max_parallel_maintenance_workers;
 SECURITY LABEL FOR pseudo ON COLUMN spied_parent.email IS 'hide';
 SECURITY LABEL FOR pseudo ON COLUMN spied_parent.narrow IS 'deterministic';
 INSERT INTO spied_parent VALUES (1, 'a', 'b');
 CREATE TABLE spied_labelled (email text, EXCLUDE ((email || t.spy('exclusion')) WITH =));
 CREATE UNIQUE INDEX ON spied_labelled ((email || t.spy('label index'))) WHERE email <> t.spy('label predicate');
+RESET max_parallel_maintenance_workers;
 ALTER TABLE spied_labelled OWNER TO regress_pseudo_dumper;
 ALTER TABLE spied_parent OWNER TO regress_pseudo_dumper;
 ALTER TABLE spied_part OWNER TO regress_pseudo_dumper;
