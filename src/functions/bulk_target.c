@@ -340,14 +340,15 @@ longest_pseudonym(Bulk *bulk, const BulkTarget *target, int no)
 								 quote_identifier(target->sources[no].name));
 	char	   *bytes = pseudo_encoding_converts() ?
 		psprintf("pg_catalog.convert_to(%s, 'UTF8')", value) : value;
+	char	   *query;
 	char	   *max;
 
 	/* What has been converted already is not converted again. */
-	if (pseudo_pinned_execute(psprintf("SELECT pg_catalog.max(pg_catalog.octet_length(%s)) FROM ONLY %s"
-									   " WHERE %s OPERATOR(pg_catalog.!~) '^[A-Za-z0-9+/]{38,}={0,2} *$' OR %s",
-									   bytes, pseudo_relation_name(RelationGetRelid(target->rel)), value,
-									   column->source ? "true" : "false"),
-							  RelationGetRelid(target->rel), true) != SPI_OK_SELECT)
+	query = psprintf("SELECT pg_catalog.max(pg_catalog.octet_length(%s)) FROM ONLY %s"
+					 " WHERE %s OPERATOR(pg_catalog.!~) '^[A-Za-z0-9+/]{38,}={0,2} *$' OR %s",
+					 bytes, pseudo_relation_name(RelationGetRelid(target->rel)), value, column->source ? "true" : "false");
+	if (pseudo_pinned_execute(query, RelationGetRelid(target->rel), SPI_prepare(query, 0, NULL), NULL, InvalidSnapshot,
+							  true) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for the longest value");
 	max = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	pseudo_bulk_prepare_call(bulk, column->call);

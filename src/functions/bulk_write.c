@@ -172,20 +172,10 @@ pseudo_bulk_write(Bulk *bulk, BulkTarget *target, BulkBatch *batch)
 	PseudoWritten *rows = &batch->rows;
 	Datum		tids = tids_array(rows);
 	SPIPlanPtr	plan = get_plan(bulk, target);
-	PseudoPin	before;
-	volatile int result = 0;
+	int			result;
 
 	pseudo_written_begin(rows);
-	before = pseudo_pin(bulk->statement, RelationGetRelid(target->rel));
-	PG_TRY();
-	{
-		result = SPI_execute_plan(plan, &tids, NULL, false, 0);
-	}
-	PG_FINALLY();
-	{
-		pseudo_unpin(before);
-	}
-	PG_END_TRY();
+	result = pseudo_pinned_execute(bulk->statement, RelationGetRelid(target->rel), plan, &tids, InvalidSnapshot, false);
 	pseudo_written_end();
 	if (!has_written_all(rows, result))
 		ereport(ERROR,

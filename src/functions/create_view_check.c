@@ -134,9 +134,7 @@ void
 pseudo_view_check_values(const PseudoView *view)
 {
 	char	   *query = check_query(view);
-	PseudoPin	before;
 	SPIPlanPtr	plan;
-	volatile int result = 0;
 
 	if (query == NULL)
 		return;
@@ -144,17 +142,7 @@ pseudo_view_check_values(const PseudoView *view)
 	plan = SPI_prepare_cursor(query, 0, NULL, CURSOR_OPT_PARALLEL_OK);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare the check of a table: %s", SPI_result_code_string(SPI_result));
-	before = pseudo_pin(query, RelationGetRelid(view->rel));
-	PG_TRY();
-	{
-		result = SPI_execute_snapshot(plan, NULL, NULL, GetLatestSnapshot(), InvalidSnapshot, false, false, 0);
-	}
-	PG_FINALLY();
-	{
-		pseudo_unpin(before);
-	}
-	PG_END_TRY();
-	if (result != SPI_OK_SELECT)
+	if (pseudo_pinned_execute(query, RelationGetRelid(view->rel), plan, NULL, GetLatestSnapshot(), false) != SPI_OK_SELECT)
 		elog(ERROR, "could not check a table");
 	if (SPI_processed > 0)
 		report_row(view);

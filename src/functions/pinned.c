@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "executor/spi.h"
 #include "optimizer/planner.h"
 
 #include "../compat.h"
@@ -26,13 +25,6 @@ pseudo_pin(const char *statement, Oid relid)
 	pinned.statement = statement;
 	pinned.relid = relid;
 	return before;
-}
-
-/* See pinned.h. */
-void
-pseudo_unpin(PseudoPin before)
-{
-	pinned = before;
 }
 
 /* See pinned.h.  A view is a subquery by now; what a rule adds stands behind the table. */
@@ -60,18 +52,18 @@ plan_pinned(PSEUDO_PLANNER_PARAMETERS)
 
 /* See pinned.h. */
 int
-pseudo_pinned_execute(const char *statement, Oid relid, bool read_only)
+pseudo_pinned_execute(const char *statement, Oid relid, SPIPlanPtr plan, Datum *values, Snapshot snapshot, bool read_only)
 {
 	PseudoPin	before = pseudo_pin(statement, relid);
 	volatile int result = 0;
 
 	PG_TRY();
 	{
-		result = SPI_execute(statement, read_only, 0);
+		result = SPI_execute_snapshot(plan, values, NULL, snapshot, InvalidSnapshot, read_only, true, 0);
 	}
 	PG_FINALLY();
 	{
-		pseudo_unpin(before);
+		pinned = before;
 	}
 	PG_END_TRY();
 	return result;

@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "executor/spi.h"
 #include "nodes/parsenodes.h"
 
 /* A statement, and the table that it is for. */
@@ -24,16 +25,18 @@ typedef struct PseudoPin
 extern void pseudo_pinned_init(void);
 
 /*
- * Let a statement that is about to be planned be for its table only.  Returns what was pinned before, for pseudo_unpin(), which
- * has to follow, also after an error.  Errors, when it is planned: 40001.
+ * Let a statement that is about to be planned be for its table only.  Returns what was pinned before.  Errors, when it is
+ * planned: 40001.
  */
 extern PseudoPin pseudo_pin(const char *statement, Oid relid);
-extern void pseudo_unpin(PseudoPin before);
 
 /* Returns true if a query that names one table, or none, has got this one. */
 extern bool pseudo_pinned_reads(const Query *query, Oid relid);
 
-/* SPI_execute() of a statement that names one table. */
-extern int	pseudo_pinned_execute(const char *statement, Oid relid, bool read_only);
+/*
+ * SPI_execute_snapshot() of a plan of a statement that names one table, for this one; "snapshot" may be InvalidSnapshot.  Returns
+ * what that does.  Errors: 40001.
+ */
+extern int	pseudo_pinned_execute(const char *statement, Oid relid, SPIPlanPtr plan, Datum *values, Snapshot snapshot, bool read_only);
 
 #endif							/* PSEUDO_PINNED_H */
