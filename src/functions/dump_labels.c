@@ -25,42 +25,40 @@
 #include "dump_labels.h"
 #include "label.h"
 
+/* The first row of a catalog that has an Oid in a column, in a snapshot: a copy, or NULL. */
+static HeapTuple
+row_then(Oid catalog, Oid index, AttrNumber attno, Oid oid, Snapshot snapshot)
+{
+	Relation	rel = table_open(catalog, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(oid));
+	scan = systable_beginscan(rel, index, true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	tuple = HeapTupleIsValid(tuple) ? heap_copytuple(tuple) : NULL;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return tuple;
+}
+
 /* Was a relation a partition in a snapshot? */
 static bool
 was_partition(Oid relid, Snapshot snapshot)
 {
-	Relation	rel = table_open(RelationRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		result;
+	HeapTuple	tuple = row_then(RelationRelationId, ClassOidIndexId, Anum_pg_class_oid, relid, snapshot);
 
-	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
-	scan = systable_beginscan(rel, ClassOidIndexId, true, snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	result = HeapTupleIsValid(tuple) && ((Form_pg_class) GETSTRUCT(tuple))->relispartition;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return result;
+	return tuple != NULL && ((Form_pg_class) GETSTRUCT(tuple))->relispartition;
 }
 
 /* What a partition was a partition of, or InvalidOid. */
 static Oid
 parent_then(Oid relid, Snapshot snapshot)
 {
-	Relation	rel = table_open(InheritsRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			result;
+	HeapTuple	tuple = row_then(InheritsRelationId, InheritsRelidSeqnoIndexId, Anum_pg_inherits_inhrelid, relid, snapshot);
 
-	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
-	scan = systable_beginscan(rel, InheritsRelidSeqnoIndexId, true, snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	result = HeapTupleIsValid(tuple) ? ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent : InvalidOid;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return result;
+	return tuple != NULL ? ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent : InvalidOid;
 }
 
 /* The relation whose labels counted. */
