@@ -224,9 +224,9 @@ cancel_there(void *arg)
 static void
 estimate_placements(Bulk *bulk, List *placements)
 {
+	List	   *leaves = NIL;
 	ListCell   *cell;
 
-	bulk->leaves = NIL;
 	foreach(cell, placements)
 	{
 		Placement  *placement = lfirst(cell);
@@ -241,50 +241,23 @@ estimate_placements(Bulk *bulk, List *placements)
 		placement->leaf->relid = bulk->relid;
 		placement->leaf->is_analyzed = true;
 		placement->leaf->estimate = strtod(rows, NULL);
-		bulk->leaves = lappend(bulk->leaves, placement->leaf);
+		leaves = lappend(leaves, placement->leaf);
 	}
+	/* The first one has the lock of the run. */
+	if (leaves != NIL)
+		bulk->leaves = leaves;
 }
 
-/* End the run with the error that a placement's turn has ended with. */
+/* End the run with an error, which pseudo_progress has then, too. */
 static void
 __attribute__((noreturn))
-fail(Visit *visit, ErrorData *error)
+fail(Bulk *bulk, ErrorData *error)
 {
-	Bulk	   *bulk = visit->bulk;
-
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		(void) pseudo_subtransaction_any(cancel_there, visit);
 	bulk->status = error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed";
 	bulk->sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
 	pseudo_bulk_save(bulk);
 	SPI_commit();
 	ReThrowError(error);
-}
-
-/* Call the procedure for each of some placements, one by one.  Returns false if they are no longer where they were. */
-static bool
-convert_placements(Bulk *bulk, List *placements)
-{
-	ListCell   *cell;
-
-	foreach(cell, placements)
-	{
-		Placement  *placement = lfirst(cell);
-		Visit		visit = {bulk, placement, call_command(bulk, placement)};
-		ErrorData  *error = pseudo_subtransaction_any(convert_there, &visit);
-
-		if (error && error->sqlerrcode != ERRCODE_QUERY_CANCELED && !are_same(placements, find_placements(bulk->relid)))
-			return false;
-		if (error)
-			fail(&visit, error);
-		ereport(NOTICE,
-				(errmsg("%s: %s on %s:%d is done, %d of %d", bulk->name, placement->shard, placement->node, placement->port,
-						foreach_current_index(cell) + 1, list_length(placements))));
-		/* Nothing here is to be older than what goes on there. */
-		pseudo_bulk_save(bulk);
-		SPI_commit();
-	}
-	return are_same(placements, find_placements(bulk->relid));
 }
 
 /* Refuse to take a table for converted that is gone: Citus distributes a table otherwise by making another one of its name. */
@@ -299,6 +272,66 @@ check_still_there(const Bulk *bulk)
 				 errhint("If there is a table of that name, call the procedure again.")));
 }
 
+/* A search for placements. */
+typedef struct Search
+{
+	Bulk	   *bulk;
+	bool		is_pass;		/* they are converted next */
+	List	   *placements;
+} Search;
+
+/* Look for placements, for pseudo_subtransaction_any(). */
+static void
+search(void *arg)
+{
+	Search	   *it = arg;
+
+	check_still_there(it->bulk);
+	it->placements = find_placements(it->bulk->relid);
+	if (it->is_pass)
+		estimate_placements(it->bulk, it->placements);
+}
+
+/* The placements there are now; a run that cannot find them, or whose nodes do not answer at the begin of a pass, ends. */
+static List *
+search_placements(Bulk *bulk, bool is_pass)
+{
+	Search		it = {bulk, is_pass, NIL};
+	ErrorData  *error = pseudo_subtransaction_any(search, &it);
+
+	if (error)
+		fail(bulk, error);
+	return it.placements;
+}
+
+/* Call the procedure for each of some placements, one by one.  Returns false if they are no longer where they were. */
+static bool
+convert_placements(Bulk *bulk, List *placements)
+{
+	ListCell   *cell;
+
+	foreach(cell, placements)
+	{
+		Placement  *placement = lfirst(cell);
+		Visit		visit = {bulk, placement, call_command(bulk, placement)};
+		ErrorData  *error = pseudo_subtransaction_any(convert_there, &visit);
+
+		if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			(void) pseudo_subtransaction_any(cancel_there, &visit);
+		else if (error && !are_same(placements, search_placements(bulk, false)))
+			return false;
+		if (error)
+			fail(bulk, error);
+		ereport(NOTICE,
+				(errmsg("%s: %s on %s:%d is done, %d of %d", bulk->name, placement->shard, placement->node, placement->port,
+						foreach_current_index(cell) + 1, list_length(placements))));
+		/* Nothing here is to be older than what goes on there. */
+		pseudo_bulk_save(bulk);
+		SPI_commit();
+	}
+	return are_same(placements, search_placements(bulk, false));
+}
+
 /*
  * Convert all placements.  A shard that was moved or split meanwhile may have rows that were not converted where they are now.
  */
@@ -309,10 +342,7 @@ convert_everywhere(Bulk *bulk)
 
 	do
 	{
-		List	   *placements = find_placements(bulk->relid);
-
-		check_still_there(bulk);
-		estimate_placements(bulk, placements);
+		List	   *placements = search_placements(bulk, true);
 
 		/* A dry run has changed nothing: it counts all again. */
 		bulk->counters = (BulkCounters)
@@ -324,7 +354,6 @@ convert_everywhere(Bulk *bulk)
 		bulk->pass++;
 		is_done = convert_placements(bulk, placements);
 	} while (!is_done);
-	check_still_there(bulk);
 	if (strcmp(bulk->status, "running") == 0)
 		bulk->status = bulk->dry_run ? "dry_run" : "done";
 	pseudo_bulk_save(bulk);

@@ -249,6 +249,33 @@ leave($holder);
 ok($drop->finish, 'a table is dropped while it is converted') or diag($err_of_drop);
 ok(!$convert->finish, 'that does not end as if all were converted');
 like($notices, qr/ERROR:  55000: table public\.gone was dropped while it was being converted\nDETAIL: .*\nHINT:  If there is a table of that name, call the procedure again/, 'but is an error');
+# A node that is down: before the first shard, and between two passes, while the run waits for the last shard of a node that is not.
+sql(q{CREATE TABLE down (tenant int, email text); SELECT create_distributed_table('down', 'tenant', colocate_with => 'none'); INSERT INTO down SELECT n, 'a' FROM generate_series(1, 20) n});
+my ($down) = grep { $_->port == sql(q{SELECT nodeport FROM citus_shards WHERE table_name = 'down'::regclass ORDER BY shardid LIMIT 1}) } @workers;
+$down->stop;
+my $not_asked = qr/ERROR:  38000: could not convert public\.down_\d+ on 127\.0\.0\.1:@{[ $down->port ]}\nDETAIL:  failed to connect to .*\nHINT:  What has been converted stays so\. Remove the cause, and call the procedure again/;
+like(refused(q{CALL pseudo.pseudonymize_table('down', '{email}', true)}), $not_asked, 'a node is down before its shards are counted');
+is(progress('down', qw(status sqlstate)), 'failed|38000', 'the row of the whole table says so');
+$down->start;
+my $last = sql(q{SELECT n FROM generate_series(1, 20) n ORDER BY get_shard_id_for_distribution_column('down', n) DESC LIMIT 1});
+my ($up) = grep { $_->port == sql("SELECT nodeport FROM citus_shards WHERE shardid = get_shard_id_for_distribution_column('down', $last)") } @workers;
+($down) = grep { $_ != $up } @workers;
+$holder = session($coordinator);
+ask($holder, "BEGIN; UPDATE down SET email = email WHERE tenant = $last");
+$convert = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $coordinator->connstr('postgres'), '-c', q{CALL pseudo.pseudonymize_table('down', '{email}', true)} ], '>', \$said, '2>', \$notices, IPC::Run::timeout(180));
+$up->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'") or die 'it does not wait';
+is(progress('down', qw(status sqlstate)), 'running|', 'a run waits for its last shard');
+sql("SELECT FROM citus_move_shard_placement((SELECT max(shardid) FROM citus_shards WHERE table_name = 'down'::regclass AND nodeport = @{[ $down->port ]}), '127.0.0.1', @{[ $down->port ]}, '127.0.0.1', @{[ $up->port ]}, 'block_writes')");
+$down->stop;
+ask($holder, 'COMMIT');
+leave($holder);
+ok(!$convert->finish, 'a node is down before a second pass');
+$not_asked = qr/ERROR:  38000: could not convert public\.down_\d+ on 127\.0\.0\.1:@{[ $down->port ]}\nDETAIL:  failed to connect to .*\nHINT:  What has been converted stays so\. Remove the cause, and call the procedure again/;
+like($notices, $not_asked, 'which is an error');
+is(progress('down', qw(status sqlstate)), 'failed|38000', 'the row of the whole table says so');
+$down->start;
+is(end_of(q{CALL pseudo.pseudonymize_table('down', '{email}', true)}), 'down: 0 values in 0 rows converted, of 20 rows', 'all had been converted');
+is(progress('down', qw(status sqlstate)), 'done|', 'as the next call says');
 # The way for a distribution column.
 sql(q{
 	CREATE TABLE plain (id bigint, email text, note text);
