@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
+use IO::Socket::UNIX ();
 use IPC::Run ();
 use Pseudo;
 use PostgreSQL::Test::Cluster;
@@ -147,6 +148,54 @@ is(ask($session, 'SELECT pseudo.pseudo_refresh_keyring(); EXECUTE eight'), '', '
 sql('SELECT pseudo.pseudo_set_primary_key(\'pseudo\', (SELECT key_ids[1] FROM pseudo.pseudo_keyrings))');
 is(ask($session, 'SELECT pseudo.pseudo_refresh_keyring(); EXECUTE eight'), '8', 'and after another one for the old one');
 leave($session);
+
+# A message of the protocol lies between the planning and the execution of an UPDATE: the pseudonym may be another one by then.
+sub message { return pack('a N a*', $_[0], 4 + length $_[1], $_[1]) }
+sub bind_value
+{
+	my ($portal, $sql, @values) = @_;
+
+	return message('P', "\0$sql\0" . pack('n', 0))
+	  . message('B', "$portal\0\0" . pack('n n', 0, scalar @values) . join('', map { pack('N/a*', $_) } @values) . pack('n', 0));
+}
+sub execute { return message('E', "$_[0]\0" . pack('N', 0)) }
+
+# Send messages, and read to one of a type; what is in those of commands that are complete, and of errors.
+sub converse
+{
+	my ($socket, $sent, $last) = @_;
+	my ($type, @said) = '';
+
+	print $socket $sent;
+	while ($type ne $last)
+	{
+		read($socket, my $head, 5) == 5 or die 'the server has gone';
+		($type, my $size) = unpack 'a N', $head;
+		read $socket, my $body, $size - 4 if $size > 4;
+		push @said, $type eq 'C' ? unpack('Z*', $body) : join ' ', map { /^([CMDH])(.*)/s ? "$1=$2" : () } split /\0/, $body if $type =~ /^[CE]$/;
+	}
+	return join "\n", @said;
+}
+my $socket = IO::Socket::UNIX->new(Peer => $coordinator->host . '/.s.PGSQL.' . $coordinator->port) or die "no socket: $!";
+$socket->autoflush(1);
+my $user = sql('SELECT current_user');
+my $start = pack('N', 196608) . "user\0$user\0database\0postgres\0\0";
+converse($socket, pack('N', 4 + length $start) . $start, 'Z');
+my $mark_eight = bind_value('mark', 'UPDATE people SET note = $2 WHERE email = pseudo.pseudonymize($1, true)', '8@example.com', 'marked');
+my $refresh = bind_value('refresh', 'SELECT pseudo.pseudo_refresh_keyring()') . execute('refresh');
+my $sync = message('S', '');
+
+is(converse($socket, $mark_eight . $refresh . execute('mark') . $sync, 'Z'), "SELECT 1\nUPDATE 1", 'an execution that does not follow the planning at once');
+converse($socket, $mark_eight . message('H', ''), '2');
+sql('SELECT pseudo.pseudo_create_key(make_primary => true)');
+is( converse($socket, $refresh . execute('mark') . $sync, 'Z'),
+	"SELECT 1\nC=40001 M=could not use a plan because its pseudonyms are other ones by now"
+	  . ' D=The keyring, or what a call is given, has changed since the statement was planned. H=Run the statement again.',
+	'is refused after a rotation');
+is(converse($socket, $mark_eight . execute('mark') . $sync, 'Z'), 'UPDATE 0', 'when it runs again, it looks for the new pseudonym');
+sql('SELECT pseudo.pseudo_set_primary_key(\'pseudo\', (SELECT key_ids[1] FROM pseudo.pseudo_keyrings))');
+is(converse($socket, $refresh . $mark_eight . execute('mark') . $sync, 'Z'), "SELECT 1\nUPDATE 1", 'and after another one for the old one');
+close $socket;
 
 # The other nodes load it when it is old, or now.
 like(sql('SELECT difference FROM pseudo.pseudo_node_differences() LIMIT 1'), qr/^keyring "pseudo": other keys$/, 'a node that has not loaded the keyring anew has other keys');
