@@ -325,6 +325,48 @@ is(progress('down', qw(status sqlstate)), 'failed|38000', 'the row of the whole 
 $down->start;
 is(end_of(q{CALL pseudo.pseudonymize_table('down', '{email}', true)}), 'down: 0 values in 0 rows converted, of 20 rows', 'all had been converted');
 is(progress('down', qw(status sqlstate)), 'done|', 'as the next call says');
+# ---- Secondaries ----
+
+# Standbys of the workers, which Citus may read from, and nothing else.
+sql(q{CREATE TABLE twofold (tenant int, email text); SELECT create_distributed_table('twofold', 'tenant', colocate_with => 'none'); INSERT INTO twofold SELECT n, 'a' FROM generate_series(1, 20) n});
+my @standbys;
+for my $worker (@workers)
+{
+	my $standby = PostgreSQL::Test::Cluster->new('standby_of_' . $worker->name);
+
+	$worker->backup('base');
+	$standby->init_from_backup($worker, 'base', has_streaming => 1);
+	$standby->start;
+	sql("SELECT FROM citus_add_secondary_node('127.0.0.1', @{[ $standby->port ]}, '127.0.0.1', @{[ $worker->port ]})");
+	push @standbys, $standby;
+}
+my $their_ports = join '|', map { $_->port } @standbys;
+# The same in a session that reads from secondaries.
+sub from_secondaries
+{
+	my ($ask, $sql) = @_;
+	local $ENV{PGOPTIONS} = '-c citus.use_secondary_nodes=always';
+
+	return $ask->($sql);
+}
+
+$workers[$_]->wait_for_catchup($standbys[$_]) for 0, 1;
+like(from_secondaries(\&sql, "EXPLAIN SELECT id FROM people WHERE email = $call"), qr/port=(?:$their_ports)\b/, 'a session that reads from secondaries');
+is(from_secondaries(\&sql, "SELECT id FROM people WHERE email = $call"), '1000', 'finds by a look-up');
+is(from_secondaries(\&sql, 'SELECT count(pseudo.reidentify(email)) FROM people'), '101', 'which open pseudonyms, too');
+unlike(slurp_file($_->logfile), qr/secret-value/, 'the value is in no log of theirs') for @standbys;
+is(from_secondaries(\&end_of, q{CALL pseudo.pseudonymize_table('twofold', '{email}', true)}),
+	'twofold: 20 values in 20 rows converted, of 20 rows', 'a table is converted on the primaries, each row once');
+$_->stop for @standbys;
+is(end_of(q{CALL pseudo.pseudonymize_table('twofold', '{email}', true)}), 'twofold: 0 values in 0 rows converted, of 20 rows', 'secondaries are not asked for that');
+is(end_of(q{CALL pseudo.pseudonymize_table('cities', '{name}', true)}), 'cities: 0 values in 0 rows converted, of 300 rows', 'nor for the copies of a reference table');
+sql('CREATE ROLE twofold; GRANT EXECUTE ON FUNCTION pseudo.reidentify TO twofold; SELECT pseudo.pseudo_sync_grants()');
+is(sql('SELECT * FROM pseudo.pseudo_node_differences()'), '', 'rights do without them, too');
+sql('REVOKE EXECUTE ON FUNCTION pseudo.reidentify FROM twofold; DROP ROLE twofold');
+sql("SELECT FROM citus_remove_node('127.0.0.1', @{[ $_->port ]})") for @standbys;
+
+# ---- The rest of whole tables ----
+
 # The way for a distribution column.
 sql(q{
 	CREATE TABLE plain (id bigint, email text, note text);
