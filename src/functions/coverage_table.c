@@ -50,7 +50,8 @@ why_not_rows(Relation rel)
 	}
 	pseudo_citus_find(&citus, rel);
 	if (citus.kind != PSEUDO_CITUS_NONE && !citus.is_shard)
-		return psprintf("it is a %s of Citus, and its rows are in its shards", pseudo_citus_kind_name(citus.kind));
+		return psprintf("it is a %s of Citus, and its rows are in its shards, which pseudo_coverage() looks at on their nodes",
+						pseudo_citus_kind_name(citus.kind));
 	if (RecoveryInProgress() && !RelationIsPermanent(rel))
 		return pstrdup("a standby has no rows of an unlogged table");
 	if (pseudo_namespace_aclcheck(RelationGetNamespace(rel), GetUserId(), ACL_USAGE) != ACLCHECK_OK)

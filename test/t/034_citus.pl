@@ -528,6 +528,36 @@ sql(q{
 is(sql_as('reader', q{SELECT count(email), min(length(email)) > 40 FROM front.clients}), '452|t', 'a view over a foreign table: readers see pseudonyms of what is there now');
 like(refused('SET ROLE reader; SELECT count(*) FROM front.clients_live'), qr/42501: permission denied for foreign table clients_live/, 'and no values');
 
+# ---- What the shards hold ----
+
+sql(q{
+	CREATE TABLE looked (tenant int, email text, note text);
+	SELECT create_distributed_table('looked', 'tenant', colocate_with => 'none');
+	INSERT INTO looked SELECT n, CASE WHEN n > 3 THEN pseudo.pseudonymize('a' || n, true, 'of looked') ELSE 'a' || n END, 'b' FROM generate_series(1, 30) n;
+	SECURITY LABEL FOR pseudo ON COLUMN looked.email IS 'deterministic, context="of looked"';
+	CREATE ROLE looker LOGIN;
+	GRANT USAGE ON SCHEMA pseudo TO looker;
+	GRANT USAGE ON FOREIGN SERVER pseudo TO looker;
+	GRANT EXECUTE ON FUNCTION pseudo.pseudonymize TO looker;
+	GRANT SELECT (tenant, email) ON looked TO looker;
+});
+is(sql(q{SELECT label, rows, reason FROM pseudo.pseudo_coverage('public') WHERE relation = 'looked'::regclass AND column_name = 'email'}),
+	'deterministic, context=of looked||no trigger pseudonymizes what is written; not looked at: it is a distributed table of Citus, and its rows are in its shards, which pseudo_coverage() looks at on their nodes',
+	'pseudo_coverage says where the values are looked at');
+my ($recipe) = slurp_file("$FindBin::RealBin/../../doc/scale.md") =~ /^### What do the shards hold\?\n.*?^```\n(.*?)^```/ms;
+# Of the table, in what the recipe in the documentation gives.
+sub shards_hold
+{
+	my ($role, $sample) = @_;
+
+	return join "\n", grep { /^looked\|/ } split /\n/, sql_as($role, $recipe =~ s/100/$sample/r);
+}
+is(shards_hold($user, 100), "looked|email|30|27|0|3|0|\nlooked|note|30|0|0|30|0|", 'all nodes have it, added up');
+is(shards_hold('looker', 100), "looked|email|30|27|0|3|0|\nlooked|note||||||not looked at: there is no right to SELECT it", 'with the rights of the caller');
+sql(q{INSERT INTO looked SELECT n, pseudo.pseudonymize('a' || n, true, 'of looked'), repeat('b', 200) FROM generate_series(31, 4000) n});
+like(shards_hold($user, 100), qr/^looked\|email\|4000\|3997\|/, 'and of all blocks');
+like(shards_hold($user, 5), qr/^looked\|email\|(?!4000)[1-9]\d*\|/, 'or of some');
+
 # ---- Rights ----
 
 sql('CREATE ROLE app LOGIN; GRANT USAGE ON SCHEMA pseudo TO app; GRANT SELECT ON people TO app');
