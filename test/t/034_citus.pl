@@ -325,6 +325,31 @@ is(progress('down', qw(status sqlstate)), 'failed|38000', 'the row of the whole 
 $down->start;
 is(end_of(q{CALL pseudo.pseudonymize_table('down', '{email}', true)}), 'down: 0 values in 0 rows converted, of 20 rows', 'all had been converted');
 is(progress('down', qw(status sqlstate)), 'done|', 'as the next call says');
+# Two sessions convert a partition each, at the same time; a third one the whole table.
+sql(q{
+	CREATE TABLE parts (tenant int, email text) PARTITION BY RANGE (tenant);
+	CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (1) TO (21);
+	CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (21) TO (41);
+	SELECT create_distributed_table('parts', 'tenant', colocate_with => 'none');
+	INSERT INTO parts SELECT n, 'a' FROM generate_series(1, 40) n;
+});
+$last = sql(q{SELECT n FROM generate_series(1, 20) n ORDER BY get_shard_id_for_distribution_column('parts', n) DESC LIMIT 1});
+my ($busy) = grep { $_->port == sql("SELECT nodeport FROM citus_shards WHERE shardid = get_shard_id_for_distribution_column('parts', $last)") } @workers;
+$holder = session($coordinator);
+ask($holder, "BEGIN; UPDATE parts SET email = email WHERE tenant = $last");
+$convert = IPC::Run::start([ 'psql', '-XAtq', '-d', $coordinator->connstr('postgres'), '-c', q{CALL pseudo.pseudonymize_table('parts_1', '{email}', true)} ], '>', \$said, '2>', \$notices, IPC::Run::timeout(180));
+$busy->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'") or die 'it does not wait';
+is(end_of(q{CALL pseudo.pseudonymize_table('parts_2', '{email}', true)}), 'parts_2: 20 values in 20 rows converted, of 20 rows', 'a partition is converted while another session is at another one');
+like(refused(q{CALL pseudo.pseudonymize_table('parts', '{email}', true)}),
+	qr/ERROR:  55006: could not convert public\.parts_\d+ on \S+\nDETAIL:  55006: table public\.parts_1_\d+ is being converted by another session/, 'the whole table cannot be');
+is(progress('parts', qw(status sqlstate)), 'failed|55006', 'which pseudo_progress says');
+ask($holder, 'COMMIT');
+leave($holder);
+ok($convert->finish, 'the first session ends');
+like($notices, qr/public\.parts_1: 20 values in 20 rows converted, of 20 rows/, 'and has converted its own');
+is(end_of(q{CALL pseudo.pseudonymize_table('parts', '{email}', true)}), 'parts: 0 values in 0 rows converted, of 40 rows', 'then nothing is left');
+is(sql(q{SELECT count(*) FROM parts WHERE pseudo.reidentify(email) = 'a'}), '40', 'of the whole table');
+
 # ---- Secondaries ----
 
 # Standbys of the workers, which Citus may read from, and nothing else.
