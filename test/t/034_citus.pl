@@ -349,6 +349,14 @@ ok($convert->finish, 'the first session ends');
 like($notices, qr/public\.parts_1: 20 values in 20 rows converted, of 20 rows/, 'and has converted its own');
 is(end_of(q{CALL pseudo.pseudonymize_table('parts', '{email}', true)}), 'parts: 0 values in 0 rows converted, of 40 rows', 'then nothing is left');
 is(sql(q{SELECT count(*) FROM parts WHERE pseudo.reidentify(email) = 'a'}), '40', 'of the whole table');
+# Cancelled while the rows are estimated: a partition of a shard is locked.
+$holder = session($busy);
+my $part = sql("SELECT shard_name('parts_1', get_shard_id_for_distribution_column('parts_1', $last))");
+ask($holder, "SET citus.enable_manual_changes_to_shards = on; BEGIN; LOCK TABLE $part IN ACCESS EXCLUSIVE MODE");
+like(refused(q{SET statement_timeout = '2s'; CALL pseudo.pseudonymize_table('parts', '{email}', true)}), qr/57014: canceling statement due to statement timeout/, 'a run that is cancelled before the first shard');
+is(progress('parts', qw(status sqlstate pass)), 'cancelled|57014|0', 'is so in pseudo_progress');
+ask($holder, 'COMMIT');
+leave($holder);
 
 # ---- Secondaries ----
 
