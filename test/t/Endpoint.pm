@@ -29,12 +29,14 @@ use IO::Socket::INET;
 use JSON::PP ();
 use MIME::Base64;
 use POSIX ();
+use Socket qw(MSG_PEEK);
 use Time::HiRes;
 
 our @EXPORT = qw(secret aws_error credentials_document imds_rules container_rules sts_rules make_certificates clean_environment with_environment aws_keyring);
 
 my $json = JSON::PP->new->ascii->canonical;
 my %running;
+my @held;	# sockets that hold each port until the test ends: who still knocks at one that has stopped reaches no other test's endpoint
 
 #
 # The test's side
@@ -43,10 +45,14 @@ my %running;
 sub new
 {
 	my ($class, %args) = @_;
-	my $listener = IO::Socket::INET->new(Listen => 128, LocalAddr => $args{address} // '127.0.0.1', LocalPort => $args{port} // 0, ReuseAddr => 1)
+	my $address = $args{address} // '127.0.0.1';
+	my $holder = IO::Socket::INET->new(Proto => 'tcp', LocalAddr => $address, LocalPort => $args{port} // 0, ReuseAddr => 1)
 	  or die "no port for the endpoint: $@";
+	my $listener = IO::Socket::INET->new(Listen => 128, LocalAddr => $address, LocalPort => $holder->sockport, ReuseAddr => 1)
+	  or die "no listener for the endpoint: $@";
 	my $self = bless { tls => $args{tls}, port => $listener->sockport, folder => File::Temp::tempdir('endpoint-XXXXXX', TMPDIR => 1, CLEANUP => 1) }, $class;
 
+	push @held, $holder;
 	$self->rules($args{rules} // []);
 	$self->forget;
 	pipe(my $alive, $self->{alive}) or die "pipe: $!";
@@ -89,8 +95,9 @@ sub count
 	return scalar $self->requests(%conditions);
 }
 
-# How many connections there were, with those whose TLS failed.
-sub connections { return _slurp("$_[0]->{folder}/connections") =~ tr/\n// }
+# The connections so far, with those whose TLS failed, oldest first: when they came, from which port, and what came first: TLS,
+# another protocol, or nothing.
+sub connections { return split /\n/, _slurp("$_[0]->{folder}/connections") }
 
 # Forget the requests and connections so far.
 sub forget
@@ -345,10 +352,6 @@ sub _serve
 		last if grep { $_ == $alive } @ready;
 		next unless @ready;
 		my $socket = $listener->accept or next;
-		{
-			my $lock = $self->_lock;
-			_append("$self->{folder}/connections", Time::HiRes::time());
-		}
 		my $pid = fork;
 		if (defined $pid && $pid == 0)
 		{
@@ -363,6 +366,18 @@ sub _serve
 	kill 'KILL', -$$;
 }
 
+sub _note_connection
+{
+	my ($self, $socket) = @_;
+	my $from = $socket->peerport // 'a port that is closed';
+	my $came = Time::HiRes::time();
+
+	recv $socket, my $first, 1, MSG_PEEK;
+	my $what = !length($first // '') ? 'nothing' : $first eq "\x16" ? 'TLS' : 'another protocol';
+	my $lock = $self->_lock;
+	_append("$self->{folder}/connections", "$came from $from: $what");
+}
+
 # One connection: requests and answers until one side has enough.
 sub _converse
 {
@@ -371,6 +386,7 @@ sub _converse
 	$socket->autoflush(1);
 	if ($self->{tls})
 	{
+		$self->_note_connection($socket);
 		IO::Socket::SSL->start_SSL($socket, SSL_server => 1, SSL_cert_file => $self->{tls}{cert}, SSL_key_file => $self->{tls}{key})
 		  or die 'TLS: ' . IO::Socket::SSL::errstr() . "\n";
 	}
