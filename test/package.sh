@@ -1,18 +1,21 @@
 # shellcheck shell=bash
 # A section of test/run.sh: Debian's packages, built in Debian 12 and 13 and installed in bare ones.  Sourced.
 #
-# The systems come as archives that stay in build/; see versions.sh.
+# PSEUDO_SUITES names other suites, such as forky.  The systems stay in build/ as archives, which later runs unpack (remove
+# them there to have newer ones).
 
-# Fetch the archive of a system, with packages, unless it is there: its name, the suite, packages separated by commas.
-fetch_system() {
-	local archive=$build/$1.tar
+build_tools='debhelper build-essential fakeroot lintian postgresql-server-dev-all postgresql-all libssl-dev libcurl4-openssl-dev'
+
+# Fetch the archive of a bare system unless it is there: the suite.
+fetch_bare_system() {
+	local archive=$build/debian-$1-bare.tar
 	[ -s "$archive" ] ||
-		{ slowly "Fetching Debian $2 into $archive" mmdebstrap --format=tar --variant=minbase \
-			--aptopt='Acquire::Check-Valid-Until "false"' ${3:+--include="$3"} "$2" "$archive.new" "$(debian_mirror)" &&
+		{ slowly "Fetching Debian $1 into $archive" mmdebstrap --format=tar --variant=minbase --dpkgopt=force-unsafe-io \
+			--aptopt='Acquire::Check-Valid-Until "false"' "$1" "$archive.new" "$(debian_mirror)" &&
 			mv "$archive.new" "$archive"; }
 }
 
-# Unpack it into a folder of its own.
+# Unpack a system into a folder of its own: the name of its archive, the folder.
 unpack_system() {
 	mkdir "$2"
 	quietly tar -C "$2" -xf "$build/$1.tar" --exclude='./dev/*' || return 1
@@ -27,6 +30,21 @@ in_system() {
 	quietly unshare --mount --pid --fork --kill-child --mount-proc sh -c '
 		mount --bind /dev "$1/dev" && mount -t proc proc "$1/proc" && mount -t tmpfs tmpfs "$1/dev/shm" &&
 		exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive sh -ec "$2"' sh "$1" "$2"
+}
+
+# Make a system that builds packages: the suite, the folder.  It is the bare one with tools in it, without what no build reads.
+make_build_system() {
+	local archive=$build/debian-$1.tar
+	if [ -s "$archive" ]; then unpack_system "debian-$1" "$2"; return; fi
+	unpack_system "debian-$1-bare" "$2" || return 1
+	mkdir "$2/etc/postgresql-common"
+	echo 'create_main_cluster = false' > "$2/etc/postgresql-common/createcluster.conf"
+	printf 'path-exclude=%s\n' '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/locale/*' \
+		'/usr/lib/llvm-*/lib/*.a' '/usr/lib/llvm-*/bin/*' > "$2/etc/dpkg/dpkg.cfg.d/smaller"
+	slowly "Installing in Debian $1 what builds packages" in_system "$2" "apt-get update
+		apt-get install -y --no-install-recommends $build_tools
+		apt-get clean" &&
+		quietly tar -C "$2" --exclude='./dev/*' -cf "$archive.new" . && mv "$archive.new" "$archive"
 }
 
 # Build the packages as an ordinary user; they are in /src afterwards.
@@ -51,7 +69,7 @@ install_packages() {
 		cd /packages
 		rm -f *-dbgsym_*
 		apt-get install -y --no-install-recommends ./postgresql-[0-9]*-pseudo_*.deb
-		! dpkg -l | grep libcurl4
+		if dpkg -l | grep libcurl; then exit 1; fi
 		version=$(ls /usr/lib/postgresql)
 		[ -e /etc/postgresql/$version/main ] || pg_createcluster $version main
 		pg_ctlcluster $version main start
@@ -61,24 +79,25 @@ install_packages() {
 		ask "SELECT pseudo_create_key()"
 		[ "$(ask "SELECT reidentify(pseudonymize('"'jane@example.com'"'))")" = jane@example.com ]
 		server="CREATE SERVER aws FOREIGN DATA WRAPPER pseudo OPTIONS (provider '"'aws'"', secret_id '"'s'"')"
-		! ask "$server"
+		if ask "$server"; then exit 1; fi
 		apt-get install -y --no-install-recommends ./postgresql-[0-9]*-pseudo-aws_*.deb
 		ask "$server"
 		pg_ctlcluster $version main stop'
 }
 
 section_package() {
-	local suite bad tools=debhelper,build-essential,fakeroot,lintian,postgresql-server-dev-all,postgresql-all,libssl-dev,libcurl4-openssl-dev
+	local suite bad
 	if [ "$(id -u)" -ne 0 ]; then skip package "it needs root, for chroot"; return; fi
 	if ! have mmdebstrap; then skip package "mmdebstrap is missing"; return; fi
-	for suite in bookworm trixie; do
-		if ! fetch_system "debian-$suite" "$suite" "$tools" || ! fetch_system "debian-$suite-bare" "$suite" ''; then
-			skip "packages of $suite" "it could not be fetched"
+	for suite in ${PSEUDO_SUITES:-bookworm trixie}; do
+		copy_tree
+		if ! fetch_bare_system "$suite" || ! make_build_system "$suite" "$work/system"; then
+			skip "packages of $suite" "a system with it could not be made"
+			remove_cluster
 			continue
 		fi
-		copy_tree
 		bad=0
-		{ unpack_system "debian-$suite" "$work/system" && build_packages "$work/system"; } || bad=1
+		build_packages "$work/system" || bad=1
 		count "packages of $suite, built, lintian" $((1 - bad)) $bad
 		if [ $bad -eq 0 ]; then
 			{ unpack_system "debian-$suite-bare" "$work/bare" && install_packages "$work/bare" "$work/system"; } || bad=1

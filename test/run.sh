@@ -15,7 +15,7 @@
 #			system's; all TAP tests on 19, with shared_preload_libraries = 'pseudo'
 #	i386		a build and pg_regress on PostgreSQL 15 for 32 bits
 #	build		what packagers and users ask of make
-#	package		Debian's packages, built in Debian 12 and 13 and installed there
+#	package		Debian's packages, built in Debian 12 and 13 (or PSEUDO_SUITES) and installed there
 #	upgrade		ALTER EXTENSION UPDATE gives what CREATE EXTENSION gives
 #	unit		the core on its own: every implementation, sanitizers, valgrind, ARMv8
 #	warnings	a build without any, by gcc and clang; the layers of the sources
