@@ -29,14 +29,16 @@ check_exports() {
 	count "modules show what they are to" $((1 - bad)) $bad
 }
 
-# A read-only source, built in a folder of its own, installed below a path with a blank.
+# A read-only source, built in a folder of its own with hardening flags, installed below a path with a blank.
 test_vpath() {
 	local out=$work/out dest="$work/a b" file bad=0
+	local copt='-Werror -O2 -fstack-clash-protection -Wl,-z,relro,-z,now'
+	case $(uname -m) in x86_64 | i?86) copt+=' -fcf-protection' ;; esac
 	# As pg_buildext says it.
-	local make_options=("${make_options[@]}" VPATH="$work/tree" USE_PGXS=1)
+	local make_options=("${make_options[@]/COPT=-Werror/COPT=$copt}" VPATH="$work/tree" USE_PGXS=1)
 	as_server mkdir "$out"
 	chown -R root "$work/tree" 2> /dev/null || chmod -R a-w "$work/tree"
-	check_build "build in another folder" make -C "$out" -f "$work/tree/Makefile" "${make_options[@]}" all || return
+	check_build "build in another folder, hardened" make -C "$out" -f "$work/tree/Makefile" "${make_options[@]}" all || return
 	check_exports "$out"
 	check_build "install below DESTDIR" make -C "$out" -f "$work/tree/Makefile" "${make_options[@]}" DESTDIR="$dest" install
 	for file in "$("$PG_CONFIG" --pkglibdir)"/pseudo{,_aws}.so "$("$PG_CONFIG" --sharedir)"/extension/pseudo{.control,--"$version".sql} \
@@ -66,7 +68,8 @@ test_without_aws() {
 }
 
 # PGXN's client takes the archive; into the copy of PostgreSQL.  Its wheel is not taken from pip's cache, for the programs
-# in it are run by the Python that it was built with: that of another checkout, which may be gone.
+# in it are run by the Python that it was built with: that of another checkout, which may be gone.  With -O1, which needs no
+# build of its own then, and without bitcode, which run.sh has built.
 test_pgxn() {
 	local config bad=0 module headers
 	[ -x "$venv/bin/pgxn" ] || quietly "$venv/bin/python" -m pip install --no-input --disable-pip-version-check --no-cache-dir -q 'pgxnclient==1.3.2' ||
@@ -76,9 +79,10 @@ test_pgxn() {
 	headers=$("$PG_CONFIG" --includedir-server)
 	mkdir -p "$copy$headers" "$("$config" --libdir)"
 	cp -r "$headers/." "$copy$headers"
-	quietly "$venv/bin/pgxn" install --nosudo --yes --pg_config "$config" "$root/build/pseudo-$version.zip" &&
+	quietly env MAKEFLAGS='with_llvm=no COPT=-Werror\ -O1' \
+		"$venv/bin/pgxn" install --nosudo --yes --pg_config "$config" "$root/build/pseudo-$version.zip" &&
 		[ -s "$module" ] || bad=1
-	count "pgxn install" $((1 - bad)) $bad
+	count "pgxn install, with -O1" $((1 - bad)) $bad
 }
 
 # A server that has the module without aws says so when it is asked for aws.
@@ -134,7 +138,8 @@ section_build() {
 	test_installcheck
 	if [ -d "$copy" ] && [ -s "$root/build/pseudo-$version.zip" ]; then test_pgxn; fi
 	case " ${PG_TEST_EXTRA:-} " in *' slow '*) ;; *) return ;; esac
-	for flags in -O0 -O1 -O3 '-O3 -flto' '-O2 -fstack-clash-protection -fcf-protection -Wl,-z,relro,-z,now'; do
+	# The last gives each file its code at -O3 too, so that this is compiled once.
+	for flags in -O0 '-O3 -flto=auto -ffat-lto-objects'; do
 		as_server make -C "$work/tree" -s "${make_options[@]}" clean >> "$log" 2>&1
 		check_build "build with $flags" make -C "$work/tree" "${make_options[@]/COPT=-Werror/COPT=-Werror $flags}" all
 	done
