@@ -20,7 +20,7 @@
 #	unit		the core on its own: every implementation, sanitizers, valgrind, ARMv8
 #	warnings	a build without any, by gcc and clang; the layers of the sources
 #	tour		test/demo.sh: what it checks are tests
-#	bench		test/bench/sql.sh in short; how fast it was is not judged
+#	bench		test/bench/sql.sh and nodes.sh in short; how fast they were is not judged
 #	regress		pg_regress
 #	modes		pg_regress with shared_preload_libraries = 'pseudo', with serializable
 #			transactions, and with parallel plans

@@ -46,6 +46,11 @@ is(opened($node, join "\n", @lines[ 0, 999 ]), join("\n", map { my ($id) = split
 my @asked = substr(slurp_file($node->logfile), $before) =~ /execute \S+: (SELECT "id","email" FROM \(SELECT id, pseudo\.pseudonymize.*)/g;
 is(scalar(grep { /WHERE .*"id"/ } @asked), 4, 'PostgreSQL was asked for each part, with the function in the query');
 
+# The benchmark, in short.
+($status, my $out, $err) = run_python($node, [ "$FindBin::RealBin/../bench/spark.py", "$url?user=reader", $driver, 1000, 1 ]);
+is($status, 0, 'test/bench/spark.py') or diag($err);
+is(scalar(() = $out =~ /^Spark, [\w ]+, [124] connections?\|[\d.]+$/mg), 6, 'measures six cases');
+
 # Through the staging table.
 append_to_file("$folder/customers.csv", join "\n", 'id,name,email', (map { "$_,Customer $_,$_\@example.org" } 1 .. 500), '');
 my $customers = q{SELECT count(*), count(*) FILTER (WHERE pseudo.reidentify(name) = 'Customer ' || id AND pseudo.reidentify(email) = id || '@example.org') FROM customers};
