@@ -171,7 +171,7 @@ measure_partitions() {
 # A standby of it, which reads the same file of keys.
 start_standby() {
 	standby=${#nodes[@]}
-	quietly as_server "$bindir/pg_basebackup" -h "$sockets" -p $((port + primary)) -U postgres -D "$work/standby" -R -c fast --no-sync ||
+	quietly as_server "$bindir/pg_basebackup" -h "$sockets" -p $((port + primary)) -U postgres -D "$work/standby" -R -C -S standby -c fast --no-sync ||
 		die "pg_basebackup failed"
 	start_node standby pseudo
 }
