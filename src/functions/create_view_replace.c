@@ -34,6 +34,7 @@
 
 #include "column.h"
 #include "create_view.h"
+#include "pinned.h"
 
 /* What belonged to a view that was dropped. */
 typedef struct Belongings
@@ -292,19 +293,24 @@ put_belongings(const Belongings *its, Oid relid)
 		execute(lfirst(cell));
 }
 
-/* Check that a view which was made reads a table, and not another one that has got its name since. */
+/*
+ * Check that a view which was made reads a table, and calls our functions: names may have become those of others since, that of the
+ * view, too.
+ */
 static void
 check_reads(Oid relid, Oid table)
 {
-	Relation	view = relation_open(relid, NoLock);
+	Relation	view = relation_open(relid, AccessShareLock);
+	Query	   *query = view->rd_rel->relkind == RELKIND_VIEW ? get_view_query(view) : NULL;
 	ListCell   *cell;
 
-	foreach(cell, get_view_query(view)->rtable)
+	foreach(cell, query ? query->rtable : NIL)
 	{
 		const RangeTblEntry *entry = lfirst(cell);
 
 		if (entry->rtekind == RTE_RELATION && entry->relid == table)
 		{
+			pseudo_pinned_check_calls(query);
 			relation_close(view, NoLock);
 			return;
 		}

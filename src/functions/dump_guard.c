@@ -21,13 +21,10 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_largeobject.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_statistic_ext_data.h"
-#include "commands/extension.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/planner.h"
 #include "utils/fmgroids.h"
@@ -152,50 +149,6 @@ be_again(PlanningUser user)
 	SetUserIdAndSecContext(user.userid, user.context);
 }
 
-/* Walker: returns true if an expression calls a function with a name of ours that is not the extension's, *context. */
-static bool
-calls_stranger(Node *node, void *context)
-{
-	const Oid  *extension = context;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid >= FirstNormalObjectId)
-	{
-		Oid			funcid = ((FuncExpr *) node)->funcid;
-		char	   *name = get_func_name(funcid);
-
-		if (name && strncmp(name, "pseudo_dump_", strlen("pseudo_dump_")) == 0 &&
-			getExtensionOfObject(ProcedureRelationId, funcid) != *extension)
-			return true;
-	}
-	return expression_tree_walker(node, calls_stranger, context);
-}
-
-/* Report that a name has been given to something else. */
-static void
-__attribute__((noreturn))
-report_moved(const char *message)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg_internal("%s", message),
-			 errhint("Run the dump again.")));
-}
-
-/*
- * Refuse a query of ours that calls other functions than ours: whoever owns the schema of the extension can have its name mean
- * another one by now.  That it reads its own table has been checked (pinned.h).
- */
-static void
-check_names(const Query *query)
-{
-	Oid			extension = get_extension_oid("pseudo", true);
-
-	if (calls_stranger((Node *) query->targetList, &extension))
-		report_moved("could not dump because the name of the extension's schema has become that of another one");
-}
-
 /* Hook: a query is planned.  The first one is ours; what it calls may plan others. */
 static PlannedStmt *
 guard_planner(PSEUDO_PLANNER_PARAMETERS)
@@ -205,7 +158,6 @@ guard_planner(PSEUDO_PLANNER_PARAMETERS)
 
 	if (likely(pseudo_dump_mode == PSEUDO_DUMP_OFF) || !OidIsValid(is_allowed.planner) || !is_our_text(query_string))
 		return next_planner(PSEUDO_PLANNER_ARGUMENTS);
-	check_names(parse);
 	user = be_owner(is_allowed.planner);
 	is_allowed.planner = InvalidOid;
 	PG_TRY();

@@ -1,13 +1,19 @@
 /*
  * pinned.c
- *		What the name of a table means in a statement of ours.
+ *		What the names of a table and of our functions mean in a statement of ours.
  *
  * It is looked at when the statement is planned: that follows each look-up of the name, and what is executed is what was
  * planned.
  */
 #include "postgres.h"
 
+#include "access/transam.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_proc.h"
+#include "commands/extension.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
+#include "utils/lsyscache.h"
 
 #include "../compat.h"
 #include "column.h"
@@ -36,17 +42,69 @@ pseudo_pinned_reads(const Query *query, Oid relid)
 	return first == NULL || (first->rtekind == RTE_RELATION && first->relid == relid);
 }
 
-/* Hook: a query is planned. */
-static PlannedStmt *
-plan_pinned(PSEUDO_PLANNER_PARAMETERS)
+/* Returns true if a function has a name that statements of ours call. */
+static bool
+has_name_of_ours(Oid funcid)
 {
-	if (unlikely(pinned.statement != NULL) && query_string && strcmp(query_string, pinned.statement) == 0 &&
-		!pseudo_pinned_reads(parse, pinned.relid))
+	static const char *const names[] = {
+		"is_pseudonym", "pseudo_converted_value", "pseudo_dump_length", "pseudo_dump_value", "pseudonymize_as", "reidentify_as"
+	};
+	char	   *name = funcid < FirstNormalObjectId ? NULL : get_func_name(funcid);
+
+	for (int i = 0; name && i < (int) lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Walker: returns true if an expression calls a function with a name of ours that is not the extension's, *context. */
+static bool
+calls_stranger(Node *node, void *context)
+{
+	const Oid  *extension = context;
+	Oid			funcid = node && IsA(node, FuncExpr) ? ((FuncExpr *) node)->funcid : InvalidOid;
+
+	if (node == NULL)
+		return false;
+	if (OidIsValid(funcid) && has_name_of_ours(funcid) && getExtensionOfObject(ProcedureRelationId, funcid) != *extension)
+		return true;
+	return expression_tree_walker(node, calls_stranger, context);
+}
+
+/* See pinned.h. */
+void
+pseudo_pinned_check_calls(const Query *query)
+{
+	Oid			extension = get_extension_oid("pseudo", true);
+
+	if (calls_stranger((Node *) query->targetList, &extension))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the name of the extension's schema has become that of another one"),
+				 errhint("Try again.")));
+}
+
+/* Check that a statement of ours is for its table, and calls our functions.  Errors: 40001. */
+static void
+check_pinned(const Query *query)
+{
+	if (!pseudo_pinned_reads(query, pinned.relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("the name of relation %s has become that of another one",
 						pseudo_relation_name(pinned.relid)),
 				 errhint("Try again.")));
+	pseudo_pinned_check_calls(query);
+}
+
+/* Hook: a query is planned. */
+static PlannedStmt *
+plan_pinned(PSEUDO_PLANNER_PARAMETERS)
+{
+	if (unlikely(pinned.statement != NULL) && query_string && strcmp(query_string, pinned.statement) == 0)
+		check_pinned(parse);
 	return next_planner ? next_planner(PSEUDO_PLANNER_ARGUMENTS) : standard_planner(PSEUDO_PLANNER_ARGUMENTS);
 }
 

@@ -1,6 +1,6 @@
 /*
  * pinned.h
- *		What the name of a table means in a statement of ours.
+ *		What the names of a table and of our functions mean in a statement of ours.
  *
  * A statement names its table, which is locked, but whoever owns its schema can give the schema's name to another one at any
  * time.  Then PostgreSQL would plan and execute the statement for another table, and call functions of its owner, an index's or a
@@ -32,6 +32,12 @@ extern PseudoPin pseudo_pin(const char *statement, Oid relid);
 
 /* Returns true if a query that names one table, or none, has got this one. */
 extern bool pseudo_pinned_reads(const Query *query, Oid relid);
+
+/*
+ * Refuse a query whose columns call functions with names of ours that are others: whoever owns the schema of the extension can have
+ * its name mean another one by now.  Errors: 40001.
+ */
+extern void pseudo_pinned_check_calls(const Query *query);
 
 /*
  * SPI_execute_snapshot() of a plan of a statement that names one table, for this one; "snapshot" may be InvalidSnapshot.  Returns

@@ -517,6 +517,27 @@ run_steps(Oid relid, List *steps, ReturnSetInfo *result)
 }
 
 /*
+ * Check that the table has the trigger that it has to have: whoever owns the schema of the table, or that of the extension, can have
+ * its name mean another one by now.  Errors: 40001, 42710.
+ */
+static void
+check_done(Protection *protection, Oid relid)
+{
+	const Trigger *own;
+	bool		has;
+
+	protection->rel = relation_open(relid, NoLock);
+	own = find_own(protection);
+	has = own != NULL && own->tgenabled != TRIGGER_DISABLED;
+	relation_close(protection->rel, NoLock);
+	if (has != (protection->arguments != NIL))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the name of relation %s has become that of another one", pseudo_relation_name(relid)),
+				 errhint("Try again.")));
+}
+
+/*
  * pseudo_protect(regclass)
  *
  * Errors: 42501 not the owner, 42809 no table or a partition, 55000 other triggers that say something else, 42710 our
@@ -546,5 +567,6 @@ pseudo_protect(PG_FUNCTION_ARGS)
 	/* The statements refuse to work while it is open; the lock stays. */
 	relation_close(protection.rel, NoLock);
 	run_steps(relid, protection.steps, (ReturnSetInfo *) fcinfo->resultinfo);
+	check_done(&protection, relid);
 	return (Datum) 0;
 }

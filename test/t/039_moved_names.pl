@@ -1,5 +1,6 @@
-# The owner of a schema can give its name to another one at any time.  Statements of ours name their tables, which are other people's: no
-# function of the schema's owner runs with the rights of whoever dumps or converts such a table, or of its owner, nor gets values.
+# The owner of a schema can give its name to another one at any time.  Statements of ours name their tables, which are other people's, and
+# functions of ours.  No function of the schema's owner runs with the rights of whoever dumps, converts or protects such a table, makes a
+# view of it or reads that, or of its owner, nor gets values.
 use strict;
 use warnings;
 
@@ -24,12 +25,20 @@ $node->safe_psql('moving', qq{
 	CREATE SCHEMA kept; CREATE TABLE kept.t (email text); INSERT INTO kept.t VALUES ('PLAIN e');
 	CREATE TABLE public.t (id int); INSERT INTO public.t VALUES (1);
 	CREATE TABLE public.v (id int); INSERT INTO public.v VALUES (1);
+	CREATE TABLE kept.p (email text);
+	CREATE TABLE kept.c (email text); INSERT INTO kept.c SELECT 'PLAIN c' FROM generate_series(1, 20);
 	SECURITY LABEL FOR pseudo ON COLUMN kept.t.email IS 'deterministic';
+	SECURITY LABEL FOR pseudo ON COLUMN kept.p.email IS 'deterministic';
 	SET ROLE mover;
 	CREATE SCHEMA other;
 	CREATE FUNCTION other.spy() RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN 1; END';
 	CREATE FUNCTION other.spy_late() RETURNS int LANGUAGE plpgsql VOLATILE AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN 1; END';
 	CREATE FUNCTION other.pseudo_dump_value(value text, relation regclass, column_number int) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN value; END';
+	CREATE FUNCTION other.pseudo_converted_value(tid, int) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN 1; END';
+	CREATE FUNCTION other.pseudonymize_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN NEW; END';
+	CREATE FUNCTION other.is_pseudonym(value text, context text, keyring text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN false; END';
+	CREATE DOMAIN other.pseudo_role AS text;
+	CREATE FUNCTION other.pseudonymize_as(as_role other.pseudo_role, value text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN value; END';
 	CREATE TABLE other.t (id int); INSERT INTO other.t VALUES (2);
 	CREATE STATISTICS other.spied ON (id + other.spy()) FROM other.t;
 	CREATE VIEW other.v AS SELECT other.spy_late() AS id});
@@ -73,6 +82,12 @@ for my $table ('public.t', 'public.v', 'kept.t')
 {
 	while_moving("a dump of $table", 'moving', $dump, "COPY $table TO STDOUT;\n" x 5000);
 }
+while_moving('conversions by a procedure that moves', 'moving', '',
+	qq{UPDATE kept.c SET email = 'PLAIN c';\nCALL public.pseudonymize_table('kept.c', columns => '{"email IS deterministic"}', batch_size => 1);\n} x 500);
+while_moving('triggers by a function that moves', 'moving', '',
+	qq{SELECT public.pseudo_protect('kept.p');\nINSERT INTO kept.p VALUES ('p');\nDROP TRIGGER zz_pseudo ON kept.p;\n} x 2000);
+while_moving('views by a function that moves', 'moving', '',
+	qq{SELECT public.pseudo_create_view('kept.t', 'kept.view', 'current_user');\nSELECT count(email) FROM kept.view;\nDROP VIEW kept.view;\n} x 2000);
 while_moving('a conversion', 'converting', '', qq{CALL pseudo.pseudonymize_table($oid::regclass, columns => '{"email IS deterministic"}', batch_size => 20);\n});
 
 $node->stop;
