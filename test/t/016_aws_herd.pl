@@ -13,7 +13,7 @@ use Pseudo;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $sessions = 200;
+my $sessions = 100;
 my $document = '{"encodedSecretKey": "rIm7yk+jg339RFQ6b5/0pwyPiTZQI3pkj+rA7WRIQZ8=", "encodedNonceKey": "dK/MSCv2Q6029K0jzpSVRddGbmgYQPbIKpSRoTv06js=", "nonceStrPos": 7, "nonceEndPos": 19}';
 my $pseudonym = 'NTcxOWZlYmYxZWMyaf2gEqjvjRLnxQ/rgmzfMh4=';	# of 'x' under it
 my $folder = PostgreSQL::Test::Utils::tempdir;
@@ -46,7 +46,7 @@ clean_environment("$folder/home");
 $ENV{SSL_CERT_DIR} = "$folder/hashed";	# the system's, as OpenSSL has it
 make_bundle(140);
 my $endpoint = Endpoint->new(tls => $certificates{good}, rules => \@good);
-my $node = start_server('herd', "max_connections = 220\njit = off\n$Pseudo::each_asks");
+my $node = start_server('herd', "max_connections = 120\njit = off\n$Pseudo::each_asks");
 my $no_shims = no_shims();
 with_environment($node, { LD_PRELOAD => compile_shim($folder, 'shim', <<'C_END', "-DNOTES=\"$folder/notes\"") }) unless $no_shims;
 #define _GNU_SOURCE
@@ -81,7 +81,7 @@ X509_STORE_load_path(void *store, const char *path)
 	return note("X509_STORE_load_path", store, path);
 }
 C_END
-my %common = (endpoint => $endpoint->url, timeout => '120s');
+my %common = (endpoint => $endpoint->url, timeout => '300s');
 aws_keyring($node, 'one', %common, ca_file => "$folder/ca.pem");
 aws_keyring($node, 'bundle', %common, ca_file => "$folder/bundle.pem");
 aws_keyring($node, 'system', %common);

@@ -326,7 +326,8 @@ used('plain');
 is($host->count, 3, 'metadata_service_num_attempts');
 $host->rules([ { method => 'PUT', answer => { delay => 1.5, type => 'text/plain', body => 'imds-session-token' } }, @instance ]);
 like(used('plain'), qr/ERROR:  28000: .*metadata/s, 'an answer after 1.5 s');
-files("[default]\nmetadata_service_timeout = 4\n");
+files("[default]\nmetadata_service_timeout = 20\n");
+$node->safe_psql('postgres', q(ALTER SERVER plain OPTIONS (ADD timeout '60s')));
 is(used('plain'), 'ASIAINSTANCE eu-west-1 instance-token', 'metadata_service_timeout');
 
 #

@@ -86,11 +86,8 @@ for my $round (1 .. 8)
 	my $until = time + 60;
 	do { $s->{run}->pump_nb; sleep 0.001 } while ((stat "$dir/killed/k.json")[1] == $written && time < $until);
 	sleep rand 0.01;
-	my $logged = -s $node->logfile;
-	kill 'KILL', $pid;
+	crash($node, $pid);
 	eval { $s->{run}->finish };
-	sleep 0.01 until slurp_file($node->logfile, $logged) =~ /all server processes terminated; reinitializing/ || time > $until;
-	$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
 	$left++ if names("$dir/killed") ne 'k.json k.json.lock';
 	is($node->safe_psql('postgres', "SELECT key_ids, statuses, error FROM pseudo.pseudo_keyrings WHERE name = 'killed'"), '{1,2}|{enabled,enabled}|', "kill -9, round $round: the document is whole");
 	$node->safe_psql('postgres', "SELECT pseudo.pseudo_set_primary_key('killed', 1)");

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes ();
 
-our @EXPORT = qw(start_server put_file add_keyring session ask leave error_of processes no_shims compile_shim);
+our @EXPORT = qw(start_server put_file add_keyring session ask leave error_of crash processes no_shims compile_shim);
 
 # Is the library to be preloaded, in all servers?  A test that is about one way says so in its server's configuration.
 our $preload = $ENV{PSEUDO_PRELOAD} ? 1 : 0;
@@ -107,6 +107,18 @@ sub error_of
 	my ($code, $out, $err) = $node->psql($database, "\\set VERBOSITY verbose\n$sql");
 
 	return $err =~ /ERROR:\s+(.*)/ ? $1 : "no error: $out";
+}
+
+# Kill a process of a server, and wait until the server has started again.  Who connects before that gets no further than psql's
+# start, and psql may have ended when its input is written.
+sub crash
+{
+	my ($node, $pid) = @_;
+	my $logged = -s $node->logfile;
+
+	kill 'KILL', $pid;
+	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $logged);
+	$node->poll_query_until('postgres', undef, '') or die 'the server does not come back';
 }
 
 # The processes of a server with this title.
