@@ -529,8 +529,8 @@ IS 'moves the pseudonyms in columns of a table, those that its labels name by de
 -- what an extension has made.
 --
 -- What follows runs as the extension's owner, for whoever grants something.  The owner of the schema may be somebody else,
--- rename it, make another one of its name, and functions beside ours.  So the schema is looked up each time, and calls give
--- arguments of exactly the types that are declared.
+-- rename it, make another one of its name, and functions beside ours.  So the schema is looked up each time, under a lock
+-- that lets nobody rename one until the transaction ends, and calls give arguments of exactly the types that are declared.
 
 CREATE FUNCTION pseudo_grants(
 	OUT kind text,
@@ -573,11 +573,13 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	grants CONSTANT text := format('SELECT * FROM %s.pseudo_grants()',
-		(SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pseudo'));
+	grants text;
 	command text;
 	too_many boolean;
 BEGIN
+	LOCK TABLE pg_namespace IN SHARE MODE;
+	grants := format('SELECT * FROM %s.pseudo_grants()',
+		(SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pseudo'));
 	FOR command IN EXECUTE format($query$
 		WITH old AS (%s),
 		new AS (SELECT * FROM jsonb_to_recordset($1)
@@ -617,9 +619,11 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	home CONSTANT text := (SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pseudo');
+	home text;
 	grants jsonb;
 BEGIN
+	LOCK TABLE pg_namespace IN SHARE MODE;
+	home := (SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pseudo');
 	-- Two at a time would each undo on other nodes what the other one does and has not committed here.
 	EXECUTE format('LOCK TABLE %s.pseudo_progress IN SHARE UPDATE EXCLUSIVE MODE', home);
 	EXECUTE format('SELECT coalesce(jsonb_agg(g), %L) FROM %s.pseudo_grants() g', '[]', home) INTO grants;
@@ -631,6 +635,7 @@ BEGIN
 	END IF;
 	EXECUTE format('SELECT %s.pseudo_run_on_other_nodes($1)', home) USING format('DO %L', format($block$
 		BEGIN
+			LOCK TABLE pg_catalog.pg_namespace IN SHARE MODE;
 			EXECUTE pg_catalog.format('SELECT %%s.pseudo_take_grants($1)', (SELECT extnamespace::pg_catalog.regnamespace
 				FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'pseudo')) USING %L::pg_catalog.jsonb;
 		END $block$, grants));
@@ -663,6 +668,7 @@ BEGIN
 				ON d.classid = o.tableoid AND d.objid = o.oid
 		WHERE e.extname = 'pseudo' AND d.deptype = 'e' AND age(o.xmin) <= age(pg_current_xact_id()::xid))
 	THEN
+		LOCK TABLE pg_namespace IN SHARE MODE;
 		EXECUTE format('SELECT %s.pseudo_sync_grants()',
 			(SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pseudo'));
 	END IF;

@@ -37,6 +37,10 @@ $node->safe_psql('moving', qq{
 	CREATE FUNCTION other.pseudo_converted_value(tid, int) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN 1; END';
 	CREATE FUNCTION other.pseudonymize_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN NEW; END';
 	CREATE FUNCTION other.is_pseudonym(value text, context text, keyring text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN false; END';
+	CREATE FUNCTION other.pseudo_sync_grants() RETURNS void LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; END';
+	CREATE FUNCTION other.pseudo_grants(OUT a int) LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; END';
+	CREATE FUNCTION other.pseudo_run_on_other_nodes(command text) RETURNS void LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; END';
+	CREATE TABLE other.pseudo_progress (id int);
 	CREATE DOMAIN other.pseudo_role AS text;
 	CREATE FUNCTION other.pseudonymize_as(as_role other.pseudo_role, value text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''spy is %'', current_user; RETURN value; END';
 	CREATE TABLE other.t (id int); INSERT INTO other.t VALUES (2);
@@ -88,6 +92,9 @@ while_moving('triggers by a function that moves', 'moving', '',
 	qq{SELECT public.pseudo_protect('kept.p');\nINSERT INTO kept.p VALUES ('p');\nDROP TRIGGER zz_pseudo ON kept.p;\n} x 2000);
 while_moving('views by a function that moves', 'moving', '',
 	qq{SELECT public.pseudo_create_view('kept.t', 'kept.view', 'current_user');\nSELECT count(email) FROM kept.view;\nDROP VIEW kept.view;\n} x 2000);
+# As on a coordinator of Citus, which has no other nodes here.
+$node->safe_psql('moving', q{CREATE FUNCTION pg_catalog.citus_is_coordinator() RETURNS boolean LANGUAGE sql RETURN true});
+while_moving('grants', 'moving', '', qq{GRANT USAGE ON FOREIGN DATA WRAPPER pseudo TO mover;\n} x 500);
 while_moving('a conversion', 'converting', '', qq{CALL pseudo.pseudonymize_table($oid::regclass, columns => '{"email IS deterministic"}', batch_size => 20);\n});
 
 $node->stop;
