@@ -59,11 +59,13 @@ build_packages() {
 		runuser -u builder -- lintian --fail-on error ../*.changes'
 }
 
-# Install them in a bare system; make one pseudonym, and open it; then the other package.
+# Install them in a bare system; make one pseudonym, and open it; then the other package; at last the test that Debian runs on
+# installed packages, with three files of pg_regress: the build has run them all.
 install_packages() {
 	local system=$1
 	mkdir "$system/packages"
 	mv "$2"/src/*.deb "$system/packages/"
+	cp -r "$work/tree" "$system/packages/pseudo"
 	# shellcheck disable=SC2016
 	in_system "$system" 'apt-get update
 		cd /packages
@@ -82,7 +84,10 @@ install_packages() {
 		if ask "$server"; then exit 1; fi
 		apt-get install -y --no-install-recommends ./postgresql-[0-9]*-pseudo-aws_*.deb
 		ask "$server"
-		pg_ctlcluster $version main stop'
+		pg_ctlcluster $version main stop
+		cd pseudo
+		apt-get satisfy -y --no-install-recommends "$(sed -n "s/^Depends: @, //p" debian/tests/control.in)"
+		MAKEFLAGS="REGRESS=setup\ pseudo\ teardown" debian/tests/installcheck'
 }
 
 section_package() {
