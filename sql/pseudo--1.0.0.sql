@@ -573,13 +573,11 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	grants text;
+	grants CONSTANT text := format('SELECT * FROM %s.pseudo_grants()',
+		(SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pseudo'));
 	command text;
 	too_many boolean;
 BEGIN
-	LOCK TABLE pg_namespace IN SHARE MODE;
-	grants := format('SELECT * FROM %s.pseudo_grants()',
-		(SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pseudo'));
 	FOR command IN EXECUTE format($query$
 		WITH old AS (%s),
 		new AS (SELECT * FROM jsonb_to_recordset($1)
@@ -633,9 +631,15 @@ BEGIN
 				upper(current_setting('transaction_isolation'))
 			USING ERRCODE = 'feature_not_supported', HINT = 'Use a transaction that is READ COMMITTED.';
 	END IF;
+	-- There, others may have to wait for the lock that are of this transaction, too: so only where it is needed.
 	EXECUTE format('SELECT %s.pseudo_run_on_other_nodes($1)', home) USING format('DO %L', format($block$
 		BEGIN
-			LOCK TABLE pg_catalog.pg_namespace IN SHARE MODE;
+			IF (SELECT NOT rolsuper FROM pg_catalog.pg_extension
+					JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) extnamespace
+					JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) nspowner
+				WHERE extname OPERATOR(pg_catalog.=) 'pseudo') THEN
+				LOCK TABLE pg_catalog.pg_namespace IN SHARE MODE;
+			END IF;
 			EXECUTE pg_catalog.format('SELECT %%s.pseudo_take_grants($1)', (SELECT extnamespace::pg_catalog.regnamespace
 				FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'pseudo')) USING %L::pg_catalog.jsonb;
 		END $block$, grants));
