@@ -161,7 +161,7 @@ begin($t, use_of($hanging));
 wait_for_load($pid);
 add_command('quick', 0);
 is(ask($s, use_of('quick')), $by_one, 'one of two stores hangs: the other serves');
-$node->safe_psql('elsewhere', "CREATE SERVER impatient FOREIGN DATA WRAPPER pseudo OPTIONS (endpoint '" . $endpoint->url . "', secret_id '$hanging', provider 'aws', timeout '500ms')");
+$node->safe_psql('elsewhere', "CREATE SERVER impatient FOREIGN DATA WRAPPER pseudo OPTIONS (endpoint '" . $endpoint->url . "', secret_id '$hanging', provider 'aws', timeout '2s')");
 my $begun = time;
 like(error_of($node, 'elsewhere', use_of('impatient')), qr/^08\w{3}: /, "the same store, a shorter timeout: an error");
 cmp_ok(time - $begun, '<', 20, 'the same store, a shorter timeout: in its own time');
@@ -177,9 +177,9 @@ is(ask($t, use_of($hanging)), $by_one, 'and has it as well');
 #
 
 # A statement_timeout shorter than the store's answer.
-add_command('cancelled', 1);
+add_command('cancelled', 3, timeout => '60s');
 my $statements = 0;
-do { sleep 0.6 if $statements; $statements++; $said = ask($t, "SET statement_timeout = '300ms'; " . use_of('cancelled')) } while ($said ne $by_one && $statements < 20);
+do { sleep 0.6 if $statements; $statements++; $said = ask($t, "SET statement_timeout = '1s'; " . use_of('cancelled')) } while ($said ne $by_one && $statements < 40);
 is($said, $by_one, "a statement_timeout shorter than the store's answer: the load goes on");
 is(runs('cancelled'), 2, "a statement_timeout shorter than the store's answer: it is begun twice") or note $statements;
 ask($t, 'RESET statement_timeout');
@@ -188,12 +188,13 @@ ask($t, 'RESET statement_timeout');
 for my $way ('cancel', 'terminate')
 {
 	my ($u, $v) = map { session($node) } 1 .. 2;
-	my $pid = pid($u);
+	my ($pid, $waiting) = map { pid($_) } $u, $v;
 
-	add_command($way, 1);
+	add_command($way, "\$(test \$(wc -c < $dir/$way.runs) -gt 1 && echo 0 || echo 60)", timeout => '60s');	# the first run hangs
 	begin($u, use_of($way));
 	wait_for_load($pid);
 	begin($v, use_of($way));
+	wait_for_load($waiting);
 	$node->safe_psql('postgres', "SELECT pg_${way}_backend($pid)");
 	is(finish($v), $by_one, "$way: who waits is served");
 	is(runs($way), 2, "$way: by a second load");
@@ -216,9 +217,9 @@ for my $way ('with the refresher', 'without')
 	kill 'STOP', $refresher if $way eq 'without';
 	is(ask($_, use_of('early') . " = '$by_one'"), 't', "an early refresh that is cancelled, $way: the keys are there") for $t, $u;
 	put_file("$dir/early.json", $both);
-	put_file("$dir/early.seconds", '0.7');
+	put_file("$dir/early.seconds", '3');
 	my $runs = runs('early');
-	like(ask($u, "SET statement_timeout = '50ms'; $open"), qr/^57014: /, "an early refresh that is cancelled, $way: it is");
+	like(ask($u, "SET statement_timeout = '1s'; $open"), qr/^57014: /, "an early refresh that is cancelled, $way: it is");
 	like(ask($u, use_of('early')), qr/^\Q$by_one\E$/, "an early refresh that is cancelled, $way: the keys serve");
 	put_file("$dir/early.seconds", '0');
 	if ($way eq 'without')
