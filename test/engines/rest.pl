@@ -1,5 +1,4 @@
-# A REST front for the consumers of the service: its paths, bodies and API keys, by nginx and PostgREST.  PostgREST is in no registry:
-# postgrest.py takes its place, or PSEUDO_POSTGREST is the path of one.
+# A REST front for the consumers of the service: its paths, bodies and API keys, by nginx and PostgREST.
 use strict;
 use warnings;
 
@@ -17,8 +16,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $python = need_python('psycopg');
-my $nginx = program('nginx');
+my ($nginx, $postgrest) = map { program($_) } qw(nginx postgrest);
 
 # The keyring is a secret of the service, as doc/rest-service.md has it.
 my $node = start_listening('rest');
@@ -46,8 +44,7 @@ http { access_log $folder/access.log; }
 } =~ s/\}\n\z//r . join('', map { "${_}_temp_path $folder/$_; " } qw(client_body proxy fastcgi uwsgi scgi)) . "include $folder/site.conf; }\n");
 
 my @running = map { IPC::Run::start($_, '<', \undef, '>&', "$folder/log") }
-  ($ENV{PSEUDO_POSTGREST} ? [ $ENV{PSEUDO_POSTGREST}, "$folder/postgrest.conf" ] : [ $python, "$FindBin::RealBin/postgrest.py", "$folder/postgrest.conf" ]),
-  [ $nginx, '-q', '-p', $folder, '-e', "$folder/error.log", '-c', "$folder/nginx.conf" ];
+  ([ $postgrest, "$folder/postgrest.conf" ], [ $nginx, '-q', '-p', $folder, '-e', "$folder/error.log", '-c', "$folder/nginx.conf" ]);
 
 # Ask the front: a path, a body, an API key, and further headers.  Returns the status and what the body is.
 my $http = HTTP::Tiny->new(timeout => 180);
