@@ -315,10 +315,7 @@ check_reads(Oid relid, Oid table)
 			return;
 		}
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("the name of relation %s has become that of another one", pseudo_relation_name(table)),
-			 errhint("Try again.")));
+	pseudo_report_moved(table);
 }
 
 /* See create_view.h. */

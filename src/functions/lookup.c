@@ -51,6 +51,7 @@
 #include "../compat.h"
 #include "citus.h"
 #include "lookup.h"
+#include "pinned.h"
 
 #define BUCKETS		1024
 
@@ -99,14 +100,8 @@ has_our_name(Oid funcid)
 		"pseudonymize", "pseudonymize_as", "pseudonymize_array", "pseudonymize_json",
 		"repseudonymize", "pseudonyms_of"
 	};
-	char	   *name = funcid < FirstNormalObjectId ? NULL : get_func_name(funcid);
 
-	for (int i = 0; name && i < (int) lengthof(names); i++)
-	{
-		if (strcmp(name, names[i]) == 0)
-			return true;
-	}
-	return false;
+	return pseudo_has_name(funcid, names, lengthof(names));
 }
 
 /* Returns true if a function is written in C. */

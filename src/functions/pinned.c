@@ -42,16 +42,13 @@ pseudo_pinned_reads(const Query *query, Oid relid)
 	return first == NULL || (first->rtekind == RTE_RELATION && first->relid == relid);
 }
 
-/* Returns true if a function has a name that statements of ours call. */
-static bool
-has_name_of_ours(Oid funcid)
+/* See pinned.h. */
+bool
+pseudo_has_name(Oid funcid, const char *const *names, int count)
 {
-	static const char *const names[] = {
-		"is_pseudonym", "pseudo_converted_value", "pseudo_dump_length", "pseudo_dump_value", "pseudonymize_as", "reidentify_as"
-	};
 	char	   *name = funcid < FirstNormalObjectId ? NULL : get_func_name(funcid);
 
-	for (int i = 0; name && i < (int) lengthof(names); i++)
+	for (int i = 0; name && i < count; i++)
 	{
 		if (strcmp(name, names[i]) == 0)
 			return true;
@@ -59,16 +56,19 @@ has_name_of_ours(Oid funcid)
 	return false;
 }
 
-/* Walker: returns true if an expression calls a function with a name of ours that is not the extension's, *context. */
+/* Walker: returns true if an expression calls a function with a name that statements of ours call, which is not the extension's, *context. */
 static bool
 calls_stranger(Node *node, void *context)
 {
+	static const char *const names[] = {
+		"is_pseudonym", "pseudo_converted_value", "pseudo_dump_length", "pseudo_dump_value", "pseudonymize_as", "reidentify_as"
+	};
 	const Oid  *extension = context;
 	Oid			funcid = node && IsA(node, FuncExpr) ? ((FuncExpr *) node)->funcid : InvalidOid;
 
 	if (node == NULL)
 		return false;
-	if (OidIsValid(funcid) && has_name_of_ours(funcid) && getExtensionOfObject(ProcedureRelationId, funcid) != *extension)
+	if (pseudo_has_name(funcid, names, lengthof(names)) && getExtensionOfObject(ProcedureRelationId, funcid) != *extension)
 		return true;
 	return expression_tree_walker(node, calls_stranger, context);
 }
@@ -86,16 +86,22 @@ pseudo_pinned_check_calls(const Query *query)
 				 errhint("Try again.")));
 }
 
+/* See pinned.h. */
+void
+pseudo_report_moved(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("the name of relation %s has become that of another one", pseudo_relation_name(relid)),
+			 errhint("Try again.")));
+}
+
 /* Check that a statement of ours is for its table, and calls our functions.  Errors: 40001. */
 static void
 check_pinned(const Query *query)
 {
 	if (!pseudo_pinned_reads(query, pinned.relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("the name of relation %s has become that of another one",
-						pseudo_relation_name(pinned.relid)),
-				 errhint("Try again.")));
+		pseudo_report_moved(pinned.relid);
 	pseudo_pinned_check_calls(query);
 }
 

@@ -33,6 +33,12 @@ extern PseudoPin pseudo_pin(const char *statement, Oid relid);
 /* Returns true if a query that names one table, or none, has got this one. */
 extern bool pseudo_pinned_reads(const Query *query, Oid relid);
 
+/* Report that the name of a relation means another one by now.  Errors: 40001. */
+extern void pseudo_report_moved(Oid relid) __attribute__((noreturn));
+
+/* Returns true if a function that is not PostgreSQL's own has one of so many names, in any schema. */
+extern bool pseudo_has_name(Oid funcid, const char *const *names, int count);
+
 /*
  * Refuse a query whose columns call functions with names of ours that are others: whoever owns the schema of the extension can have
  * its name mean another one by now.  Errors: 40001.

@@ -28,6 +28,7 @@
 #include "citus.h"
 #include "column.h"
 #include "label.h"
+#include "pinned.h"
 #include "trigger.h"
 
 /* Triggers fire in the order of their names, and this one has to be the last. */
@@ -531,10 +532,7 @@ check_done(Protection *protection, Oid relid)
 	has = own != NULL && own->tgenabled != TRIGGER_DISABLED;
 	relation_close(protection->rel, NoLock);
 	if (has != (protection->arguments != NIL))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("the name of relation %s has become that of another one", pseudo_relation_name(relid)),
-				 errhint("Try again.")));
+		pseudo_report_moved(relid);
 }
 
 /*
