@@ -28,7 +28,8 @@ case ${1:-} in
 esac
 
 work='' sockets='' nodes=()
-port=$((20000 + $$ % 20000))
+# Neither among those that the system gives to connections nor those of the TAP tests, which may run beside it.
+port=$((6000 + $$ % 4000))
 trap remove_nodes EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP

@@ -366,6 +366,7 @@ sub _serve
 	kill 'KILL', -$$;
 }
 
+# Note what a connection begins with; it stays to be read.
 sub _note_connection
 {
 	my ($self, $socket) = @_;
