@@ -217,9 +217,9 @@ for my $way ('with the refresher', 'without')
 	kill 'STOP', $refresher if $way eq 'without';
 	is(ask($_, use_of('early') . " = '$by_one'"), 't', "an early refresh that is cancelled, $way: the keys are there") for $t, $u;
 	put_file("$dir/early.json", $both);
-	put_file("$dir/early.seconds", '3');
+	put_file("$dir/early.seconds", '0.7');
 	my $runs = runs('early');
-	like(ask($u, "SET statement_timeout = '1s'; $open"), qr/^57014: /, "an early refresh that is cancelled, $way: it is");
+	like(ask($u, "SET statement_timeout = '300ms'; $open"), qr/^57014: /, "an early refresh that is cancelled, $way: it is");
 	like(ask($u, use_of('early')), qr/^\Q$by_one\E$/, "an early refresh that is cancelled, $way: the keys serve");
 	put_file("$dir/early.seconds", '0');
 	if ($way eq 'without')
