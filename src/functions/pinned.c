@@ -79,7 +79,8 @@ pseudo_pinned_check_calls(const Query *query)
 {
 	Oid			extension = get_extension_oid("pseudo", true);
 
-	if (calls_stranger((Node *) query->targetList, &extension))
+	/* Each call's name is looked up for itself. */
+	if (calls_stranger((Node *) query->targetList, &extension) || calls_stranger((Node *) query->jointree, &extension))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("the name of the extension's schema has become that of another one"),

@@ -40,7 +40,7 @@ extern void pseudo_report_moved(Oid relid) __attribute__((noreturn));
 extern bool pseudo_has_name(Oid funcid, const char *const *names, int count);
 
 /*
- * Refuse a query whose columns call functions with names of ours that are others: whoever owns the schema of the extension can have
+ * Refuse a query whose columns or conditions call functions with names of ours that are others: whoever owns the schema of the extension can have
  * its name mean another one by now.  Errors: 40001.
  */
 extern void pseudo_pinned_check_calls(const Query *query);
