@@ -38,7 +38,7 @@
 #include "secret.h"
 
 #define MAX_PAUSE		50		/* milliseconds between looks at the shell */
-#define REAP_TIME		50		/* milliseconds that a killed shell gets to go */
+#define REAP_TIME		500		/* milliseconds that a killed shell gets to go */
 #define ERRORS_SIZE		1024	/* bytes of standard error that are kept */
 #define ERRORS_SHOWN	500		/* bytes of them that are shown */
 #define MAX_DESCRIPTOR	65536	/* the last one that is closed, where there is
